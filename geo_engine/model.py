@@ -1,0 +1,395 @@
+"""The words of the engine as types: pings in columns, vehicles, transitions, alerts.
+
+Everything here is a value: frozen, without behaviour that touches the outside. Times are epoch
+milliseconds UTC (``time_ms``), positions are WGS-84 degrees in the order lon, lat; ``NaN`` is "unknown".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "EARLIEST_TIME_MS",
+    "LATEST_TIME_MS",
+    "U7_COUNT",
+    "Alert",
+    "AlertReason",
+    "Applicability",
+    "BoolColumn",
+    "FloatColumn",
+    "IntColumn",
+    "Language",
+    "PingBatch",
+    "RejectReason",
+    "Rejects",
+    "Severity",
+    "SuppressReason",
+    "TransitionKind",
+    "TransitionReason",
+    "Transitions",
+    "Vehicle",
+    "VehicleClass",
+    "VehicleKind",
+    "Visit",
+    "ZoneKind",
+]
+
+FloatColumn = npt.NDArray[np.float64]
+IntColumn = npt.NDArray[np.int64]
+BoolColumn = npt.NDArray[np.bool_]
+
+U7_COUNT: Final = 10_000_000
+"""A u7 is a whole number in ``0 .. U7_COUNT - 1``; it is the row number of the user's state."""
+
+EARLIEST_TIME_MS: Final = 946_684_800_000
+"""2000-01-01T00:00:00Z. An older ping comes from a device whose clock was never set."""
+
+LATEST_TIME_MS: Final = 4_102_444_800_000
+"""2100-01-01T00:00:00Z, exclusive."""
+
+
+class Language(StrEnum):
+    """The language a person is addressed in."""
+
+    ZH = "zh"
+    EN = "en"
+
+
+class ZoneKind(StrEnum):
+    """What a zone is about."""
+
+    TRUCK_RESTRICTION = "truck_restriction"
+    CONGESTION = "congestion"
+    CONSTRUCTION = "construction"
+    VENUE = "venue"
+
+
+class Severity(StrEnum):
+    """How much a zone matters to the person it concerns."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
+class VehicleKind(StrEnum):
+    """What a vehicle is (GA 24.4 families as the notices of Chinese cities use them)."""
+
+    CAR = "car"
+    COACH = "coach"
+    GOODS = "goods"
+    TRACTOR = "tractor"
+    TRAILER = "trailer"
+    SPECIAL_WORK = "special_work"
+    WHEELED_MACHINE = "wheeled_machine"
+    LOW_SPEED = "low_speed"
+    HAZMAT = "hazmat"
+
+
+class VehicleClass(StrEnum):
+    """National size class of a goods vehicle (GA classes micro, light, medium, heavy)."""
+
+    MICRO = "micro"
+    LIGHT = "light"
+    MEDIUM = "medium"
+    HEAVY = "heavy"
+
+
+class Applicability(IntEnum):
+    """Whether a rule concerns a vehicle. ``MAYBE``: a field the rule asks for is unknown."""
+
+    NO = 0
+    MAYBE = 1
+    YES = 2
+
+
+class TransitionKind(StrEnum):
+    """What happened between a user and a zone. Listed in the order of reporting inside one ping."""
+
+    EXIT = "exit"
+    CROSS = "cross"
+    ENTER = "enter"
+    APPROACH = "approach"
+
+
+class TransitionReason(StrEnum):
+    """Why a transition was reported when it was not simply a movement."""
+
+    MOVED = "moved"
+    LOST = "lost"
+
+
+class RejectReason(StrEnum):
+    """Why a ping was not used. Each reject is counted under its reason."""
+
+    MALFORMED = "malformed"
+    U7_OUT_OF_RANGE = "u7_out_of_range"
+    LON_OUT_OF_RANGE = "lon_out_of_range"
+    LAT_OUT_OF_RANGE = "lat_out_of_range"
+    NOT_FINITE = "not_finite"
+    TIME_OUT_OF_RANGE = "time_out_of_range"
+    FUTURE = "future"
+    DUPLICATE = "duplicate"
+    LATE = "late"
+    SPEED_JUMP = "speed_jump"
+    INACCURATE = "inaccurate"
+    NO_CONSENT = "no_consent"
+
+
+class AlertReason(StrEnum):
+    """What made a warning due."""
+
+    APPROACH = "approach"
+    ENTER = "enter"
+    WINDOW_OPENED = "window_opened"
+
+
+class SuppressReason(StrEnum):
+    """Why a warning that was due is not sent. Each is counted."""
+
+    NO_CONSENT = "no_consent"
+    PULL_ONLY = "pull_only"
+    COOLDOWN = "cooldown"
+    CAP = "cap"
+    STALE_PING = "stale_ping"
+
+
+def _no_values(count: int) -> FloatColumn:
+    return np.full(count, np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class PingBatch:
+    """Pings in columns of equal length, WGS-84; order and duplicates are free.
+
+    Attributes:
+        u7: int64, the user's number, ``0 .. 9_999_999``.
+        time_ms: int64, epoch milliseconds UTC at which the position was measured.
+        lon: float64 degrees east, ``-180 .. 180``.
+        lat: float64 degrees north, ``-90 .. 90``.
+        speed_mps: float64 metres per second as the device gave it, NaN = unknown.
+        heading_deg: float64 degrees clockwise from true north, NaN = unknown.
+        accuracy_m: float64 radius of 68 % confidence, NaN = unknown.
+    """
+
+    u7: IntColumn
+    time_ms: IntColumn
+    lon: FloatColumn
+    lat: FloatColumn
+    speed_mps: FloatColumn
+    heading_deg: FloatColumn
+    accuracy_m: FloatColumn
+
+    def __len__(self) -> int:
+        """Return the number of pings."""
+        return len(self.u7)
+
+    @classmethod
+    def from_columns(
+        cls,
+        u7: npt.ArrayLike,
+        time_ms: npt.ArrayLike,
+        lon: npt.ArrayLike,
+        lat: npt.ArrayLike,
+        *,
+        speed_mps: npt.ArrayLike | None = None,
+        heading_deg: npt.ArrayLike | None = None,
+        accuracy_m: npt.ArrayLike | None = None,
+    ) -> PingBatch:
+        """Build a batch from anything NumPy can read as columns.
+
+        Raises:
+            ValueError: the columns differ in length.
+        """
+        users = np.ascontiguousarray(u7, dtype=np.int64)
+        count = len(users)
+
+        def optional(values: npt.ArrayLike | None) -> FloatColumn:
+            if values is None:
+                return _no_values(count)
+            return np.ascontiguousarray(values, dtype=np.float64)
+
+        batch = cls(
+            u7=users,
+            time_ms=np.ascontiguousarray(time_ms, dtype=np.int64),
+            lon=np.ascontiguousarray(lon, dtype=np.float64),
+            lat=np.ascontiguousarray(lat, dtype=np.float64),
+            speed_mps=optional(speed_mps),
+            heading_deg=optional(heading_deg),
+            accuracy_m=optional(accuracy_m),
+        )
+        lengths = {len(getattr(batch, name)) for name in cls.__dataclass_fields__}
+        if lengths - {count}:
+            message = f"columns of a ping batch must have one length, got {sorted(lengths)}"
+            raise ValueError(message)
+        return batch
+
+    @classmethod
+    def empty(cls) -> PingBatch:
+        """Return a batch without pings."""
+        return cls.from_columns([], [], [], [])
+
+    @classmethod
+    def concat(cls, batches: Sequence[PingBatch]) -> PingBatch:
+        """Join batches in the given order. Cost: one copy of every column."""
+        if not batches:
+            return cls.empty()
+        names = cls.__dataclass_fields__
+        return cls(**{name: np.concatenate([getattr(batch, name) for batch in batches]) for name in names})
+
+    def take(self, rows: npt.NDArray[Any] | slice) -> PingBatch:
+        """Return the pings at ``rows`` (integer positions, a mask or a slice), in that order."""
+        return PingBatch(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
+
+
+@dataclass(frozen=True, slots=True)
+class Rejects:
+    """Pings that were not used, in columns: the row in the caller's batch and the reason."""
+
+    row: IntColumn
+    reason: tuple[RejectReason, ...]
+
+    def __len__(self) -> int:
+        """Return the number of rejected pings."""
+        return len(self.row)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rejects per reason, in the order of the reasons."""
+        found = {reason: self.reason.count(reason) for reason in RejectReason}
+        return {reason.value: count for reason, count in found.items() if count}
+
+
+@dataclass(frozen=True, slots=True)
+class Vehicle:
+    """What is known about the vehicle a user drives. ``None`` = unknown, which a rule reads as "may apply".
+
+    Attributes:
+        u7: the user.
+        kind: what the vehicle is.
+        size_class: national size class of a goods vehicle.
+        gross_weight_t: permitted gross weight in tonnes.
+        plate: licence plate; its first two characters tell the origin (``鄂A`` = Wuhan).
+        service: exempt service the vehicle works for, e.g. ``emergency``.
+        consent_warnings: whether the user agreed to be located and warned.
+        language: the language of the warnings.
+    """
+
+    u7: int
+    kind: VehicleKind | None = None
+    size_class: VehicleClass | None = None
+    gross_weight_t: float | None = None
+    plate: str | None = None
+    service: str | None = None
+    consent_warnings: bool = True
+    language: Language = Language.ZH
+
+
+@dataclass(frozen=True, slots=True)
+class Transitions:
+    """What happened between users and zones, in columns, ordered by time, user, kind, zone.
+
+    Attributes:
+        u7: int64.
+        time_ms: int64, event time of the ping that showed it (or the deadline, for ``lost``).
+        zone: int64, index into ``ZoneSet.zones`` of the revision.
+        kind: TransitionKind per row.
+        reason: TransitionReason per row.
+        lon: float64, position of the user at that time.
+        lat: float64.
+        distance_m: float64, metres to the border for ``approach``, else NaN.
+        eta_s: float64, seconds to the border for ``approach``, else NaN.
+    """
+
+    u7: IntColumn
+    time_ms: IntColumn
+    zone: IntColumn
+    kind: tuple[TransitionKind, ...]
+    reason: tuple[TransitionReason, ...]
+    lon: FloatColumn
+    lat: FloatColumn
+    distance_m: FloatColumn
+    eta_s: FloatColumn
+
+    def __len__(self) -> int:
+        """Return the number of transitions."""
+        return len(self.u7)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A decision about a warning: sent or suppressed, and why. Frozen once made.
+
+    Attributes:
+        alert_id: 32 hex digits, the same for the same (user, zone, visit): the dedupe key.
+        u7: the user.
+        time_ms: event time of the ping that made it due.
+        zone_id: id of the zone as staff wrote it.
+        zone_name: the zone's name as the driver reads it.
+        kind: kind of the zone.
+        visit_ms: event time at which this visit (approach or enter) began.
+        send: True = goes to the outbox, False = suppressed.
+        reason: an ``AlertReason`` when sent, a ``SuppressReason`` when not.
+        trigger: what made it due, also when it is suppressed.
+        lon: position of the user, WGS-84 degrees.
+        lat: position of the user, WGS-84 degrees.
+        distance_m: metres to the border, 0 when inside.
+        bearing_deg: degrees clockwise from north towards the border, None when inside.
+        compass: 8-wind word of the bearing (``NE``), empty when inside.
+        eta_s: seconds to the border, 0 when inside.
+        may_apply: a field of the vehicle is unknown, so the rule may or may not concern it.
+        text: the warning in the user's language.
+        revision: revision of the zone set that was in force.
+        expires_at_ms: after this moment the warning is pointless and is not sent.
+        advice: what staff advise the driver to do, may be empty.
+    """
+
+    alert_id: str
+    u7: int
+    time_ms: int
+    zone_id: str
+    zone_name: str
+    kind: ZoneKind
+    visit_ms: int
+    send: bool
+    reason: str
+    trigger: AlertReason
+    lon: float
+    lat: float
+    distance_m: float
+    bearing_deg: float | None
+    compass: str
+    eta_s: float
+    may_apply: bool
+    text: str
+    revision: int
+    expires_at_ms: int
+    advice: str = field(default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """The engine's memory of one user at one zone, as the store keeps it for a restart.
+
+    Attributes:
+        u7: the user.
+        zone_id: the zone.
+        visit_ms: event time at which the visit (approach or enter) began.
+        last_ms: event time at which it was last seen.
+        inside: the user is inside.
+        decided: a warning for this visit was decided (sent or suppressed), so none follows.
+        sent_ms: event time of the last warning sent for this user and zone, None = never.
+    """
+
+    u7: int
+    zone_id: str
+    visit_ms: int
+    last_ms: int
+    inside: bool
+    decided: bool
+    sent_ms: int | None = None
