@@ -1,0 +1,96 @@
+"""Public test tools: a clock that is moved by hand, a sink that records, tracks with known truth."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import shapely
+
+from geo_engine.alerting.message import Message, Outcome, SendResult
+from geo_engine.geodesy.measure import destination
+from geo_engine.model import PingBatch, ZoneKind
+from geo_engine.zones.rule import EVERYONE, AppliesTo
+from geo_engine.zones.schedule import ALWAYS, Schedule
+from geo_engine.zones.zone import Zone
+
+__all__ = ["ManualClock", "RecordingSender", "box_zone", "noon_ms", "straight_drive"]
+
+noon_ms = 1_792_382_400_000
+"""2026-10-19T04:00:00Z, a Monday: noon in Wuhan."""
+
+
+class ManualClock:
+    """A clock that stands still until it is advanced. Calling it gives epoch milliseconds UTC."""
+
+    def __init__(self, now_ms: int = noon_ms) -> None:
+        """Start at ``now_ms``."""
+        self.now_ms = now_ms
+
+    def __call__(self) -> int:
+        """Return the time."""
+        return self.now_ms
+
+    def advance(self, seconds: float) -> int:
+        """Move on and return the new time."""
+        self.now_ms += round(seconds * 1000)
+        return self.now_ms
+
+
+class RecordingSender:
+    """A channel that keeps what it is given. Safe for several threads.
+
+    Args:
+        answer: makes the answer to a message; by default every message is accepted.
+    """
+
+    def __init__(self, answer: Callable[[Message], SendResult] | None = None) -> None:
+        self._answer = answer or (lambda message: SendResult(Outcome.ACCEPTED, msg_id=message.client_msg_id))
+        self._lock = threading.Lock()
+        self.messages: list[Message] = []
+
+    def send(self, message: Message) -> SendResult:
+        """Record ``message`` and answer."""
+        with self._lock:
+            self.messages.append(message)
+        return self._answer(message)
+
+
+def box_zone(
+    zone_id: str,
+    *,
+    west: float = 114.30,
+    east: float = 114.31,
+    kind: ZoneKind = ZoneKind.TRUCK_RESTRICTION,
+    applies_to: AppliesTo = EVERYONE,
+    schedule: Schedule = ALWAYS,
+) -> Zone:
+    """Return a zone from ``west`` to ``east`` between 30.59 and 30.61 degrees north."""
+    shape = shapely.box(west, 30.59, east, 30.61)
+    return Zone(zone_id, kind, f"zone {zone_id}", shape, applies_to=applies_to, schedule=schedule)
+
+
+def straight_drive(  # noqa: PLR0913 - a test names what it varies, all else has a default
+    u7: int,
+    *,
+    pings: int,
+    lon: float = 114.28,
+    lat: float = 30.6,
+    bearing_deg: float = 90.0,
+    speed_mps: float = 15.0,
+    start_ms: int = noon_ms,
+    every_s: float = 5.0,
+    noise_m: float = 0.0,
+    seed: int = 0,
+) -> PingBatch:
+    """Return the pings of a straight drive at constant speed, with optional white noise. WGS-84."""
+    seconds = np.arange(pings) * every_s
+    east, north = destination(
+        np.full(pings, lon), np.full(pings, lat), np.full(pings, bearing_deg), seconds * speed_mps
+    )
+    if noise_m:
+        rng = np.random.Generator(np.random.PCG64(seed))
+        direction, reach = rng.uniform(0.0, 360.0, pings), np.abs(rng.normal(0.0, noise_m, pings))
+        east, north = destination(east, north, direction, reach)
+    return PingBatch.from_columns(np.full(pings, u7), start_ms + seconds * 1000, east, north)

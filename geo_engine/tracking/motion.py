@@ -1,0 +1,73 @@
+"""Where a user is heading and how fast, from the device or from the last two steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from geo_engine.geodesy.frame import metres_per_degree
+from geo_engine.model import BoolColumn, FloatColumn
+from geo_engine.tracking.steps import Steps
+
+__all__ = ["Motion", "estimate_motion"]
+
+_MAX_STEP_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """Velocity per ping, metres per second east and north; NaN = unknown.
+
+    ``step_east_mps`` and ``step_north_mps`` are the plain displacement over the last step, which the next
+    step is averaged with.
+    """
+
+    east_mps: FloatColumn
+    north_mps: FloatColumn
+    step_east_mps: FloatColumn
+    step_north_mps: FloatColumn
+
+    @property
+    def speed_mps(self) -> FloatColumn:
+        """Return the speed over ground."""
+        return np.hypot(self.east_mps, self.north_mps)
+
+
+def estimate_motion(steps: Steps, start: npt.NDArray[np.void]) -> Motion:
+    """Estimate the velocity at each ping.
+
+    The device's own speed and heading are used where both are given: they come from Doppler and beat
+    differences of positions. Otherwise the last two steps are averaged, which halves the noise of one.
+    """
+    east, north = _step_velocity(steps)
+    earlier_east, earlier_north = _shifted(east, steps, start, "east_mps"), _shifted(north, steps, start, "north_mps")
+    mean_east = np.where(np.isnan(earlier_east), east, (east + earlier_east) / 2.0)
+    mean_north = np.where(np.isnan(earlier_north), north, (north + earlier_north) / 2.0)
+    heading = np.radians(steps.pings.heading_deg)
+    told: BoolColumn = ~np.isnan(heading) & ~np.isnan(steps.pings.speed_mps)
+    return Motion(
+        east_mps=np.where(told, steps.pings.speed_mps * np.sin(heading), mean_east),
+        north_mps=np.where(told, steps.pings.speed_mps * np.cos(heading), mean_north),
+        step_east_mps=east,
+        step_north_mps=north,
+    )
+
+
+def _step_velocity(steps: Steps) -> tuple[FloatColumn, FloatColumn]:
+    elapsed_ms = steps.pings.time_ms - steps.before_ms
+    usable = steps.joined & (elapsed_ms <= _MAX_STEP_MS)
+    seconds = np.where(usable, elapsed_ms, np.nan) / 1000.0
+    lon_step = steps.pings.lon - steps.before_lon
+    lon_step = np.where(lon_step > 180.0, lon_step - 360.0, np.where(lon_step < -180.0, lon_step + 360.0, lon_step))
+    east_m, north_m = metres_per_degree((steps.pings.lat + steps.before_lat) / 2.0)
+    return lon_step * east_m / seconds, (steps.pings.lat - steps.before_lat) * north_m / seconds
+
+
+def _shifted(step: FloatColumn, steps: Steps, start: npt.NDArray[np.void], name: str) -> FloatColumn:
+    """Return the velocity of the step before each step."""
+    earlier = np.full(len(steps), np.nan)
+    earlier[1:] = step[:-1]
+    kept = np.where(start["moving"], start[name].astype(np.float64), np.nan)
+    return np.where(steps.first, kept, earlier)
