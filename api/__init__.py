@@ -1,0 +1,1 @@
+"""The application: command line, HTTP, workers. Everything that opens something starts here."""

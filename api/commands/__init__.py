@@ -1,0 +1,1 @@
+"""Commands of ``geo-engine``, one module each."""

@@ -1,0 +1,216 @@
+"""Vehicle profiles: the vehicles file of a fleet (JSON Lines) and the named profiles of ``data/vehicles.json``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from geo_engine.errors import Fault, VehicleFileError
+from geo_engine.ingest.rows import load_json, shown
+from geo_engine.model import U7_COUNT, Language, Vehicle, VehicleClass, VehicleKind
+
+__all__ = ["VehicleFile", "read_vehicles", "vehicle_profiles"]
+
+_T = TypeVar("_T")
+_E = TypeVar("_E", bound=StrEnum)
+
+_FIELDS: Final = ("u7", "kind", "class", "gross_weight_t", "plate", "service", "consent", "language")
+_LABEL: Final = "label"
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleFile:
+    """The vehicles of a file and what was wrong with it.
+
+    Attributes:
+        vehicles: one per u7, in the order of the file.
+        faults: one per place that is wrong.
+    """
+
+    vehicles: tuple[Vehicle, ...]
+    faults: tuple[Fault, ...]
+
+
+class _ValueRefusedError(Exception):
+    """A value is not fit: what was expected and the stable name of the reason."""
+
+    def __init__(self, expected: str, reason: str = "malformed") -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.reason = reason
+
+
+def read_vehicles(path: Path) -> VehicleFile:
+    """Read a vehicles file: JSON Lines, one object per u7.
+
+    Fields: ``u7`` (required), ``kind``, ``class``, ``gross_weight_t``, ``plate``, ``service``, ``language``,
+    ``consent`` (true, false or ``{"warnings": true}``). A field that is missing or null is unknown; without
+    ``consent`` the user is taken to have agreed.
+
+    A line without a usable u7, and the second line of a u7, is left out with a fault. Any other bad value or unknown
+    field is a fault too, but the vehicle stays: the bad value counts as unknown ("may apply to you"), a bad
+    ``consent`` as a no.
+
+    Raises:
+        VehicleFileError: the file cannot be read at all.
+    """
+    vehicles: dict[int, Vehicle] = {}
+    faults: list[Fault] = []
+    for number, line in enumerate(_text_of(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        found = _Line(f"{path.name} line {number}", faults)
+        vehicle = found.vehicle(line)
+        if vehicle is None:
+            continue
+        if vehicle.u7 in vehicles:
+            found.refuse("u7", vehicle.u7, "one line per u7; the first one counts", "duplicate_u7")
+        else:
+            vehicles[vehicle.u7] = vehicle
+    return VehicleFile(tuple(vehicles.values()), tuple(faults))
+
+
+def vehicle_profiles(path: Path) -> dict[str, Vehicle]:
+    """Read named vehicle profiles: a JSON object of name to profile, the fields as in a vehicles file without ``u7``.
+
+    ``label`` (an object of language to text) names a profile for people. The vehicles have u7 0 and agree to be
+    warned; ``dataclasses.replace`` gives one to a user.
+
+    Raises:
+        VehicleFileError: the file cannot be read, or holds any fault: it is data of ours.
+    """
+    document = _json_of(_text_of(path), path.name)
+    faults: list[Fault] = []
+    profiles: dict[str, Vehicle] = {}
+    for name, fields in document.items():
+        line = _Line(f"{path.name} {name}", faults)
+        if isinstance(fields, dict):
+            profile = line.vehicle_of({key: value for key, value in fields.items() if key != _LABEL} | {"u7": 0})
+            profiles |= {name: profile} if profile else {}
+        else:
+            line.refuse("", fields, "an object", "malformed")
+    if faults:
+        raise VehicleFileError(faults)
+    return profiles
+
+
+class _Line:
+    """Reads one profile; every bad place becomes a fault in the list it was given."""
+
+    def __init__(self, where: str, faults: list[Fault]) -> None:
+        self._where = where
+        self._faults = faults
+
+    def refuse(self, path: str, found: object, expected: str, reason: str) -> None:
+        self._faults.append(Fault(self._where, path, shown(found), expected, reason))
+
+    def vehicle(self, line: str) -> Vehicle | None:
+        try:
+            fields = load_json(line)
+        except (ValueError, RecursionError):
+            fields = line
+        if not isinstance(fields, dict):
+            self.refuse("", fields, "a JSON object on one line", "malformed")
+            return None
+        return self.vehicle_of(fields)
+
+    def vehicle_of(self, fields: dict[str, object]) -> Vehicle | None:
+        for name in [name for name in fields if name not in _FIELDS]:
+            near = get_close_matches(name, _FIELDS, n=1)
+            hint = f"{near[0]} (did you mean it?)" if near else f"one of {', '.join(_FIELDS)}"
+            self.refuse(name, name, hint, "unknown_field")
+        u7 = self._read("u7", _u7, fields)
+        kind = self._read("kind", partial(_member_of, VehicleKind), fields)
+        size_class = self._read("class", partial(_member_of, VehicleClass), fields)
+        gross_weight_t = self._read("gross_weight_t", _tonnes, fields)
+        plate = self._read("plate", _text, fields)
+        service = self._read("service", _text, fields)
+        language = self._read("language", partial(_member_of, Language), fields)
+        # A consent nobody can read is a no.
+        consent = self._read("consent", _consent, fields) or False
+        if u7 is None:
+            return None
+        return Vehicle(u7, kind, size_class, gross_weight_t, plate, service, consent, language or Language.ZH)
+
+    def _read(self, name: str, read: Callable[[object], _T | None], fields: dict[str, object]) -> _T | None:
+        given = fields.get(name)
+        try:
+            return read(given)
+        except _ValueRefusedError as error:
+            self.refuse(name, given, error.expected, error.reason)
+            return None
+
+
+def _u7(given: object) -> int:
+    expected = f"a whole number 0..{U7_COUNT - 1}"
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise _ValueRefusedError(expected)
+    if not 0 <= given < U7_COUNT:
+        raise _ValueRefusedError(expected, "u7_out_of_range")
+    return given
+
+
+def _member_of(kind: type[_E], given: object) -> _E | None:
+    if given is None:
+        return None
+    names = [member.value for member in kind]
+    if isinstance(given, str) and given in names:
+        return kind(given)
+    near = get_close_matches(given, names, n=1) if isinstance(given, str) else []
+    raise _ValueRefusedError(f"{near[0]} (did you mean it?)" if near else f"one of {', '.join(names)}", "unknown_value")
+
+
+def _tonnes(given: object) -> float | None:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0.0 < given < math.inf:
+        expected = "tonnes above 0"
+        raise _ValueRefusedError(expected)
+    return float(given)
+
+
+def _text(given: object) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or not given.strip():
+        expected = "a text"
+        raise _ValueRefusedError(expected)
+    return given.strip()
+
+
+def _consent(given: object) -> bool:
+    agreed = given.get("warnings", False) if isinstance(given, dict) else True if given is None else given
+    if not isinstance(agreed, bool):
+        expected = 'true, false or {"warnings": true}'
+        raise _ValueRefusedError(expected)
+    return agreed
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise _unreadable(str(path), error.strerror or "an unreadable file", "a file that can be read") from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(path.name, f"a byte that is not UTF-8 at {error.start}", "UTF-8") from error
+
+
+def _json_of(text: str, where: str) -> dict[str, object]:
+    expected = "a JSON object of profiles"
+    try:
+        document = load_json(text)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(where, shown(error), expected) from error
+    if not isinstance(document, dict):
+        raise _unreadable(where, shown(document), expected)
+    return document
+
+
+def _unreadable(where: str, found: str, expected: str) -> VehicleFileError:
+    return VehicleFileError([Fault(where, "", found, expected, "unreadable")])

@@ -1,0 +1,166 @@
+"""Vehicle profiles: what is read, what is a fault, and which vehicles stay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from geo_engine.errors import VehicleFileError
+from geo_engine.ingest.vehicles import VehicleFile, read_vehicles, vehicle_profiles
+from geo_engine.model import Language, Vehicle, VehicleClass, VehicleKind
+
+PROFILES = Path(__file__).resolve().parents[3] / "data/vehicles.json"
+FULL = {
+    "u7": 17,
+    "kind": "goods",
+    "class": "heavy",
+    "gross_weight_t": 31,
+    "plate": "鄂A12345",
+    "service": "sanitation",
+    "consent": True,
+    "language": "en",
+}
+
+
+def read_lines(folder: Path, *lines: object) -> VehicleFile:
+    path = folder / "fleet.jsonl"
+    texts = [line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines]
+    path.write_text("\n".join(texts), encoding="utf-8")
+    return read_vehicles(path)
+
+
+def test_every_field_is_read(tmp_path: Path) -> None:
+    found = read_lines(tmp_path, FULL)
+    assert found.faults == ()
+    assert found.vehicles == (
+        Vehicle(
+            17,
+            VehicleKind.GOODS,
+            VehicleClass.HEAVY,
+            31.0,
+            "鄂A12345",
+            "sanitation",
+            consent_warnings=True,
+            language=Language.EN,
+        ),
+    )
+
+
+def test_missing_fields_are_unknown_and_consent_is_taken_as_given(tmp_path: Path) -> None:
+    found = read_lines(tmp_path, {"u7": 0}, "", {"u7": 1, "kind": None, "consent": None})
+    assert found == VehicleFile((Vehicle(0), Vehicle(1)), ())
+
+
+@pytest.mark.parametrize(
+    ("consent", "agreed"),
+    [(True, True), (False, False), ({"warnings": True}, True), ({"warnings": False}, False), ({}, False)],
+)
+def test_consent_is_read_in_both_forms(tmp_path: Path, consent: object, agreed: bool) -> None:
+    found = read_lines(tmp_path, {"u7": 1, "consent": consent})
+    assert found.faults == ()
+    assert found.vehicles[0].consent_warnings is agreed
+
+
+@pytest.mark.parametrize("consent", ["yes", 1, {"warnings": "yes"}, []])
+def test_consent_nobody_can_read_is_a_no_and_a_fault(tmp_path: Path, consent: object) -> None:
+    found = read_lines(tmp_path, {"u7": 1, "consent": consent})
+    assert found.vehicles[0].consent_warnings is False
+    assert [fault.path for fault in found.faults] == ["consent"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("kind", "goodz", "goods (did you mean it?)"),
+        ("kind", 3, "one of car, coach"),
+        ("class", "huge", "one of micro, light, medium, heavy"),
+        ("language", "fr", "one of zh, en"),
+        ("gross_weight_t", -1, "tonnes above 0"),
+        ("gross_weight_t", "31", "tonnes above 0"),
+        ("gross_weight_t", True, "tonnes above 0"),
+        ("plate", 12345, "a text"),
+        ("service", " ", "a text"),
+        ("plaet", "鄂A", "plate (did you mean it?)"),
+        ("wheels", 6, "one of u7, kind"),
+    ],
+)
+def test_bad_value_is_a_fault_and_the_vehicle_stays_with_it_unknown(
+    tmp_path: Path, name: str, value: object, expected: str
+) -> None:
+    found = read_lines(tmp_path, {"u7": 1, name: value})
+    assert found.vehicles == (Vehicle(1),)
+    (fault,) = found.faults
+    assert (fault.where, fault.path) == ("fleet.jsonl line 1", name)
+    assert fault.expected.startswith(expected)
+
+
+@pytest.mark.parametrize("weight", ["NaN", "Infinity", "1e999"])
+def test_weight_that_is_not_finite_is_a_fault(tmp_path: Path, weight: str) -> None:
+    found = read_lines(tmp_path, f'{{"u7":1,"gross_weight_t":{weight}}}')
+    assert found.vehicles[0].gross_weight_t is None
+    assert len(found.faults) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ({"kind": "car"}, "malformed"),
+        ({"u7": "17"}, "malformed"),
+        ({"u7": True}, "malformed"),
+        ({"u7": -1}, "u7_out_of_range"),
+        ({"u7": 10_000_000}, "u7_out_of_range"),
+        ("{", "malformed"),
+        ("[" * 100_000, "malformed"),
+        ("null", "malformed"),
+        ([1], "malformed"),
+    ],
+)
+def test_line_without_a_usable_u7_is_left_out_and_the_others_stay(tmp_path: Path, line: object, reason: str) -> None:
+    found = read_lines(tmp_path, {"u7": 1}, line, {"u7": 2})
+    assert [vehicle.u7 for vehicle in found.vehicles] == [1, 2]
+    assert [(fault.where, fault.reason) for fault in found.faults] == [("fleet.jsonl line 2", reason)]
+
+
+def test_second_line_of_a_user_is_a_fault_and_the_first_counts(tmp_path: Path) -> None:
+    found = read_lines(tmp_path, {"u7": 1, "plate": "鄂A1"}, {"u7": 1, "plate": "鄂A2"})
+    assert [vehicle.plate for vehicle in found.vehicles] == ["鄂A1"]
+    assert [(fault.where, fault.reason) for fault in found.faults] == [("fleet.jsonl line 2", "duplicate_u7")]
+
+
+def test_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(VehicleFileError, match="expected a file that can be read"):
+        read_vehicles(tmp_path / "nowhere.jsonl")
+    (tmp_path / "gbk.jsonl").write_bytes('{"u7":1,"plate":"鄂A"}'.encode("gb18030"))
+    with pytest.raises(VehicleFileError, match="expected UTF-8"):
+        read_vehicles(tmp_path / "gbk.jsonl")
+
+
+def test_shipped_profiles_are_complete_and_carry_both_labels() -> None:
+    profiles = vehicle_profiles(PROFILES)
+    assert list(profiles) == [
+        "heavy_truck",
+        "medium_truck",
+        "light_truck",
+        "micro_truck",
+        "tractor",
+        "hazmat_truck",
+        "special_work",
+        "coach",
+        "car",
+    ]
+    assert profiles["heavy_truck"].size_class is VehicleClass.HEAVY
+    assert profiles["hazmat_truck"].kind is VehicleKind.HAZMAT
+    assert all(profile.plate is not None and profile.plate.startswith("鄂A") for profile in profiles.values())
+    assert all(profile.consent_warnings for profile in profiles.values())
+    document = json.loads(PROFILES.read_text(encoding="utf-8"))
+    assert all(set(fields["label"]) == {"zh", "en"} for fields in document.values())
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"truck": 3}', '{"truck": {"kind": "lorry"}}', '{"truck": {"wheel": 1}}'])
+def test_profiles_with_any_fault_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "vehicles.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(VehicleFileError):
+        vehicle_profiles(path)
