@@ -1,0 +1,323 @@
+"""The fake WeChat account as a state machine: tokens, followers, templates, quota, deliveries. No I/O.
+
+What it does not know is said in ``docs/wechat.md``: passive replies, subscription and customer-service messages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Final
+
+from geo_engine.wechat.fake_faults import FaultPlan
+from geo_engine.wechat.fake_tokens import FakeTokens
+from geo_engine.wechat.fields import check_field
+from geo_engine.wechat.template import RESTRICTION_TEMPLATE, Template
+
+__all__ = ["CallbackTarget", "Delivery", "FakeSettings", "FakeWeChat", "JsonObject"]
+
+JsonObject = dict[str, object]
+
+_DAY_MS: Final = 86_400_000
+_BEIJING_MS: Final = 8 * 3_600_000
+_IDEMPOTENT_MS: Final = 600_000
+_OPEN_ID: Final = re.compile(r"o[A-Za-z0-9_-]{27}", re.ASCII)
+_SEND_PATH: Final = "/cgi-bin/message/template/send"
+_FIRST_MSGID: Final = 3_000_000_000_000_000_000
+_ERRMSG: Final = {
+    -1: "system error",
+    40001: "invalid credential, access_token is invalid or not latest",
+    40002: "invalid grant_type",
+    40003: "invalid openid",
+    40013: "invalid appid",
+    40037: "invalid template_id",
+    40125: "invalid appsecret",
+    40164: "invalid ip, not in whitelist",
+    41001: "access_token missing",
+    42001: "access_token expired",
+    43004: "require subscribe",
+    45009: "reach max api daily quota limit",
+    45011: "api minute-quota reach limit, must slower, retry next minute",
+    47001: "data format error",
+    76021: "cgi_path not found, please check",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackTarget:
+    """Where receipts are posted, in plain mode.
+
+    Attributes:
+        url: http(s) address of the account's callback.
+        token: the callback's token, which signs each push.
+    """
+
+    url: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class FakeSettings:
+    """The fake account.
+
+    Attributes:
+        app_id: its app id.
+        app_secret: its secret; not a real one.
+        templates: the templates it has.
+        open_door: True = every well-formed OpenID follows unless told otherwise; False = only those told to.
+        daily_limit: template messages a day.
+        callback: where receipts go, None = nowhere.
+    """
+
+    app_id: str = "wx" + "f" * 16
+    app_secret: str = "f" * 32
+    templates: tuple[Template, ...] = (RESTRICTION_TEMPLATE,)
+    open_door: bool = True
+    daily_limit: int = 100_000
+    callback: CallbackTarget | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message that reached a phone.
+
+    Attributes:
+        msgid: number of the message.
+        open_id: the person.
+        time_ms: epoch milliseconds at which it was delivered.
+        template_id: the template.
+        data: field key -> text shown.
+        client_msg_id: the sender's dedupe key, empty = none.
+        deliveries: how often this person has now been shown this ``client_msg_id``, this time included.
+        duplicates: repeats of it that were answered but not shown.
+    """
+
+    msgid: int
+    open_id: str
+    time_ms: int
+    template_id: str
+    data: Mapping[str, str]
+    client_msg_id: str
+    deliveries: int = 1
+    duplicates: int = 0
+
+    def to_json(self) -> JsonObject:
+        """Return the delivery as a JSON object, the OpenID under WeChat's name for it."""
+        values = asdict(self)
+        values["openid"] = values.pop("open_id")
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, object]) -> Delivery:
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it was not written by ``to_json``.
+        """
+        data = values["data"]
+        if not isinstance(data, Mapping):
+            message = f"data: found {type(data).__name__}, expected an object"
+            raise TypeError(message)
+        return cls(
+            msgid=int(str(values["msgid"])),
+            open_id=str(values["openid"]),
+            time_ms=int(str(values["time_ms"])),
+            template_id=str(values["template_id"]),
+            data={str(key): str(value) for key, value in data.items()},
+            client_msg_id=str(values["client_msg_id"]),
+            deliveries=int(str(values["deliveries"])),
+            duplicates=int(str(values["duplicates"])),
+        )
+
+
+class FakeWeChat:
+    """The account. Every method may be called from any thread.
+
+    Args:
+        settings: what the account is.
+        clock: epoch milliseconds; a test's own clock makes tokens expire and days pass.
+        on_delivery: called with each delivery before its sender is answered (log, receipt).
+        delivered: deliveries of an earlier run, so that a restart does not forget what people have seen.
+    """
+
+    def __init__(
+        self,
+        settings: FakeSettings,
+        clock: Callable[[], int],
+        on_delivery: Callable[[Delivery], None] = lambda _: None,
+        delivered: Iterable[Delivery] = (),
+    ) -> None:
+        self.settings = settings
+        self.tokens = FakeTokens()
+        self.faults = FaultPlan()
+        self._clock = clock
+        self._on_delivery = on_delivery
+        self._templates = {template.template_id: template for template in settings.templates}
+        self._lock = threading.Lock()
+        self._forget()
+        for delivery in delivered:
+            self._remember(delivery)
+
+    def reset(self) -> None:
+        """Forget deliveries, followers, faults and quota. Tokens stay good, so that senders go on."""
+        with self._lock:
+            self._forget()
+            self.faults.clear()
+
+    def follow(self, open_id: str) -> None:
+        """Make ``open_id`` follow the account."""
+        with self._lock:
+            self._follows[open_id] = True
+
+    def unfollow(self, open_id: str) -> None:
+        """Make ``open_id`` stop following the account."""
+        with self._lock:
+            self._follows[open_id] = False
+
+    def deliveries(self, open_id: str | None = None) -> tuple[Delivery, ...]:
+        """Return what reached the phones, oldest first; of one person when ``open_id`` is given."""
+        with self._lock:
+            return tuple(found for found in self._deliveries if open_id is None or found.open_id == open_id)
+
+    def now_ms(self) -> int:
+        """Return the account's time in epoch milliseconds."""
+        return self._clock()
+
+    def stable_token(self, body: object) -> JsonObject:
+        """Answer ``POST /cgi-bin/stable_token``."""
+        if not isinstance(body, Mapping):
+            return self.error(47001)
+        errcode = self._check_account(body)
+        if errcode:
+            return self.error(errcode)
+        now_ms = self._clock()
+        with self._lock:
+            if body.get("force_refresh") is True:
+                return self._grant(self.tokens.forced(now_ms, _day(now_ms)))
+            return self._grant(self.tokens.stable(now_ms))
+
+    def legacy_token(self, query: Mapping[str, str]) -> JsonObject:
+        """Answer ``GET /cgi-bin/token``."""
+        errcode = self._check_account(query)
+        if errcode:
+            return self.error(errcode)
+        now_ms = self._clock()
+        with self._lock:
+            return self._grant(self.tokens.legacy(now_ms, _day(now_ms)))
+
+    def send_template(self, token: str, body: object) -> JsonObject:
+        """Answer ``POST /cgi-bin/message/template/send``.
+
+        A repeat of (OpenID, ``client_msg_id``) within ten minutes is answered like the first, with its msgid, and
+        not delivered again; it is counted as a duplicate.
+        """
+        now_ms = self._clock()
+        with self._lock:
+            errcode = self.tokens.check(token, now_ms) or self._spend_quota(now_ms)
+            if errcode:
+                return self.error(errcode)
+            checked = self._checked_message(body, now_ms)
+            if isinstance(checked, dict):
+                return checked
+            return {"errcode": 0, "errmsg": "ok", "msgid": self._deliver(checked)}
+
+    def quota(self, token: str, body: object) -> JsonObject:
+        """Answer ``POST /cgi-bin/openapi/quota/get``."""
+        now_ms = self._clock()
+        with self._lock:
+            errcode = self.tokens.check(token, now_ms)
+            if errcode:
+                return self.error(errcode)
+            if not isinstance(body, Mapping) or body.get("cgi_path") != _SEND_PATH:
+                return self.error(76021)
+            limit, used = self.settings.daily_limit, self._quota_used.get(_day(now_ms), 0)
+            return {
+                "errcode": 0,
+                "errmsg": "ok",
+                "quota": {"daily_limit": limit, "used": used, "remain": limit - used},
+            }
+
+    def _forget(self) -> None:
+        self._follows: dict[str, bool] = {}
+        self._deliveries: list[Delivery] = []
+        self._latest: dict[tuple[str, str], int] = {}
+        self._quota_used: dict[int, int] = {}
+        self._answers = 0
+
+    def _check_account(self, values: Mapping[str, object]) -> int:
+        if values.get("grant_type") != "client_credential":
+            return 40002
+        if values.get("appid") != self.settings.app_id:
+            return 40013
+        return 0 if values.get("secret") == self.settings.app_secret else 40125
+
+    def _grant(self, made: tuple[str, int] | int) -> JsonObject:
+        if isinstance(made, int):
+            return self.error(made)
+        token, lifetime_s = made
+        return {"access_token": token, "expires_in": lifetime_s}
+
+    def _spend_quota(self, now_ms: int) -> int:
+        used = self._quota_used.get(_day(now_ms), 0)
+        if used >= self.settings.daily_limit:
+            return 45009
+        self._quota_used[_day(now_ms)] = used + 1
+        return 0
+
+    def _checked_message(self, body: object, now_ms: int) -> Delivery | JsonObject:
+        """Return the message as a delivery without number, or the error it is answered with."""
+        if not isinstance(body, Mapping) or not isinstance(body.get("data"), Mapping):
+            return self.error(47001)
+        open_id, template = str(body.get("touser", "")), self._templates.get(str(body.get("template_id", "")))
+        if _OPEN_ID.fullmatch(open_id) is None:
+            return self.error(40003)
+        if template is None:
+            return self.error(40037)
+        if not self._follows.get(open_id, self.settings.open_door):
+            return self.error(43004)
+        shown = {field.key: _text(body["data"], field.key) for field in template.fields}
+        for field in template.fields:
+            if check_field(field.type, shown[field.key]) is not None:
+                return self.error(47003, f"argument invalid! data.{field.key}.value invalid")
+        return Delivery(0, open_id, now_ms, template.template_id, shown, str(body.get("client_msg_id") or ""))
+
+    def _deliver(self, message: Delivery) -> int:
+        index = self._latest.get((message.open_id, message.client_msg_id)) if message.client_msg_id else None
+        shown_before = 0
+        if index is not None:
+            earlier = self._deliveries[index]
+            if message.time_ms - earlier.time_ms < _IDEMPOTENT_MS:
+                self._deliveries[index] = replace(earlier, duplicates=earlier.duplicates + 1)
+                return earlier.msgid
+            shown_before = earlier.deliveries
+        msgid = _FIRST_MSGID + message.time_ms * 1_000 + len(self._deliveries) % 1_000
+        delivery = replace(message, msgid=msgid, deliveries=shown_before + 1)
+        self._on_delivery(delivery)
+        self._remember(delivery)
+        return msgid
+
+    def _remember(self, delivery: Delivery) -> None:
+        if delivery.client_msg_id:
+            self._latest[delivery.open_id, delivery.client_msg_id] = len(self._deliveries)
+        self._deliveries.append(delivery)
+
+    def error(self, errcode: int, errmsg: str | None = None) -> JsonObject:
+        """Return the answer WeChat gives with ``errcode``, with a request id as the real server appends one."""
+        self._answers += 1
+        rid = hashlib.sha256(f"{self._clock()}-{self._answers}".encode()).hexdigest()[:24]
+        text = errmsg or _ERRMSG.get(errcode, "error")
+        return {"errcode": errcode, "errmsg": f"{text} rid: {rid[:8]}-{rid[8:16]}-{rid[16:]}"}
+
+
+def _day(now_ms: int) -> int:
+    """Return the Beijing calendar day as a number."""
+    return (now_ms + _BEIJING_MS) // _DAY_MS
+
+
+def _text(data: Mapping[str, object], key: str) -> str:
+    entry = data.get(key)
+    value = entry.get("value") if isinstance(entry, Mapping) else None
+    return value if isinstance(value, str) else ""

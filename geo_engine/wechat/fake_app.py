@@ -1,0 +1,134 @@
+"""The HTTP side of the fake WeChat server: a thin layer over ``FakeWeChat``.
+
+Under ``/cgi-bin/`` it speaks as WeChat does (HTTP 200, errcode in the body); ``/_fake/`` is the tester's side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from geo_engine.wechat.fake import FakeWeChat, JsonObject
+from geo_engine.wechat.fake_faults import FakeFault, FaultKind
+from geo_engine.wechat.fake_page import PAGE_POLICY, render_page
+
+__all__ = ["fake_wechat_app"]
+
+_Work = Callable[[Request, object], JsonObject]
+_Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class _BrokenResponse(Response):
+    """Begins an answer and never ends it; the server then closes the connection."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
+
+
+def fake_wechat_app(account: FakeWeChat) -> Starlette:
+    """Return the ASGI application that serves ``account``."""
+    wechat: dict[tuple[str, str], _Work] = {
+        ("POST", "/cgi-bin/stable_token"): lambda _, body: account.stable_token(body),
+        ("GET", "/cgi-bin/token"): lambda request, _: account.legacy_token(request.query_params),
+        ("POST", "/cgi-bin/message/template/send"): lambda request, body: account.send_template(_token(request), body),
+        ("POST", "/cgi-bin/openapi/quota/get"): lambda request, body: account.quota(_token(request), body),
+    }
+    routes = [Route(path, _wechat_door(account, work), methods=[method]) for (method, path), work in wechat.items()]
+    return Starlette(routes=[*routes, *_tester_routes(account)])
+
+
+def _token(request: Request) -> str:
+    return request.query_params.get("access_token", "")
+
+
+async def _json_body(request: Request) -> object:
+    """Return the body as JSON, None when it is none (which every WeChat door answers with its own errcode)."""
+    try:
+        body: object = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        return None
+    return body
+
+
+def _wechat_door(account: FakeWeChat, work: _Work) -> _Endpoint:
+    async def answer(request: Request) -> Response:
+        body = await _json_body(request)
+        fault = account.faults.take(request.url.path)
+        if fault is None:
+            return JSONResponse(work(request, body))
+        effect = work(request, body) if fault.taken else account.error(-1)
+        return await _faulty(account, fault, effect)
+
+    return answer
+
+
+async def _faulty(account: FakeWeChat, fault: FakeFault, effect: JsonObject) -> Response:
+    match fault.kind:
+        case FaultKind.ERRCODE:
+            return JSONResponse(account.error(fault.errcode))
+        case FaultKind.HANG:
+            await asyncio.sleep(fault.seconds)
+            return JSONResponse(effect)
+        case FaultKind.HTTP_500:
+            return PlainTextResponse("Internal Server Error", status_code=500)
+        case FaultKind.HTML_200:
+            return HTMLResponse("<html><body><h1>Gateway</h1></body></html>")
+        case FaultKind.CLOSE:
+            return _BrokenResponse()
+
+
+def _tester_routes(account: FakeWeChat) -> list[Route]:
+    async def page(_: Request) -> Response:
+        text = render_page(account.deliveries(), account.settings.templates)
+        return HTMLResponse(text, headers={"content-security-policy": PAGE_POLICY})
+
+    async def messages(request: Request) -> Response:
+        found = [delivery.to_json() for delivery in account.deliveries(request.query_params.get("openid"))]
+        return JSONResponse({"count": len(found), "messages": found})
+
+    async def reset(_: Request) -> Response:
+        account.reset()
+        return JSONResponse({"ok": True})
+
+    return [
+        Route("/", page),
+        Route("/_fake/messages", messages),
+        Route("/_fake/follow", _follow_door(account.follow), methods=["POST"]),
+        Route("/_fake/unfollow", _follow_door(account.unfollow), methods=["POST"]),
+        Route("/_fake/faults", _fault_door(account), methods=["GET", "POST", "DELETE"]),
+        Route("/_fake/reset", reset, methods=["POST"]),
+    ]
+
+
+def _follow_door(change: Callable[[str], None]) -> _Endpoint:
+    async def answer(request: Request) -> Response:
+        body = await _json_body(request)
+        open_id = body.get("openid") if isinstance(body, dict) else None
+        if not isinstance(open_id, str):
+            return JSONResponse({"ok": False, "error": 'expected {"openid": "o..."}'}, status_code=400)
+        change(open_id)
+        return JSONResponse({"ok": True})
+
+    return answer
+
+
+def _fault_door(account: FakeWeChat) -> _Endpoint:
+    async def answer(request: Request) -> Response:
+        if request.method == "DELETE":
+            account.faults.clear()
+        if request.method == "POST":
+            try:
+                account.faults.add(FakeFault.from_json(await _json_body(request)))
+            except (TypeError, ValueError) as error:
+                return JSONResponse({"ok": False, "error": str(error)}, status_code=400)
+        return JSONResponse({"faults": [asdict(fault) for fault in account.faults.pending()]})
+
+    return answer

@@ -1,0 +1,99 @@
+"""The push side of the fake server: signed receipts (TEMPLATESENDJOBFINISH) posted to the account's callback."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+import time
+from typing import Final
+from urllib.parse import urlencode, urlsplit
+
+import urllib3
+
+from geo_engine.errors import ConfigurationError
+from geo_engine.wechat.fake import CallbackTarget, Delivery
+
+__all__ = ["ReceiptPusher", "receipt_xml", "sign"]
+
+_ACCOUNT: Final = "gh_fake_account"
+_TIMEOUT_S: Final = 5.0
+_DELAY_S: Final = 0.2
+_RECEIPT: Final = (
+    "<xml><ToUserName><![CDATA[{account}]]></ToUserName><FromUserName><![CDATA[{open_id}]]></FromUserName>"
+    "<CreateTime>{seconds}</CreateTime><MsgType><![CDATA[event]]></MsgType>"
+    "<Event><![CDATA[TEMPLATESENDJOBFINISH]]></Event><MsgID>{msgid}</MsgID><Status><![CDATA[success]]></Status></xml>"
+)
+
+
+def sign(token: str, timestamp: str, nonce: str) -> str:
+    """Return WeChat's signature: SHA-1 of the three texts, sorted as strings and joined."""
+    joined = "".join(sorted((token, timestamp, nonce)))
+    return hashlib.sha1(joined.encode(), usedforsecurity=False).hexdigest()
+
+
+def receipt_xml(delivery: Delivery) -> str:
+    """Return the event that tells the account its message arrived."""
+    seconds = delivery.time_ms // 1_000
+    return _RECEIPT.format(account=_ACCOUNT, open_id=delivery.open_id, seconds=seconds, msgid=delivery.msgid)
+
+
+class ReceiptPusher:
+    """Posts receipts one after the other from a thread of its own, 0.2 s after the delivery at the earliest.
+
+    The wait lets the sender note the message id it was answered before the receipt names it, as it does in life.
+    Each is tried once; the real server tries three times. A callback that fails is counted and nothing else.
+
+    Args:
+        target: where to post, and the token that signs.
+
+    Raises:
+        ConfigurationError: the address is not http(s).
+    """
+
+    def __init__(self, target: CallbackTarget) -> None:
+        if urlsplit(target.url).scheme not in {"http", "https"}:
+            message = f"callback: found {target.url!r}, expected an http(s) address"
+            raise ConfigurationError(message)
+        self.posted = 0
+        self.failed = 0
+        self._target = target
+        self._closing = False
+        self._waiting: queue.SimpleQueue[tuple[Delivery, float] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="fake-wechat-receipts", daemon=True)
+        self._thread.start()
+
+    def push(self, delivery: Delivery) -> None:
+        """Post a receipt for ``delivery`` soon; returns at once."""
+        self._waiting.put((delivery, time.monotonic() + _DELAY_S))
+
+    def close(self) -> None:
+        """Post what waits and end the thread; the first that fails now ends it too, for the callback is gone."""
+        self._closing = True
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        with urllib3.PoolManager(retries=False, timeout=_TIMEOUT_S) as http:
+            while (entry := self._waiting.get()) is not None:
+                delivery, due_s = entry
+                time.sleep(max(0.0, due_s - time.monotonic()))
+                taken = self._post(http, delivery)
+                self.posted += taken
+                self.failed += not taken
+                if self._closing and not taken:
+                    return
+
+    def _post(self, http: urllib3.PoolManager, delivery: Delivery) -> bool:
+        try:
+            response = http.request("POST", self._address(delivery), body=receipt_xml(delivery).encode())
+        except urllib3.exceptions.HTTPError:
+            return False
+        return response.status == 200
+
+    def _address(self, delivery: Delivery) -> str:
+        timestamp, nonce = str(delivery.time_ms // 1_000), str(delivery.msgid % 1_000_000_000)
+        signature = sign(self._target.token, timestamp, nonce)
+        query = {"signature": signature, "timestamp": timestamp, "nonce": nonce, "openid": delivery.open_id}
+        separator = "&" if urlsplit(self._target.url).query else "?"
+        return f"{self._target.url}{separator}{urlencode(query)}"

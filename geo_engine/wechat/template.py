@@ -1,0 +1,174 @@
+"""From an outbox message to the fields of a WeChat template.
+
+Which fields an account's approved template has is not ours to choose, so a ``Template`` is a setting: it says which
+slot of a warning stands in which field. Everything ``render`` returns passes ``fields.check_field``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
+from typing import Final
+
+from geo_engine.alerting.message import Message
+from geo_engine.alerting.wording import rounded_m
+from geo_engine.errors import ConfigurationError
+from geo_engine.geodesy.measure import compass_point, compass_word
+from geo_engine.model import Alert, Language, ZoneKind
+from geo_engine.wechat.fields import FieldType, fit_field
+
+__all__ = ["RESTRICTION_TEMPLATE", "Slot", "Template", "TemplateField", "render"]
+
+
+class Slot(StrEnum):
+    """A piece of a warning that can stand in a template field."""
+
+    ZONE = "zone"
+    PLACE = "place"
+    PLATE = "plate"
+    TIME = "time"
+    TOPIC = "topic"
+
+
+_ACCEPTED: Final[dict[Slot, frozenset[FieldType]]] = {
+    Slot.ZONE: frozenset({FieldType.THING}),
+    Slot.PLACE: frozenset({FieldType.THING}),
+    Slot.PLATE: frozenset({FieldType.CAR_NUMBER, FieldType.THING}),
+    Slot.TIME: frozenset({FieldType.TIME, FieldType.DATE}),
+    Slot.TOPIC: frozenset({FieldType.PHRASE, FieldType.THING}),
+}
+"""The field types a slot can always be made to fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateField:
+    """One field of a template.
+
+    Attributes:
+        key: the key the template gives it, e.g. ``thing1``.
+        type: the rule its value must keep; the key begins with its name.
+        value: the slot of the warning that stands in it.
+    """
+
+    key: str
+    type: FieldType
+    value: Slot
+
+    def __post_init__(self) -> None:
+        """Refuse a key that is not of this type and a slot that this type cannot hold."""
+        if re.fullmatch(rf"{self.type}\d+", self.key) is None:
+            message = f"template field: found key {self.key!r}, expected {self.type!s} and a number"
+            raise ConfigurationError(message)
+        if self.type not in _ACCEPTED[self.value]:
+            expected = ", ".join(sorted(_ACCEPTED[self.value]))
+            message = f"template field {self.key}: found slot {self.value!s}, which needs a field of type {expected}"
+            raise ConfigurationError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template of the account: its id in the WeChat console and its fields.
+
+    Attributes:
+        template_id: the id the console shows.
+        fields: every field of the template, in its order.
+    """
+
+    template_id: str
+    fields: tuple[TemplateField, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a template without id or fields, or with one key twice."""
+        keys = [field.key for field in self.fields]
+        if not self.template_id or not keys or len(set(keys)) != len(keys):
+            message = f"template {self.template_id!r}: found keys {keys}, expected an id and distinct keys"
+            raise ConfigurationError(message)
+
+
+RESTRICTION_TEMPLATE: Final = Template(
+    template_id="geo-engine-restriction",
+    fields=(
+        TemplateField("thing1", FieldType.THING, Slot.ZONE),
+        TemplateField("thing2", FieldType.THING, Slot.PLACE),
+        TemplateField("car_number3", FieldType.CAR_NUMBER, Slot.PLATE),
+        TemplateField("time4", FieldType.TIME, Slot.TIME),
+        TemplateField("phrase5", FieldType.PHRASE, Slot.TOPIC),
+    ),
+)
+"""The template of the example city and of the fake server; a real account brings its own id and keys."""
+
+# China keeps one time without daylight saving, so an offset is exact and needs no time zone file.
+_BEIJING: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
+
+_TOPIC: Final[dict[ZoneKind, dict[Language, str]]] = {
+    ZoneKind.TRUCK_RESTRICTION: {Language.ZH: "货车禁行", Language.EN: "Truck ban"},
+    ZoneKind.CONSTRUCTION: {Language.ZH: "施工", Language.EN: "Roadworks"},
+    ZoneKind.CONGESTION: {Language.ZH: "拥堵", Language.EN: "Congestion"},
+    ZoneKind.VENUE: {Language.ZH: "场所", Language.EN: "Venue"},
+}
+_MAY_APPLY: Final = {Language.ZH: "可能禁行", Language.EN: "Truck ban may apply"}
+_INSIDE: Final = {Language.ZH: "您已在区域内", Language.EN: "You are inside"}
+_PLACEHOLDER: Final[dict[Slot, dict[Language, str]]] = {
+    Slot.ZONE: {Language.ZH: "未命名区域", Language.EN: "Unnamed zone"},
+    Slot.PLACE: {Language.ZH: "前方", Language.EN: "Ahead"},
+    Slot.PLATE: {Language.ZH: "未知", Language.EN: "UNKNOWN"},
+}
+
+
+def render(message: Message, template: Template) -> dict[str, str]:
+    """Return field key -> value for ``message``; every value is one its field accepts."""
+    return {field.key: _value(message, field) for field in template.fields}
+
+
+def _value(message: Message, field: TemplateField) -> str:
+    alert, language = message.alert, message.language
+    match field.value:
+        case Slot.ZONE:
+            text = alert.zone_name
+        case Slot.PLACE:
+            text = _place(alert, language)
+        case Slot.PLATE:
+            text = re.sub(r"[\s·・.-]", "", message.plate or "").upper()
+        case Slot.TIME:
+            return _beijing_time(alert.time_ms, field.type)
+        case Slot.TOPIC:
+            # A phrase takes Chinese characters only, whatever the person reads.
+            return _topic(alert, Language.ZH if field.type is FieldType.PHRASE else language)
+    return fit_field(field.type, text, _PLACEHOLDER[field.value][language])
+
+
+def _place(alert: Alert, language: Language) -> str:
+    if alert.bearing_deg is None or not math.isfinite(alert.distance_m):
+        return _INSIDE[language]
+    distance, eta = _distance(alert.distance_m, language), _eta(alert.eta_s, language)
+    if language is Language.EN:
+        return f"{distance} {compass_point(alert.bearing_deg)}".rstrip() + eta
+    wind = compass_word(alert.bearing_deg, language)
+    return f"{wind}方向 {distance}{eta}" if wind else f"前方 {distance}{eta}"
+
+
+def _distance(distance_m: float, language: Language) -> str:
+    if distance_m < 1_000:
+        return f"{rounded_m(distance_m)} {'m' if language is Language.EN else '米'}"
+    return f"{distance_m / 1_000:.1f} {'km' if language is Language.EN else '公里'}"
+
+
+def _eta(eta_s: float, language: Language) -> str:
+    if not math.isfinite(eta_s):
+        return ""
+    return f" 约{eta_s:.0f}秒" if language is Language.ZH else f", {eta_s:.0f} s"
+
+
+def _beijing_time(time_ms: int, field_type: FieldType) -> str:
+    moment = datetime.fromtimestamp(time_ms / 1_000, UTC).astimezone(_BEIJING)
+    day = f"{moment.year}年{moment.month}月{moment.day}日"
+    return day if field_type is FieldType.DATE else f"{day} {moment:%H:%M}"
+
+
+def _topic(alert: Alert, language: Language) -> str:
+    if alert.may_apply and alert.kind is ZoneKind.TRUCK_RESTRICTION:
+        return _MAY_APPLY[language]
+    return _TOPIC[alert.kind][language]

@@ -1,0 +1,156 @@
+"""From a message to template fields."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geo_engine.alerting.message import Message
+from geo_engine.errors import ConfigurationError
+from geo_engine.model import Alert, AlertReason, Language, ZoneKind
+from geo_engine.wechat.fields import FieldType, check_field
+from geo_engine.wechat.template import RESTRICTION_TEMPLATE, Slot, Template, TemplateField, render
+
+ALERT = Alert(
+    alert_id="0" * 32,
+    u7=1234,
+    time_ms=1_793_694_660_000,  # 2026-11-03T08:31:00Z
+    zone_id="erqiao",
+    zone_name="长江二桥货车禁行",
+    kind=ZoneKind.TRUCK_RESTRICTION,
+    visit_ms=1_793_694_660_000,
+    send=True,
+    reason="approach",
+    trigger=AlertReason.APPROACH,
+    lon=114.3,
+    lat=30.6,
+    distance_m=421.7,
+    bearing_deg=46.0,
+    compass="NE",
+    eta_s=27.2,
+    may_apply=False,
+    text="",
+    revision=1,
+    expires_at_ms=1_793_694_750_000,
+)
+MESSAGE = Message(1, ALERT, "o" + "a" * 27, "鄂A12345", Language.ZH, "0" * 32, 0)
+
+
+def test_a_chinese_warning_fills_the_default_template() -> None:
+    assert render(MESSAGE, RESTRICTION_TEMPLATE) == {
+        "thing1": "长江二桥货车禁行",
+        "thing2": "东北方向 420 米 约27秒",
+        "car_number3": "鄂A12345",
+        "time4": "2026年11月3日 16:31",
+        "phrase5": "货车禁行",
+    }
+
+
+def test_an_english_warning_keeps_chinese_only_where_the_type_demands_it() -> None:
+    english = replace(MESSAGE, language=Language.EN, alert=replace(ALERT, zone_name="Second Yangtze Bridge ban"))
+    rendered = render(english, RESTRICTION_TEMPLATE)
+    assert rendered["thing1"] == "Second Yangtze…"
+    assert rendered["thing2"] == "420 m NE, 27 s"
+    assert rendered["phrase5"] == "货车禁行"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "expected"),
+    [
+        ({"kind": ZoneKind.CONSTRUCTION}, "phrase5", "施工"),
+        ({"kind": ZoneKind.CONGESTION}, "phrase5", "拥堵"),
+        ({"kind": ZoneKind.VENUE}, "phrase5", "场所"),
+        ({"may_apply": True}, "phrase5", "可能禁行"),
+        ({"kind": ZoneKind.CONGESTION, "may_apply": True}, "phrase5", "拥堵"),
+        ({"distance_m": 1_540.0}, "thing2", "东北方向 1.5 公里 约27秒"),
+        ({"eta_s": float("inf")}, "thing2", "东北方向 420 米"),
+        ({"bearing_deg": float("nan")}, "thing2", "前方 420 米 约27秒"),
+        ({"bearing_deg": None, "compass": "", "distance_m": 0.0}, "thing2", "您已在区域内"),
+        ({"zone_name": "\n\u200b"}, "thing1", "未命名区域"),
+    ],
+)
+def test_each_kind_of_warning_is_worded(changes: dict[str, object], key: str, expected: str) -> None:
+    message = replace(MESSAGE, alert=replace(ALERT, **changes))  # type: ignore[arg-type]  # the table holds many types
+    assert render(message, RESTRICTION_TEMPLATE)[key] == expected
+
+
+@pytest.mark.parametrize(
+    ("plate", "expected"),
+    [
+        ("鄂A·12345", "鄂A12345"),
+        ("鄂ad12345", "鄂AD12345"),
+        (" 粤A8Z888挂 ", "粤A8Z888挂"),
+        (None, "未知"),
+        ("", "未知"),
+        ("WJ鄂0001X", "未知"),
+        ("not a plate at all", "未知"),
+    ],
+)
+def test_a_plate_is_written_as_its_type_allows(plate: str | None, expected: str) -> None:
+    assert render(replace(MESSAGE, plate=plate), RESTRICTION_TEMPLATE)["car_number3"] == expected
+
+
+def test_an_unknown_plate_reads_english_for_an_english_reader() -> None:
+    message = replace(MESSAGE, plate=None, language=Language.EN)
+    assert render(message, RESTRICTION_TEMPLATE)["car_number3"] == "UNKNOWN"
+
+
+def test_another_template_gets_the_same_slots_under_its_own_keys() -> None:
+    template = Template(
+        "own",
+        (
+            TemplateField("date2", FieldType.DATE, Slot.TIME),
+            TemplateField("thing7", FieldType.THING, Slot.TOPIC),
+            TemplateField("thing8", FieldType.THING, Slot.PLATE),
+        ),
+    )
+    english = replace(MESSAGE, language=Language.EN)
+    assert render(english, template) == {"date2": "2026年11月3日", "thing7": "Truck ban", "thing8": "鄂A12345"}
+
+
+@given(
+    zone_name=st.text(st.characters()),
+    plate=st.none() | st.text(st.characters()),
+    language=st.sampled_from(Language),
+    kind=st.sampled_from(ZoneKind),
+    time_ms=st.integers(946_684_800_000, 4_102_444_799_999),
+    distance_m=st.floats(0, 40_000_000) | st.sampled_from([float("nan"), float("inf")]),
+    eta_s=st.floats(0, 1e6) | st.just(float("nan")),
+    bearing_deg=st.none() | st.floats(allow_nan=True, allow_infinity=True),
+    may_apply=st.booleans(),
+)
+def test_every_rendered_field_is_accepted_by_its_type(
+    zone_name: str, plate: str | None, language: Language, **changes: object
+) -> None:
+    alert = replace(ALERT, zone_name=zone_name, **changes)  # type: ignore[arg-type]  # hypothesis draws many types
+    message = replace(MESSAGE, alert=alert, plate=plate, language=language)
+    rendered = render(message, RESTRICTION_TEMPLATE)
+    refused = {
+        field.key: rendered[field.key]
+        for field in RESTRICTION_TEMPLATE.fields
+        if check_field(field.type, rendered[field.key])
+    }
+    assert refused == {}
+
+
+def test_a_field_whose_key_is_of_another_type_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="thing1"):
+        TemplateField("thing1", FieldType.PHRASE, Slot.TOPIC)
+
+
+def test_a_slot_its_type_cannot_hold_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="thing"):
+        TemplateField("phrase1", FieldType.PHRASE, Slot.ZONE)
+
+
+@pytest.mark.parametrize(
+    ("template_id", "count"),
+    [("", 1), ("id", 0), ("id", 2)],
+    ids=["no id", "no field", "one key twice"],
+)
+def test_a_template_that_cannot_be_sent_is_refused(template_id: str, count: int) -> None:
+    with pytest.raises(ConfigurationError):
+        Template(template_id, (TemplateField("thing1", FieldType.THING, Slot.ZONE),) * count)
