@@ -1,0 +1,87 @@
+"""Motion and look-ahead: whom the device tells, whom the steps tell, and who is standing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from geo_engine.index import RtreeIndex
+from geo_engine.model import PingBatch
+from geo_engine.testing import box_zone, straight_drive
+from geo_engine.tracking.approach import Approaches, LookAhead, find_approaches
+from geo_engine.tracking.motion import Motion, estimate_motion
+from geo_engine.tracking.state import ROW
+from geo_engine.tracking.steps import Steps
+from geo_engine.zones.zoneset import ZoneSet
+
+
+def steps_of(pings: PingBatch, *, max_gap_ms: int | None = 600_000) -> tuple[Steps, np.ndarray]:
+    start = np.zeros(len(pings), dtype=ROW)
+    return Steps.of(pings, start, np.zeros(len(pings), dtype=bool), max_gap_ms=max_gap_ms), start
+
+
+def motion_of(pings: PingBatch) -> Motion:
+    return estimate_motion(*steps_of(pings))
+
+
+@pytest.mark.parametrize("bearing_deg", [0.0, 45.0, 90.0, 200.0, 315.0])
+def test_two_positions_tell_speed_and_direction(bearing_deg: float) -> None:
+    motion = motion_of(straight_drive(1, pings=3, bearing_deg=bearing_deg, speed_mps=12.0))
+    assert np.isnan(motion.speed_mps[0])
+    assert motion.speed_mps[1:] == pytest.approx(12.0, rel=1e-4)
+    heading = np.degrees(np.arctan2(motion.east_mps[2], motion.north_mps[2])) % 360.0
+    assert heading == pytest.approx(bearing_deg, abs=0.05)
+
+
+def test_device_is_believed_before_the_positions() -> None:
+    pings = PingBatch.from_columns(
+        [1, 1],
+        [10**12, 10**12 + 5000],
+        [114.0, 114.0],
+        [30.0, 30.0],
+        speed_mps=[20.0, 20.0],
+        heading_deg=[90.0, np.nan],
+    )
+    motion = motion_of(pings)
+    assert motion.speed_mps[0] == pytest.approx(20.0)
+    assert motion.speed_mps[1] == 0.0  # a speed without a heading points nowhere
+
+
+def test_long_silence_tells_nothing_about_the_speed() -> None:
+    motion = motion_of(straight_drive(1, pings=2, every_s=120.0))
+    assert np.isnan(motion.speed_mps).all()
+
+
+def test_motion_over_the_date_line_goes_the_short_way() -> None:
+    motion = motion_of(straight_drive(1, pings=2, lon=179.9999, lat=0.0, speed_mps=30.0))
+    assert motion.speed_mps[1] == pytest.approx(30.0, rel=1e-4)
+
+
+def approaches(pings: PingBatch, look: LookAhead, *, wanted: bool = True) -> Approaches:
+    zones = ZoneSet.of([box_zone("z")])
+    steps, start = steps_of(pings)
+    matrix = np.full((1, 1), wanted)
+    profile = np.zeros(len(pings), dtype=np.int64)
+    motion = estimate_motion(steps, start)
+    return find_approaches(steps, motion, RtreeIndex(zones), profile=profile, wanted=matrix, look=look)
+
+
+def test_border_is_seen_within_the_look_ahead_and_not_beyond() -> None:
+    drive = straight_drive(1, pings=2, lon=114.29, speed_mps=10.0)  # 957 m before the border, less one step
+    assert approaches(drive, LookAhead(lookahead_s=95.0)).distance_m == pytest.approx([908.0], abs=3.0)
+    assert len(approaches(drive, LookAhead(lookahead_s=85.0))) == 0
+
+
+def test_standing_user_looks_nowhere() -> None:
+    drive = straight_drive(1, pings=3, lon=114.2999, speed_mps=1.0)
+    assert len(approaches(drive, LookAhead())) == 0
+
+
+def test_zone_that_concerns_nobody_is_not_looked_for() -> None:
+    drive = straight_drive(1, pings=3, lon=114.299, speed_mps=10.0)
+    assert len(approaches(drive, LookAhead())) == 1
+    assert len(approaches(drive, LookAhead(), wanted=False)) == 0
+
+
+def test_zone_the_user_is_in_is_not_ahead() -> None:
+    assert len(approaches(straight_drive(1, pings=3, lon=114.305, speed_mps=10.0), LookAhead())) == 0
