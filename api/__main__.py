@@ -1,0 +1,5 @@
+"""``python -m api`` is ``geo-engine``."""
+
+from api.cli import main
+
+main()

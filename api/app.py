@@ -1,0 +1,21 @@
+"""The FastAPI application: routes joined to the parts they serve. Nothing is opened here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, FastAPI
+
+from api.errors import install_error_handlers
+from geo_engine import __version__
+
+__all__ = ["make_app"]
+
+
+def make_app(routers: Sequence[APIRouter]) -> FastAPI:
+    """Return the application with the given routes; every error is a problem document."""
+    app = FastAPI(title="geo_engine", version=__version__, docs_url="/docs", redoc_url=None)
+    for router in routers:
+        app.include_router(router)
+    install_error_handlers(app)
+    return app

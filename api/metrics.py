@@ -1,0 +1,51 @@
+"""What the service counts, as Prometheus metrics in a registry of its own."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from geo_engine.engine import Decisions
+
+__all__ = ["Metrics"]
+
+
+class Metrics:
+    """Counters of one service. Every refusal and every message not sent shows here under its reason."""
+
+    def __init__(self) -> None:
+        """Register the metrics."""
+        self.registry = CollectorRegistry()
+        self.pings = Counter("geo_engine_pings", "Pings that moved the state", registry=self.registry)
+        self.rejected = Counter("geo_engine_pings_rejected", "Pings not used", ["reason"], registry=self.registry)
+        self.transitions = Counter("geo_engine_transitions", "Transitions", ["kind", "reason"], registry=self.registry)
+        self.sent = Counter(
+            "geo_engine_alerts_sent", "Warnings to the outbox", ["kind", "reason"], registry=self.registry
+        )
+        self.suppressed = Counter(
+            "geo_engine_alerts_suppressed", "Warnings not sent", ["kind", "reason"], registry=self.registry
+        )
+        self.step_seconds = Histogram(
+            "geo_engine_step_seconds",
+            "Time from a batch to its committed decisions",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+            registry=self.registry,
+        )
+        self.waiting = Gauge("geo_engine_pings_waiting", "Pings accepted and not yet judged", registry=self.registry)
+        self.store_failures = Counter("geo_engine_store_failures", "Commits the store refused", registry=self.registry)
+        self.outbox = Gauge(
+            "geo_engine_outbox", "Outbox messages by state, and attempts by outcome", ["state"], registry=self.registry
+        )
+
+    def count(self, decisions: Decisions) -> None:
+        """Count one step."""
+        self.pings.inc(decisions.accepted)
+        for reason, count in decisions.rejects.counts().items():
+            self.rejected.labels(reason).inc(count)
+        for kind, why in zip(decisions.transitions.kind, decisions.transitions.reason, strict=True):
+            self.transitions.labels(kind.value, why.value).inc()
+        for alert in decisions.alerts:
+            (self.sent if alert.send else self.suppressed).labels(alert.kind.value, alert.reason).inc()
+
+    def page(self) -> bytes:
+        """Return the text page Prometheus reads."""
+        return generate_latest(self.registry)

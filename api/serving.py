@@ -1,0 +1,216 @@
+"""The running service in the foreground: starts the parts, tells the terminal what happens, stops them in order."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from pydantic import SecretStr
+from rich.live import Live
+from rich.text import Text
+
+from api.bootstrap import Service, bootstrap, wall_clock_ms, wechat_sender
+from api.console import fail_on_faults, out
+from api.demo import Driver, LeadTimes, demo_people
+from api.example import example_network
+from api.settings import Settings
+from geo_engine.alerting.message import Message, SendResult
+from geo_engine.alerting.wording import rounded_m
+from geo_engine.engine import Decisions
+from geo_engine.ingest.vehicles import read_vehicles
+from geo_engine.model import TransitionKind, ZoneKind
+from geo_engine.simulate.traffic import Traffic
+from geo_engine.wechat.fake import CallbackTarget, FakeSettings
+from geo_engine.wechat.fake_server import start_fake_wechat
+
+__all__ = ["Serving"]
+
+_DEMO_USERS: Final = 200
+_DEMO_TOKEN: Final = "demo-callback-token"  # noqa: S105 - of the fake server beside the service, on loopback
+_REFRESH_S: Final = 1.0
+_PLAIN_REPORT_S: Final = 10.0
+
+
+class Serving:
+    """One service in one process, with the demonstration beside it when there is no WeChat account."""
+
+    def __init__(
+        self, settings: Settings, stack: ExitStack, *, users: int | None, seed: int, vehicles: Path | None
+    ) -> None:
+        """Start everything; ``stack`` stops it in the reverse order.
+
+        Raises:
+            InputError, ConfigurationError, StoreError, OSError: something cannot be started, with the reason.
+        """
+        self._pings = 0
+        self._driver: Driver | None = None
+        self._zones_of: Counter[int] = Counter()
+        self._suppressed: Counter[str] = Counter()
+        self._sent = 0
+        self.leads = LeadTimes(wall_clock_ms)
+        count = users if users is not None else (0 if settings.has_account else _DEMO_USERS)
+        traffic = None
+        if count:
+            traffic = Traffic(example_network(), users=count, seed=seed, start_ms=wall_clock_ms())
+        profiles = traffic.vehicles() if traffic else []
+        if vehicles is not None:
+            file = read_vehicles(vehicles)
+            fail_on_faults(file.faults)
+            profiles = [*profiles, *file.vehicles]
+        self._server = _Server(settings)
+        stack.callback(self._server.close)
+        settings, messages_url = _with_account(settings, self._server.url, stack)
+        assert settings.wechat_app_id is not None and settings.wechat_app_secret is not None  # noqa: S101, PT018 - set above
+        sender = wechat_sender(
+            settings.wechat_app_id,
+            settings.wechat_app_secret.get_secret_value(),
+            settings.wechat_api_base,
+            settings.wechat_template_id,
+        )
+        stack.callback(sender.close)
+        self._service: Service = bootstrap(
+            settings,
+            sender,
+            people=demo_people(profiles),
+            on_decisions=self._decided,
+            on_delivered=self._delivered,
+        )
+        stack.callback(self._stop, settings.drain_s)
+        self._service.start()
+        self._server.start(self._service)
+        self._driver = Driver(traffic, f"{self._server.url}/v1/pings", wall_clock_ms) if traffic else None
+        self._greet(count, messages_url)
+        if self._driver:
+            self._driver.start()
+
+    def errors(self) -> int:
+        """Return how many things went wrong that should not have."""
+        driver = self._driver.errors if self._driver else 0
+        return driver + self._service.relay.counts()["errors"]
+
+    def watch(self, stopping: threading.Event, for_s: float | None) -> None:
+        """Keep the status line until told to stop or until ``for_s`` is over."""
+        end = None if for_s is None else time.monotonic() + for_s
+        report_at = time.monotonic() + _PLAIN_REPORT_S
+        with Live(Text(""), console=out, refresh_per_second=2, transient=True) as live:
+            before, since = 0, time.monotonic()
+            while not stopping.is_set() and (end is None or time.monotonic() < end):
+                stopping.wait(_REFRESH_S if end is None else max(min(_REFRESH_S, end - time.monotonic()), 0.0))
+                now = time.monotonic()
+                status = self._status((self._pings - before) / max(now - since, 1e-9))
+                before, since = self._pings, now
+                live.update(Text(status, style="bold"))
+                if not out.is_terminal and now >= report_at:
+                    out.print(status, highlight=False, soft_wrap=True)
+                    report_at = now + _PLAIN_REPORT_S
+
+    def _stop(self, drain_s: float) -> None:
+        if self._driver and self._driver.is_alive():
+            self._driver.stop()
+        self._server.stop()
+        self._service.stop(drain_s)
+        self._farewell()
+
+    def _decided(self, decisions: Decisions) -> None:
+        self._pings += decisions.accepted
+        for u7, kind in zip(decisions.transitions.u7.tolist(), decisions.transitions.kind, strict=True):
+            self._zones_of[u7] += {TransitionKind.ENTER: 1, TransitionKind.EXIT: -1}.get(kind, 0)
+        self._sent += sum(alert.send for alert in decisions.alerts)
+        self._suppressed.update(alert.reason for alert in decisions.alerts if not alert.send)
+        self.leads.moved(decisions, self._service.zones)
+
+    def _delivered(self, message: Message, _result: SendResult) -> None:
+        self.leads.delivered_now(message)
+        alert = message.alert
+        where = "inside" if not alert.compass else f"{rounded_m(alert.distance_m)} m ahead, {alert.compass}"
+        eta = f" · {round(alert.eta_s)} s" if alert.compass else ""
+        line = f"u7 {alert.u7:07d} · {alert.zone_name} · {where}{eta} · sent"
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _status(self, pings_per_s: float) -> str:
+        suppressed = ", ".join(f"{reason} {count}" for reason, count in sorted(self._suppressed.items())) or "0"
+        inside = sum(count > 0 for count in self._zones_of.copy().values())
+        return (
+            f"{pings_per_s:,.0f} pings/s · {inside} users inside a zone · sent {self._sent} · suppressed {suppressed}"
+        )
+
+    def _greet(self, users: int, messages_url: str | None) -> None:
+        zones = self._service.zones
+        out.print(f"geo_engine · {len(zones)} zones, revision {zones.revision} · {self._server.url} (docs: /docs)")
+        if users:
+            out.print(f"simulating {users} vehicles, one ping per 5 s")
+        if messages_url:
+            out.print(f"fake WeChat, what every driver received: {messages_url}")
+
+    def _farewell(self) -> None:
+        out.print(
+            f"pings judged {self._pings:,} · warnings sent {self._sent} · delivered {self.leads.delivered.total()}"
+        )
+        for kind in ZoneKind:
+            if not self.leads.delivered[kind]:
+                continue
+            leads = sorted(self.leads.leads_s[kind])
+            told, inside = self.leads.delivered[kind], self.leads.inside[kind]
+            line = f"{kind.value}: delivered {told}, of these {inside} to drivers already inside"
+            line += f" · ahead: {len(leads)} entered after the warning, {self.leads.late[kind]} before it"
+            if leads:
+                line += (
+                    f" · lead time min {leads[0]:.1f} s, median {leads[len(leads) // 2]:.1f} s, max {leads[-1]:.1f} s"
+                )
+            out.print(line, highlight=False, soft_wrap=True)
+        suppressed = ", ".join(f"{reason} {count}" for reason, count in sorted(self._suppressed.items())) or "none"
+        out.print(f"suppressed: {suppressed}", highlight=False)
+        out.print(f"errors: {self.errors()}", highlight=False)
+
+
+class _Server:
+    """uvicorn on a thread of its own, on a socket that is bound before anything else starts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._socket = socket.create_server((settings.host, settings.port))
+        self.url = f"http://{settings.host}:{self._socket.getsockname()[1]}"
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, service: Service) -> None:
+        """Serve the service's application and return when it answers."""
+        config = uvicorn.Config(service.app, log_level="warning", access_log=False, lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                message = f"the HTTP server at {self.url} did not start"
+                raise OSError(message)
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Answer what was asked, then close the door."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+def _with_account(settings: Settings, url: str, stack: ExitStack) -> tuple[Settings, str | None]:
+    """Return settings with an account: the configured one, or that of a fake server started for it."""
+    if settings.has_account:
+        return settings, None
+    fake = FakeSettings(callback=CallbackTarget(f"{url}/wechat", _DEMO_TOKEN))
+    server = stack.enter_context(start_fake_wechat(settings=fake))
+    account = {
+        "wechat_app_id": fake.app_id,
+        "wechat_app_secret": SecretStr(fake.app_secret),
+        "wechat_api_base": server.url,
+        "wechat_token": SecretStr(_DEMO_TOKEN),
+    }
+    return settings.model_copy(update=account), server.url

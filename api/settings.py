@@ -1,0 +1,69 @@
+"""Every setting of the service, read once from the environment (prefix ``GEO_ENGINE_``) and the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from geo_engine.geodesy.datum import Datum
+
+__all__ = ["Settings"]
+
+
+class Settings(BaseSettings):
+    """The settings of one process; frozen. Incompatible values are refused when it is built.
+
+    Attributes:
+        store: where decisions and the outbox live.
+        zones: zone file or folder; None = the example city.
+        host: address to listen on. There is no authentication yet, so keep to loopback or behind a gateway.
+        port: port to listen on, 0 = any free one.
+        ping_datum: datum of pings that do not say theirs.
+        max_body_bytes: larger ping requests are refused with 413.
+        max_waiting_pings: more pings than this waiting to be judged are refused with 503 and Retry-After.
+        lookahead_s: how far ahead in time a border is looked for.
+        cooldown_s: no second warning about the same zone within this time.
+        daily_cap: most warnings to one person a day.
+        drain_s: how long a shutdown waits for messages on their way.
+        wechat_app_id: the service account; None = a fake WeChat server is started beside the service.
+        wechat_app_secret: its secret.
+        wechat_token: signs the callback; None = the callback is closed.
+        wechat_api_base: address of the WeChat server.
+        wechat_template_id: id of the approved template with the fields of ``geo_engine.wechat.template``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="GEO_ENGINE_", frozen=True, extra="forbid")
+
+    store: str = "sqlite:///var/geo-engine.db"
+    zones: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8900, ge=0, le=65_535)
+    ping_datum: Datum = Datum.WGS84
+    max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    max_waiting_pings: int = Field(default=1_000_000, ge=1)
+    lookahead_s: float = Field(default=90.0, ge=5.0, le=600.0)
+    cooldown_s: float = Field(default=1800.0, ge=0.0)
+    daily_cap: int = Field(default=20, ge=0)
+    drain_s: float = Field(default=10.0, ge=0.0, le=300.0)
+    wechat_app_id: str | None = None
+    wechat_app_secret: SecretStr | None = None
+    wechat_token: SecretStr | None = None
+    wechat_api_base: str = "https://api.weixin.qq.com"
+    wechat_template_id: str = "geo-engine-restriction"
+
+    @property
+    def has_account(self) -> bool:
+        """Say whether a WeChat account is configured."""
+        return self.wechat_app_id is not None
+
+    @model_validator(mode="after")
+    def _account_is_whole(self) -> Self:
+        if (self.wechat_app_id is None) != (self.wechat_app_secret is None):
+            message = (
+                "found only one of GEO_ENGINE_WECHAT_APP_ID and GEO_ENGINE_WECHAT_APP_SECRET, expected both or none"
+            )
+            raise ValueError(message)
+        return self

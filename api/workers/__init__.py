@@ -1,0 +1,1 @@
+"""Threads of the service: one that judges, one that delivers."""

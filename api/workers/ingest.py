@@ -1,0 +1,231 @@
+"""The one thread that owns the engine: takes waiting pings, judges them, commits, then answers the senders."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from api.metrics import Metrics
+from geo_engine.engine import Decisions, Engine
+from geo_engine.errors import StoreError
+from geo_engine.model import U7_COUNT, Alert, IntColumn, PingBatch, RejectReason, Vehicle, Visit
+from geo_engine.store.protocol import Store
+
+__all__ = ["Busy", "IngestWorker", "Judged"]
+
+_log: Final = logging.getLogger(__name__)
+_MOST_PINGS_A_STEP: Final = 65_536
+_IDLE_S: Final = 1.0
+
+
+class Busy(Exception):  # noqa: N818 - it says what the sender meets, not a fault
+    """Too many pings wait already; the sender should come back later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of one request's pings: counts, and row and reason of each reject."""
+
+    accepted: int
+    row: IntColumn
+    reason: tuple[RejectReason, ...]
+
+    def counts(self) -> dict[str, int]:
+        """Return the rejects by reason."""
+        return dict(sorted(Counter(reason.value for reason in self.reason).items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    batch: PingBatch
+    done: Future[Judged]
+
+
+class IngestWorker:
+    """Judges pings in steps. A request is answered after the commit of the step it was part of.
+
+    When the store refuses a commit, the decisions are kept and committed with the next step: the engine has moved
+    on and must not forget what it decided. Until then senders get an error and readiness is off.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        clock: Callable[[], int],
+        metrics: Metrics,
+        *,
+        max_waiting: int,
+        on_decisions: Callable[[Decisions], None] = lambda _decisions: None,
+    ) -> None:
+        """Join the parts; nothing runs before ``start``.
+
+        Args:
+            engine: owned by the worker's thread from ``start`` on.
+            store: where decisions go.
+            clock: epoch milliseconds UTC.
+            metrics: counters.
+            max_waiting: more pings than this may not wait.
+            on_decisions: told of every step, in the worker's thread, after the commit.
+        """
+        self._engine = engine
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._max_waiting = max_waiting
+        self._on_decisions = on_decisions
+        self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self._consented = np.zeros(U7_COUNT, dtype=np.bool_)
+        self._unsaved: tuple[list[Alert], list[Visit]] = ([], [])
+        self._deadline_ms: int | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
+
+    def put_vehicles(self, vehicles: Iterable[Vehicle]) -> None:
+        """Set what is known of users, before ``start``."""
+        known = list(vehicles)
+        self._engine.put_vehicles(known)
+        for vehicle in known:
+            self._consented[vehicle.u7] = vehicle.consent_warnings
+
+    def start(self) -> None:
+        """Begin to judge in a thread of its own."""
+        self._thread.start()
+
+    def submit(self, batch: PingBatch) -> Future[Judged]:
+        """Hand in pings; the future ends when their decisions are on disk.
+
+        Raises:
+            Busy: too many pings wait, or the worker is closing.
+        """
+        with self._lock:
+            # A batch larger than the limit is still taken when nothing else waits: it could never fit otherwise.
+            if self._closed or (self._waiting and self._waiting + len(batch) > self._max_waiting):
+                raise Busy
+            self._waiting += len(batch)
+            request = _Request(batch, Future())
+            self._queue.put(request)
+        return request.done
+
+    def ready(self) -> str | None:
+        """Return why the worker is not ready, None when it is."""
+        if not self._thread.is_alive():
+            return "the ingest worker is not running"
+        return "decisions wait for the store" if self._unsaved[0] or self._unsaved[1] else None
+
+    def waiting(self) -> int:
+        """Return the number of pings not yet judged."""
+        return self._waiting
+
+    def stop(self) -> None:
+        """Judge and commit everything handed in, then end."""
+        with self._lock:
+            self._closed = True
+            self._queue.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        more = True
+        while more:
+            requests, more = self._gather()
+            try:
+                self._step(requests)
+            except Exception as error:  # noqa: BLE001 - the outer loop: one poisoned step must not end the service
+                _log.exception("a step of %d requests failed", len(requests))
+                _answer(requests, error)
+
+    def _gather(self) -> tuple[list[_Request], bool]:
+        """Wait for a request or the engine's deadline, then take what else is there, up to a step's worth."""
+        requests: list[_Request] = []
+        count = 0
+        timeout_s: float | None = self._patience_s()
+        while count < _MOST_PINGS_A_STEP:
+            try:
+                request = self._queue.get(timeout=timeout_s) if not requests else self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if request is None:
+                return requests, False
+            requests.append(request)
+            count += len(request.batch)
+        with self._lock:
+            self._waiting -= count
+        return requests, True
+
+    def _patience_s(self) -> float:
+        if self._deadline_ms is None:
+            return _IDLE_S
+        return min(max((self._deadline_ms - self._clock()) / 1000.0, 0.01), _IDLE_S)
+
+    def _step(self, requests: list[_Request]) -> None:
+        now_ms = self._clock()
+        due = self._deadline_ms is not None and now_ms >= self._deadline_ms
+        if not requests and not due and not any(self._unsaved):
+            return
+        began = time.perf_counter()
+        whole = PingBatch.concat([request.batch for request in requests])
+        allowed = np.flatnonzero(self._may_be_located(whole.u7))
+        decisions = self._engine.process(whole.take(allowed), now_ms)
+        self._deadline_ms = decisions.next_deadline_ms
+        refused = len(whole) - len(allowed)
+        self._metrics.count(decisions)
+        self._metrics.rejected.labels(RejectReason.NO_CONSENT.value).inc(refused)
+        self._commit(decisions, now_ms)
+        self._metrics.step_seconds.observe(time.perf_counter() - began)
+        self._on_decisions(decisions)
+        _settle(requests, whole, allowed, decisions)
+
+    def _may_be_located(self, u7: IntColumn) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Consent gate: a position of a user who did not agree is not even judged."""
+        known = (u7 >= 0) & (u7 < U7_COUNT)
+        allowed = ~known  # the engine names what is wrong with an impossible number
+        allowed[known] = self._consented[u7[known]]
+        return allowed
+
+    def _commit(self, decisions: Decisions, now_ms: int) -> None:
+        alerts, visits = self._unsaved
+        alerts.extend(decisions.alerts)
+        visits.extend(decisions.visits)
+        if not alerts and not visits:
+            return
+        try:
+            self._store.commit(alerts, visits, now_ms=now_ms)
+        except StoreError:
+            self._metrics.store_failures.inc()
+            raise
+        self._unsaved = ([], [])
+
+
+def _answer(requests: list[_Request], error: Exception) -> None:
+    for request in requests:
+        if not request.done.done():
+            request.done.set_exception(error)
+
+
+def _settle(requests: list[_Request], whole: PingBatch, allowed: IntColumn, decisions: Decisions) -> None:
+    """Give every request its own share of the step's rejects."""
+    reasons = np.full(len(whole), -1, dtype=np.int16)
+    names = tuple(RejectReason)
+    refused = np.ones(len(whole), dtype=np.bool_)
+    refused[allowed] = False
+    reasons[refused] = names.index(RejectReason.NO_CONSENT)
+    reasons[allowed[decisions.rejects.row]] = [names.index(reason) for reason in decisions.rejects.reason]
+    first = 0
+    for request in requests:
+        part = reasons[first : first + len(request.batch)]
+        first += len(request.batch)
+        rows = np.flatnonzero(part >= 0)
+        judged = Judged(len(part) - len(rows), rows, tuple(names[code] for code in part[rows].tolist()))
+        request.done.set_result(judged)

@@ -1,0 +1,38 @@
+"""Settings: read from the environment, frozen, refused when they cannot work together."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from api.settings import Settings
+
+
+def test_settings_come_from_the_environment_with_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEO_ENGINE_PORT", "9123")
+    monkeypatch.setenv("GEO_ENGINE_COOLDOWN_S", "60")
+    settings = Settings()
+    assert (settings.port, settings.cooldown_s) == (9123, 60.0)
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "70000"), ("LOOKAHEAD_S", "1"), ("PING_DATUM", "mars")])
+def test_impossible_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"GEO_ENGINE_{name}", value)
+    with pytest.raises(ValidationError, match=name.lower()):
+        Settings()
+
+
+def test_half_an_account_is_refused_and_a_whole_one_accepted() -> None:
+    with pytest.raises(ValidationError, match="expected both or none"):
+        Settings(wechat_app_id="wx1")
+    assert Settings(wechat_app_id="wx1", wechat_app_secret="s").has_account  # noqa: S106 - made up
+
+
+def test_secret_is_not_shown() -> None:
+    settings = Settings(wechat_app_id="wx1", wechat_app_secret="hush-hush")  # noqa: S106 - made up
+    assert "hush-hush" not in repr(settings)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().port = 1
