@@ -191,7 +191,7 @@ class PingBatch:
         return len(self.u7)
 
     @classmethod
-    def from_columns(
+    def from_columns(  # noqa: PLR0913 - one argument per column
         cls,
         u7: npt.ArrayLike,
         time_ms: npt.ArrayLike,
@@ -229,6 +229,37 @@ class PingBatch:
             message = f"columns of a ping batch must have one length, got {sorted(lengths)}"
             raise ValueError(message)
         return batch
+
+    @classmethod
+    def from_arrow(cls, table: Any) -> PingBatch:  # noqa: ANN401 - pyarrow is not a dependency of the core
+        """Build a batch from an Arrow table or record batch with the columns of a ping file, WGS-84.
+
+        Columns: ``u7``, ``time`` (epoch ms, or an Arrow timestamp), ``lon``, ``lat`` and, if they are there,
+        ``speed_mps``, ``heading_deg``, ``accuracy_m``; a null in one of these is "unknown". Cost: a copy per column.
+
+        Raises:
+            KeyError: a required column is missing.
+            ValueError: a required column holds nulls or what is not a number.
+        """
+        names = set(table.schema.names)
+
+        def numbers(name: str, kind: str) -> npt.NDArray[Any]:
+            column = table.column(name)
+            if kind == "int64" and str(column.type).startswith("timestamp"):
+                column = column.cast("timestamp[ms]", safe=False)
+            if kind == "int64" and column.null_count:
+                message = f"column {name}: found {column.null_count} nulls, expected a value in every row"
+                raise ValueError(message)
+            return np.asarray(column.cast(kind).to_numpy())
+
+        optional = ("speed_mps", "heading_deg", "accuracy_m")
+        return cls.from_columns(
+            numbers("u7", "int64"),
+            numbers("time", "int64"),
+            numbers("lon", "float64"),
+            numbers("lat", "float64"),
+            **{name: numbers(name, "float64") for name in optional if name in names},
+        )
 
     @classmethod
     def empty(cls) -> PingBatch:

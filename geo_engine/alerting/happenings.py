@@ -103,7 +103,6 @@ class Happenings:
     @classmethod
     def joined(cls, parts: Sequence[Happenings]) -> Happenings:
         """Join parts into one, ordered by time, user, kind, zone."""
-
         at = Places(*(np.concatenate([getattr(part.at, name) for part in parts]) for name in Places.__slots__))
         kind = np.concatenate([part.kind for part in parts])
         order = np.lexsort((at.zone, kind, at.u7, at.time_ms))
