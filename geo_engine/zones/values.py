@@ -1,0 +1,157 @@
+"""The types of a zone's properties: each reads a JSON value and describes itself in JSON Schema, so the two agree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from enum import StrEnum
+from math import isfinite
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from geo_engine.zones.findings import describe
+
+__all__ = ["Refusal", "ValueType", "choice", "list_of", "moment", "number", "text", "timezone"]
+
+
+class Refusal(Exception):  # noqa: N818  # never leaves the package: it carries a fault to the place that knows where
+    """A value is not accepted: what was found, what was expected, the short stable reason."""
+
+    def __init__(self, found: str, expected: str, reason: str, *, path: str = "") -> None:
+        super().__init__(found)
+        self.found = found
+        self.expected = expected
+        self.reason = reason
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """How a property value is read and described.
+
+    Attributes:
+        read: returns the value as the engine uses it, or raises ``Refusal``.
+        schema: the same rule as JSON Schema (draft 2020-12).
+    """
+
+    read: Callable[[object], object]
+    schema: Mapping[str, object]
+
+
+# Control characters break the lines a fault is printed in; a lone surrogate cannot be written to a file or a socket.
+_BAD_CHARACTER: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def text(max_length: int, *, pattern: str = "", example: str = "") -> ValueType:
+    """A text that is not blank, at most ``max_length`` characters, matching ``pattern`` as a whole when given."""
+    expected = f"text of 1 to {max_length} characters" + (f", e.g. {example}" if example else "")
+    compiled = re.compile(pattern or r".*\S.*", re.DOTALL)
+
+    def read(value: object) -> str:
+        if not isinstance(value, str):
+            raise Refusal(describe(value), expected, "wrong_type")
+        if len(value) > max_length:
+            found = f"{len(value)} characters"
+            raise Refusal(found, expected, "text_too_long")
+        if _BAD_CHARACTER.search(value):
+            found = "a control character or half a character"
+            raise Refusal(found, expected, "bad_character")
+        if not compiled.fullmatch(value):
+            raise Refusal(describe(value), expected, "bad_text")
+        return value.strip()
+
+    schema = {"type": "string", "minLength": 1, "maxLength": max_length}
+    return ValueType(read, schema | ({"pattern": f"^{pattern}$"} if pattern else {"pattern": r"\S"}))
+
+
+def choice(members: type[StrEnum]) -> ValueType:
+    """One of the values of an enumeration."""
+    values = [member.value for member in members]
+    expected = "one of " + ", ".join(values)
+
+    def read(value: object) -> StrEnum:
+        if not isinstance(value, str):
+            raise Refusal(describe(value), expected, "wrong_type")
+        if value not in values:
+            near = get_close_matches(value[:50].lower(), values, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise Refusal(describe(value), expected + hint, "unknown_value")
+        return members(value)
+
+    return ValueType(read, {"enum": values})
+
+
+def number(unit: str, *, up_to: float) -> ValueType:
+    """A number above zero and at most ``up_to``."""
+    expected = f"a number of {unit} above 0, at most {up_to:g}"
+
+    def read(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise Refusal(describe(value), expected, "wrong_type")
+        if isinstance(value, float) and not isfinite(value):
+            raise Refusal(describe(value), expected, "not_finite")
+        if not 0 < value <= up_to:
+            raise Refusal(describe(value), expected, "out_of_range")
+        return float(value)
+
+    return ValueType(read, {"type": "number", "exclusiveMinimum": 0, "maximum": up_to})
+
+
+def moment() -> ValueType:
+    """A moment in RFC 3339 with its UTC offset, read as epoch milliseconds UTC."""
+    expected = "RFC 3339 with an offset, e.g. 2026-11-20T07:00:00+08:00"
+
+    def read(value: object) -> int:
+        if not isinstance(value, str):
+            raise Refusal(describe(value), expected, "wrong_type")
+        if not _MOMENT.fullmatch(value):
+            raise Refusal(describe(value), expected, "bad_time")
+        try:
+            instant = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise Refusal(describe(value), f"{expected} ({error})", "bad_time") from error
+        return (instant - _EPOCH) // timedelta(milliseconds=1)
+
+    return ValueType(read, {"type": "string", "format": "date-time", "pattern": f"^{_MOMENT.pattern}$"})
+
+
+def timezone() -> ValueType:
+    """The IANA name of a time zone."""
+    name = text(64)
+
+    def read(value: object) -> str:
+        found = str(name.read(value))
+        try:
+            return ZoneInfo(found).key
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            expected = "the IANA name of a time zone, e.g. Asia/Shanghai"
+            raise Refusal(describe(value), expected, "unknown_timezone") from error
+
+    return ValueType(read, name.schema)
+
+
+def list_of(item: ValueType, *, up_to: int) -> ValueType:
+    """An array of one to ``up_to`` different values."""
+    expected = f"an array of 1 to {up_to} values"
+
+    def read(value: object) -> tuple[object, ...]:
+        if not isinstance(value, list | tuple):
+            raise Refusal(describe(value), expected, "wrong_type")
+        if not 1 <= len(value) <= up_to:
+            raise Refusal(describe(value), expected, "wrong_length")
+        return tuple(_read_item(item, row, entry) for row, entry in enumerate(value))
+
+    return ValueType(read, {"type": "array", "items": item.schema, "minItems": 1, "maxItems": up_to})
+
+
+def _read_item(item: ValueType, row: int, value: object) -> object:
+    try:
+        return item.read(value)
+    except Refusal as refusal:
+        raise Refusal(refusal.found, refusal.expected, refusal.reason, path=f"[{row}]{refusal.path}") from refusal

@@ -1,0 +1,173 @@
+"""WZDx feeds and French ZFE files become zone documents; what cannot is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from geo_engine.zones.document import read_zone_document
+from geo_engine.zones.foreign import ImportedZones
+from geo_engine.zones.wzdx import zones_from_wzdx
+from geo_engine.zones.zfe import zones_from_zfe
+
+LINE = {"type": "LineString", "coordinates": [[-93.7, 41.6], [-93.6, 41.6]]}
+SQUARE = [[2.3, 48.8], [2.4, 48.8], [2.4, 48.9], [2.3, 48.9], [2.3, 48.8]]
+
+
+def work(core: dict[str, object] | None = None, geometry: object = LINE, **values: object) -> dict[str, object]:
+    details = {"event_type": "work-zone", "road_names": ["I-80", "I-35"], "direction": "northbound"} | (core or {})
+    dates = {"start_date": "2010-01-01T01:00:00Z", "end_date": "2010-01-02T01:00:00Z"}
+    properties = {"core_details": details, "vehicle_impact": "all-lanes-closed"} | dates | values
+    return {"type": "Feature", "id": "w", "geometry": geometry, "properties": properties}
+
+
+def wzdx(*features: object) -> ImportedZones:
+    return zones_from_wzdx({"feed_info": {}, "features": list(features)}, where="feed.json")
+
+
+def properties_of(imported: ImportedZones, row: int = 0) -> dict[str, object]:
+    return imported.document["features"][row]["properties"]  # type: ignore[index, no-any-return]  # JSON
+
+
+def test_work_zone_becomes_a_construction_zone() -> None:
+    imported = wzdx(work({"description": "Lane closed."}, lanes=[{"order": row} for row in range(4)]))
+    assert (imported.faults, imported.notes) == ((), ())
+    assert properties_of(imported) == {
+        "kind": "construction",
+        "name": "I-80 / I-35 northbound",
+        "valid_from": "2010-01-01T01:00:00Z",
+        "valid_to": "2010-01-02T01:00:00Z",
+        "severity": "high",
+        "advice": "Lane closed.",
+        "width_m": 14.8,
+        "note": "WZDx: vehicle_impact all-lanes-closed",
+    }
+    assert len(read_zone_document(imported.document).zones) == 1
+
+
+@pytest.mark.parametrize(
+    ("restrictions", "applies_to"),
+    [
+        ([], None),
+        ([{"type": "no-parking"}], None),
+        ([{"type": "gross-weight-limit", "value": 20_000, "unit": "pounds"}], {"gross_weight_over_t": 9.072}),
+        (
+            [
+                {"type": "reduced-weight", "value": 10, "unit": "tons"},
+                {"type": "gross-weight-limit", "value": 8_000, "unit": "kilograms"},
+            ],
+            {"gross_weight_over_t": 8.0},
+        ),
+    ],
+)
+def test_weight_limits_become_conditions(restrictions: list[object], applies_to: object) -> None:
+    assert properties_of(wzdx(work(restrictions=restrictions))).get("applies_to") == applies_to
+
+
+def test_no_trucks_on_a_lane_concerns_goods_kinds_and_is_kept_in_the_note() -> None:
+    found = properties_of(wzdx(work(lanes=[{"restrictions": [{"type": "no-trucks"}]}])))
+    kinds = found["applies_to"]["vehicle_kinds"]  # type: ignore[index]  # JSON
+    assert "goods" in kinds
+    assert "car" not in kinds
+    assert "no-trucks" in str(found["note"])
+
+
+def test_weight_in_an_unknown_unit_is_noted() -> None:
+    imported = wzdx(work(restrictions=[{"type": "gross-weight-limit", "value": 3, "unit": "stones"}]))
+    assert [note.reason for note in imported.notes] == ["unknown_weight"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (7, "not_a_feature"),
+        ({"type": "Feature"}, "not_a_work_zone"),
+        (work({"event_type": "detour"}), "not_a_work_zone"),
+        (work(geometry={"type": "MultiPoint", "coordinates": [[1, 1], [1, 2]]}), "unsupported_geometry"),
+        (work(geometry=None), "unsupported_geometry"),
+        (work(geometry={"type": "LineString", "coordinates": [[1, 1]]}), "too_few_points"),
+        (work({"road_names": []}), "missing_property"),
+        (work(start_date="yesterday"), "bad_time"),
+        (work(end_date="2009-01-01T00:00:00Z"), "empty_validity"),
+    ],
+)
+def test_rejected_work_zone_is_named_and_the_good_one_kept(bad: object, reason: str) -> None:
+    imported = wzdx(bad, {**work(), "id": "good"})
+    assert [feature["id"] for feature in imported.document["features"]] == ["good"]  # type: ignore[attr-defined]  # JSON
+    assert [fault.reason for fault in imported.faults] == [reason]
+    assert imported.faults[0].where.startswith("feed.json feature 0")
+
+
+def test_fault_names_the_number_of_the_foreign_feature() -> None:
+    imported = wzdx(work({"event_type": "detour"}), work(start_date="yesterday"))
+    assert [fault.path for fault in imported.faults] == [
+        "$.features[0].properties.core_details.event_type",
+        "$.features[1].properties.valid_from",
+    ]
+
+
+@pytest.mark.parametrize("read", [zones_from_wzdx, zones_from_zfe])
+@pytest.mark.parametrize("source", [None, [], {}, {"features": 7}])
+def test_a_file_of_another_kind_is_one_fault(read: object, source: object) -> None:
+    imported = read(source)  # type: ignore[operator]  # one of two functions
+    assert [fault.reason for fault in imported.faults] == ["not_a_feature_collection"]
+
+
+def zfe(geometry: object = None, **values: object) -> ImportedZones:
+    shape = geometry or {"type": "Polygon", "coordinates": [SQUARE]}
+    properties = {"id": "Z-1", "date_debut": "2019-07-01", "date_fin": "2023-01-01", "pl_critair": "V4"} | values
+    feature = {"type": "Feature", "geometry": shape, "properties": properties}
+    return zones_from_zfe({"type": "FeatureCollection", "features": [feature]}, where="zfe.json")
+
+
+def test_zfe_becomes_a_truck_restriction_in_paris_time() -> None:
+    imported = zfe(pl_horaires="Mo-Fr 08:00-20:00")
+    assert (imported.faults, imported.notes) == ((), ())
+    assert properties_of(imported) == {
+        "kind": "truck_restriction",
+        "name": "ZFE Z-1",
+        "applies_to": {"gross_weight_over_t": 3.5},
+        "schedule": "Mo-Fr 08:00-20:00",
+        "timezone": "Europe/Paris",
+        "valid_from": "2019-07-01T00:00:00+02:00",
+        "valid_to": "2023-01-02T00:00:00+01:00",
+        "note": "Crit'Air V4 and worse, heavy goods vehicles (pl)",
+    }
+
+
+@pytest.mark.parametrize(
+    "hours", ["Mo-Fr 08:00-20:00; PH off", "PH,SH off; Mo-Fr 08:00-20:00", "Mo-Fr 08:00-20:00;PH closed"]
+)
+def test_holidays_are_left_out_with_a_note(hours: str) -> None:
+    imported = zfe(pl_horaires=hours)
+    assert properties_of(imported)["schedule"] == "Mo-Fr 08:00-20:00"
+    assert [note.reason for note in imported.notes] == ["holidays_dropped"]
+
+
+def test_road_section_becomes_a_corridor() -> None:
+    imported = zfe({"type": "LineString", "coordinates": SQUARE[:2]})
+    assert properties_of(imported)["width_m"] == 10.0
+    assert imported.faults == ()
+
+
+@pytest.mark.parametrize("bad", [7, {"type": "Feature"}, {"type": "Feature", "properties": None}])
+def test_zfe_entry_that_is_no_feature_is_named(bad: object) -> None:
+    imported = zones_from_zfe({"features": [bad]}, where="zfe.json")
+    assert [(fault.where, fault.reason) for fault in imported.faults] == [("zfe.json feature 0", "not_a_feature")]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"pl_critair": None}, "not_for_trucks"),
+        ({"id": None}, "missing_id"),
+        ({"pl_horaires": "Mo-Fr,PH 08:00-20:00"}, "bad_schedule"),
+        ({"pl_horaires": 7}, "wrong_type"),
+        ({"date_debut": "July 2019"}, "bad_time"),
+        ({"date_fin": "9999-12-31"}, "bad_time"),
+        ({"date_fin": "2019-01-01"}, "empty_validity"),
+    ],
+)
+def test_rejected_zfe_zone_is_named(values: dict[str, object], reason: str) -> None:
+    imported = zfe(**values)
+    assert imported.document["features"] == []
+    assert [fault.reason for fault in imported.faults] == [reason]

@@ -1,0 +1,159 @@
+"""The JSON Schema of a zone file agrees with the reader and with the committed copy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from geo_engine.zones.document import read_zone_document
+from geo_engine.zones.properties import APPLIES_TO, ZONE_PROPERTIES
+from geo_engine.zones.schema import zone_file_schema
+
+ROOT = Path(__file__).resolve().parents[3]
+VALIDATOR = Draft202012Validator(zone_file_schema())
+SQUARE = [[114.0, 30.0], [114.1, 30.0], [114.1, 30.1], [114.0, 30.1], [114.0, 30.0]]
+POLYGON = {"type": "Polygon", "coordinates": [SQUARE]}
+LINE = {"type": "LineString", "coordinates": SQUARE[:2]}
+POINT = {"type": "Point", "coordinates": SQUARE[0]}
+
+FULL = {
+    "kind": "truck_restriction",
+    "name": "长江二桥货车禁行",
+    "name_en": "Second bridge, no trucks",
+    "applies_to": {
+        "vehicle_kinds": ["goods", "tractor"],
+        "vehicle_classes": ["medium", "heavy"],
+        "gross_weight_over_t": 4.5,
+        "plate_prefixes": ["鄂"],
+        "plate_prefixes_except": ["鄂A"],
+    },
+    "exempt": ["emergency", "sanitation"],
+    "schedule": "Mo-Fr 07:00-09:00,17:00-19:00",
+    "timezone": "Asia/Shanghai",
+    "valid_from": "2026-11-20T07:00:00+08:00",
+    "valid_to": "2027-11-20T07:00:00Z",
+    "enforced_from": "2026-12-01T00:00:00.000+08:00",
+    "severity": "high",
+    "advice": "改走二七长江大桥",
+    "note": "illustrative",
+}
+
+
+def document(geometry: object, zone_id: object = "a", **properties: object) -> dict[str, object]:
+    values = {"kind": "construction", "name": "x"} | properties
+    feature = {"type": "Feature", "id": zone_id, "geometry": geometry, "properties": values}
+    return {"type": "FeatureCollection", "features": [feature]}
+
+
+def without_id(**properties: object) -> dict[str, object]:
+    found = document(POLYGON, **properties)
+    del found["features"][0]["id"]  # type: ignore[index]  # a list, see document()
+    return found
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        document(POLYGON),
+        document(POLYGON, **FULL),
+        document(POLYGON, zone_id=7),
+        document(POLYGON, OBJECTID=5, schedule=None, days=None),
+        document(LINE, width_m=20),
+        document(POINT, radius_m=20.5),
+        document(POINT, kind="venue"),
+        document({"type": "MultiPolygon", "coordinates": [[[[*place, 3.0] for place in SQUARE]]]}),
+        without_id(id="a"),
+        {"type": "FeatureCollection", "features": [], "name": "empty"},
+    ],
+)
+def test_schema_and_reader_accept(good: dict[str, object]) -> None:
+    assert list(VALIDATOR.iter_errors(good)) == []
+    assert read_zone_document(good).faults == ()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"type": "FeatureCollection"},
+        {"type": "GeometryCollection", "features": []},
+        without_id(),
+        document(None),
+        document(POLYGON, zone_id=True),
+        document(POLYGON, kind="car_park"),
+        document(POLYGON, kind=None),
+        document(POLYGON, name=""),
+        document(POLYGON, name=" "),
+        document(POLYGON, name="x" * 101),
+        document(POLYGON, severity="urgent"),
+        document(POLYGON, width_m=-1),
+        document(POLYGON, radius_m="20"),
+        document(POLYGON, valid_from="2026-11-20"),
+        document(POLYGON, valid_from="2026-11-20T07:00:00"),
+        document(POLYGON, exempt=["Fire Brigade"]),
+        document(POLYGON, exempt=[]),
+        document(POLYGON, applies_to={"vehicle_kinds": ["lorry"]}),
+        document(POLYGON, applies_to={"axles": 3}),
+        document(POLYGON, days={"holiday": "off"}),
+        document(LINE),
+        document(LINE, width_m=None),
+        document(POINT),
+        document({"type": "Polygon", "coordinates": [SQUARE[:3]]}),
+        document({"type": "Polygon", "coordinates": []}),
+        document({"type": "Point", "coordinates": [30.5, 114.3]}, radius_m=5),
+        document({"type": "MultiPoint", "coordinates": SQUARE}),
+        document({"type": "GeometryCollection", "geometries": []}),
+    ],
+)
+def test_schema_and_reader_refuse(bad: dict[str, object]) -> None:
+    assert list(VALIDATOR.iter_errors(bad))
+    assert read_zone_document(bad).faults
+
+
+def test_schema_is_a_valid_schema() -> None:
+    Draft202012Validator.check_schema(zone_file_schema())
+
+
+def test_committed_schema_is_fresh() -> None:
+    committed = json.loads((ROOT / "zones" / "zone.schema.json").read_text(encoding="utf-8"))
+    assert committed == zone_file_schema(), "run: geo-engine zones schema > zones/zone.schema.json"
+
+
+@pytest.mark.parametrize("name", [spec.name for spec in (*ZONE_PROPERTIES, *APPLIES_TO)])
+def test_every_property_is_in_the_reference(name: str) -> None:
+    assert f"`{name}`" in (ROOT / "docs" / "zone-file.md").read_text(encoding="utf-8")
+
+
+def test_properties_reach_the_zone() -> None:
+    (zone,) = read_zone_document(document(POLYGON, **FULL)).zones
+    assert {kind.value for kind in zone.applies_to.kinds} == {"goods", "tractor"}
+    assert {size.value for size in zone.applies_to.classes} == {"medium", "heavy"}
+    assert zone.applies_to.gross_weight_over_t == 4.5
+    assert zone.applies_to.plate_prefixes == ("鄂",)
+    assert zone.applies_to.plate_prefixes_except == ("鄂A",)
+    assert zone.applies_to.exempt == {"emergency", "sanitation"}
+    assert (zone.schedule.text, zone.schedule.timezone) == (FULL["schedule"], "Asia/Shanghai")
+    assert zone.valid_from_ms == 1_795_129_200_000
+    assert zone.valid_to_ms == 1_826_694_000_000
+    assert zone.enforced_from_ms == 1_796_054_400_000
+    assert (zone.severity.value, zone.advice, zone.name_en) == ("high", FULL["advice"], FULL["name_en"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "applies_to", "concerns_cars"),
+    [
+        ("truck_restriction", None, False),
+        ("truck_restriction", {"gross_weight_over_t": 3.5}, False),
+        ("truck_restriction", {"vehicle_kinds": ["car"]}, True),
+        ("construction", None, True),
+    ],
+)
+def test_truck_restriction_concerns_goods_kinds_unless_it_names_others(
+    kind: str, applies_to: dict[str, object] | None, concerns_cars: bool
+) -> None:
+    (zone,) = read_zone_document(document(POLYGON, kind=kind, applies_to=applies_to)).zones
+    kinds = {entry.value for entry in zone.applies_to.kinds}
+    assert (not kinds or "car" in kinds) is concerns_cars
+    assert kind != "truck_restriction" or "coach" not in kinds
