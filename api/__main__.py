@@ -1,5 +1,10 @@
 """``python -m api`` is ``geo-engine``."""
 
+from __future__ import annotations
+
 from api.cli import main
 
-main()
+__all__: list[str] = []
+
+if __name__ == "__main__":
+    main()

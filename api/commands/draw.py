@@ -17,7 +17,7 @@ from geo_engine.errors import Fault, InputError
 from geo_engine.ingest.files import read_pings
 from geo_engine.ingest.zonefiles import load_zone_files
 
-__all__ = ["draw"]
+__all__ = ["draw", "read_marks"]
 
 
 def draw(

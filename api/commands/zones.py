@@ -25,7 +25,7 @@ from geo_engine.zones.schema import zone_file_schema
 from geo_engine.zones.wzdx import zones_from_wzdx
 from geo_engine.zones.zfe import zones_from_zfe
 
-__all__ = ["app"]
+__all__ = ["ForeignFormat", "app"]
 
 WORK_FAILED = 1
 BAD_INPUT = 3

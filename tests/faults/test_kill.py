@@ -99,7 +99,11 @@ def test_every_committed_decision_is_delivered_once_however_often_the_service_is
         time.sleep(chance.uniform(0.0, 2.0))
         process.kill()
         process.wait()
+    starts = output.read_text().count("docs: /docs")
     last = start(account, store, 1, output)
+    while output.read_text().count("docs: /docs") == starts:
+        assert last.poll() is None, output.read_text()
+        time.sleep(0.1)
     settled = time.monotonic() + 60
     while time.monotonic() < settled and set(sent_decisions(store).values()) & {"pending", "sending"}:
         time.sleep(0.5)
