@@ -1,0 +1,302 @@
+"""The store in memory: the twin of the SQL store, for tests and for a run that leaves nothing behind."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from geo_engine.alerting.message import Message, Outcome, SendResult
+from geo_engine.errors import StoreError
+from geo_engine.model import Alert, Visit
+from geo_engine.store import lifecycle
+from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
+from geo_engine.store.protocol import WARNINGS, AttemptRecord, CommitResult, DecisionRecord, Person
+
+__all__ = ["MemoryStore"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Consent:
+    u7: int
+    purpose: str
+    granted: bool
+    version: str
+    at_ms: int
+    channel: str
+
+
+class MemoryStore:
+    """A ``Store`` without a disk: the same answers as ``SqlStore``, and all gone with the process.
+
+    Cost: ``claim`` and ``expire`` look at every unfinished message.
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._lock = threading.Lock()
+        self._closed = False
+        self._people: dict[int, Person] = {}
+        self._consents: list[_Consent] = []
+        self._warned: dict[int, bool] = {}
+        self._decisions: dict[str, tuple[int, Alert, int]] = {}
+        self._outbox: dict[int, OutboxRow] = {}
+        self._open: dict[int, None] = {}
+        self._queued: dict[str, int] = {}
+        self._attempts: dict[int, list[AttemptRecord]] = {}
+        self._sent_as: dict[str, list[int]] = {}
+        self._receipts: dict[str, tuple[str, int]] = {}
+        self._visits: dict[tuple[int, str], Visit] = {}
+        self._revisions: list[tuple[str, int]] = []
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._lock:
+            if self._closed:
+                message = "store memory: found it closed, expected it open"
+                raise StoreError(message)
+            yield
+
+    # ---- people and consent
+
+    def put_people(self, people: Sequence[Person]) -> None:
+        """Add or replace people; see ``Store.put_people``."""
+        with self._locked():
+            after = dict(self._people)
+            owners = {person.open_id: u7 for u7, person in after.items() if person.open_id is not None}
+            for person in people:
+                before = after.get(person.u7)
+                if before is not None and before.open_id is not None:
+                    del owners[before.open_id]
+                if person.open_id is not None and owners.setdefault(person.open_id, person.u7) != person.u7:
+                    message = "store memory: found an open_id that belongs to another person, expected a free one"
+                    raise StoreError(message)
+                after[person.u7] = person
+            self._people = after
+
+    def people(self) -> list[Person]:
+        """Return everybody, ordered by u7; see ``Store.people``."""
+        with self._locked():
+            return [self._with_consent(self._people[u7]) for u7 in sorted(self._people)]
+
+    def person(self, u7: int) -> Person | None:
+        """Return one person; see ``Store.person``."""
+        with self._locked():
+            found = self._people.get(u7)
+            return None if found is None else self._with_consent(found)
+
+    def set_consent(self, u7: int, purpose: str, granted: bool, version: str, at_ms: int, channel: str) -> None:
+        """Append a consent record; see ``Store.set_consent``."""
+        with self._locked():
+            self._consents.append(_Consent(u7, purpose, granted, version, at_ms, channel))
+            if purpose == WARNINGS:
+                self._warned[u7] = granted
+                waiting = () if granted else self._in_state(OutboxState.PENDING)
+                self._save(*[lifecycle.withdrawn(row) for row in waiting if row.u7 == u7])
+
+    def _with_consent(self, person: Person) -> Person:
+        granted = self._warned.get(person.u7, False)
+        return replace(person, vehicle=replace(person.vehicle, consent_warnings=granted))
+
+    # ---- decisions and visits
+
+    def commit(self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int) -> CommitResult:
+        """Write decisions, outbox rows and visits at once; see ``Store.commit``."""
+        with self._locked():
+            known, queued = len(self._decisions), len(self._outbox)
+            for alert in alerts:
+                if alert.alert_id not in self._decisions:
+                    self._decide(alert, now_ms)
+            self._visits.update({(visit.u7, visit.zone_id): visit for visit in visits})
+            fresh = len(self._decisions) - known
+            return CommitResult(fresh, len(self._outbox) - queued, len(alerts) - fresh)
+
+    def _decide(self, alert: Alert, now_ms: int) -> None:
+        self._decisions[alert.alert_id] = (len(self._decisions) + 1, alert, now_ms)
+        if alert.send:
+            outbox_id = len(self._outbox) + 1
+            self._queued[alert.alert_id] = outbox_id
+            self._save(lifecycle.queued(alert, outbox_id=outbox_id, now_ms=now_ms))
+
+    def open_visits(self, since_ms: int) -> list[Visit]:
+        """Return the visits an engine needs after a restart; see ``Store.open_visits``."""
+        with self._locked():
+            return [
+                visit
+                for _, visit in sorted(self._visits.items())
+                if visit.inside or visit.last_ms >= since_ms or _at_or_after(visit.sent_ms, since_ms)
+            ]
+
+    def sent_today(self, since_ms: int) -> dict[int, int]:
+        """Return the decisions to send per user since a moment; see ``Store.sent_today``."""
+        with self._locked():
+            alerts = (alert for _, alert, _ in self._decisions.values())
+            return dict(
+                sorted(Counter(alert.u7 for alert in alerts if alert.send and alert.time_ms >= since_ms).items())
+            )
+
+    def decisions(self, *, limit: int, u7: int | None = None, before: int | None = None) -> list[DecisionRecord]:
+        """Return the newest decisions first; see ``Store.decisions``."""
+        with self._locked():
+            wanted = [
+                (number, alert, decided_ms)
+                for number, alert, decided_ms in reversed(self._decisions.values())
+                if (u7 is None or alert.u7 == u7) and (before is None or number < before)
+            ]
+            return [self._decision_record(*entry) for entry in wanted[: max(limit, 0)]]
+
+    def _decision_record(self, number: int, alert: Alert, decided_ms: int) -> DecisionRecord:
+        outbox_id = self._queued.get(alert.alert_id)
+        if outbox_id is None:
+            return DecisionRecord(number, alert, decided_ms, state=None, ended="", attempts=0)
+        row = self._outbox[outbox_id]
+        return DecisionRecord(number, alert, decided_ms, state=row.state, ended=row.ended, attempts=row.attempts)
+
+    def zone_revision(self, sha256: str, now_ms: int) -> int:
+        """Return the number of a zone set by its content; see ``Store.zone_revision``."""
+        with self._locked():
+            if not self._revisions or self._revisions[-1][0] != sha256:
+                self._revisions.append((sha256, now_ms))
+            return len(self._revisions)
+
+    # ---- outbox
+
+    def claim(self, now_ms: int, *, limit: int, lease_ms: int) -> list[Message]:
+        """Take due messages, oldest first; see ``Store.claim``."""
+        with self._locked():
+            self._lose_leases(now_ms)
+            due = self._due(now_ms)[: max(limit, 0)]
+            for row in due:
+                self._save(lifecycle.claimed(row, now_ms, lease_ms))
+                self._attempts.setdefault(row.outbox_id, []).append(AttemptRecord(row.attempts + 1, now_ms))
+            return [self._message(row) for row in due]
+
+    def _due(self, now_ms: int) -> list[OutboxRow]:
+        due, met = [], set[int]()
+        for row in self._in_state(*OPEN_STATES):
+            first, person = row.u7 not in met, self._people.get(row.u7)
+            met.add(row.u7)
+            reachable = person is not None and person.open_id is not None and self._warned.get(row.u7, False)
+            waits = row.state is OutboxState.PENDING and row.next_attempt_ms <= now_ms < row.give_up_ms
+            if first and reachable and waits:
+                due.append(row)
+        return due
+
+    def _message(self, row: OutboxRow) -> Message:
+        person = self._people[row.u7]
+        return Message(
+            outbox_id=row.outbox_id,
+            alert=self._decisions[row.alert_id][1],
+            open_id=person.open_id or "",
+            plate=person.vehicle.plate,
+            language=person.vehicle.language,
+            client_msg_id=row.alert_id,
+            attempts=row.attempts,
+        )
+
+    def finish(self, outbox_id: int, result: SendResult, *, now_ms: int, retry_at_ms: int | None) -> None:
+        """Record the outcome of an attempt; see ``Store.finish``."""
+        with self._locked():
+            attempts = self._attempts.get(outbox_id)
+            if not attempts:
+                message = f"store memory: found no attempt for outbox_id {outbox_id}, expected one that was claimed"
+                raise StoreError(message)
+            if attempts[-1].outcome not in (None, Outcome.UNKNOWN):
+                return
+            attempts[-1] = _answered(attempts[-1], result, now_ms)
+            row = lifecycle.answered(self._outbox[outbox_id], result, retry_at_ms)
+            if result.msg_id is not None:
+                self._sent_as.setdefault(result.msg_id, []).append(outbox_id)
+                if result.msg_id in self._receipts:
+                    row = lifecycle.contradicted(row, self._receipts[result.msg_id][0])
+            self._save(row)
+
+    def expire(self, now_ms: int) -> int:
+        """End the waiting messages whose time is over; see ``Store.expire``."""
+        with self._locked():
+            self._lose_leases(now_ms)
+            over = [row for row in self._in_state(OutboxState.PENDING) if row.give_up_ms <= now_ms]
+            for row in over:
+                person = self._people.get(row.u7)
+                open_id = None if person is None else person.open_id
+                self._save(lifecycle.given_up(row, open_id=open_id, consent=self._warned.get(row.u7, False)))
+            return len(over)
+
+    def receipt(self, msg_id: str, status: str, at_ms: int) -> bool:
+        """Keep the channel's receipt; see ``Store.receipt``."""
+        with self._locked():
+            affected = self._sent_as.get(msg_id, [])
+            if msg_id not in self._receipts:
+                self._receipts[msg_id] = (status, at_ms)
+                self._save(*[lifecycle.contradicted(self._outbox[outbox_id], status) for outbox_id in affected])
+            return bool(affected)
+
+    def attempts(self, alert_id: str) -> list[AttemptRecord]:
+        """Return the attempts to send a decision; see ``Store.attempts``."""
+        with self._locked():
+            made = self._attempts.get(self._queued.get(alert_id, 0), [])
+            receipts = [self._receipts.get(attempt.msg_id or "", (None, None)) for attempt in made]
+            return [
+                replace(attempt, receipt=status, receipt_ms=at_ms)
+                for attempt, (status, at_ms) in zip(made, receipts, strict=True)
+            ]
+
+    def _in_state(self, *states: OutboxState) -> list[OutboxRow]:
+        unfinished = (self._outbox[outbox_id] for outbox_id in sorted(self._open))
+        return [row for row in unfinished if row.state in states]
+
+    def _save(self, *changed: OutboxRow) -> None:
+        for row in changed:
+            self._outbox[row.outbox_id] = row
+            if row.state in OPEN_STATES:
+                self._open[row.outbox_id] = None
+            else:
+                self._open.pop(row.outbox_id, None)
+
+    def _lose_leases(self, now_ms: int) -> None:
+        for row in self._in_state(OutboxState.SENDING):
+            if row.lease_until_ms is not None and row.lease_until_ms <= now_ms:
+                attempts = self._attempts[row.outbox_id]
+                attempts[-1] = _answered(attempts[-1], lifecycle.NO_ANSWER, now_ms)
+                self._save(lifecycle.lease_lost(row))
+
+    # ---- the store itself
+
+    def counts(self) -> dict[str, int]:
+        """Return counts by dotted name; see ``Store.counts``."""
+        with self._locked():
+            states = Counter(row.state for row in self._outbox.values())
+            ended = Counter(str(row.ended) for row in self._outbox.values() if row.ended)
+            reasons = Counter(str(alert.reason) for _, alert, _ in self._decisions.values())
+            matched = sum(msg_id in self._sent_as for msg_id in self._receipts)
+            counted = {f"outbox.{state.value}": states[state] for state in OutboxState}
+            counted |= {f"ended.{reason}": ended[reason] for reason in sorted(ended)}
+            counted |= {f"decision.{reason}": reasons[reason] for reason in sorted(reasons)}
+            return counted | {"receipt.matched": matched, "receipt.unmatched": len(self._receipts) - matched}
+
+    def ready(self) -> None:
+        """Return when the store can be written; see ``Store.ready``."""
+        with self._locked():
+            return
+
+    def close(self) -> None:
+        """Refuse every further call; see ``Store.close``."""
+        with self._lock:
+            self._closed = True
+
+
+def _at_or_after(time_ms: int | None, since_ms: int) -> bool:
+    return time_ms is not None and time_ms >= since_ms
+
+
+def _answered(attempt: AttemptRecord, result: SendResult, now_ms: int) -> AttemptRecord:
+    return replace(
+        attempt,
+        finished_ms=now_ms,
+        outcome=result.outcome,
+        errcode=result.errcode,
+        detail=result.detail,
+        msg_id=result.msg_id,
+    )

@@ -1,0 +1,226 @@
+"""What a store promises: people, decisions, the outbox, visits. One contract, an SQL form and a twin in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from geo_engine.alerting.message import Message, Outcome, SendResult
+from geo_engine.model import Alert, Vehicle, Visit
+from geo_engine.store.lifecycle import OutboxState
+
+__all__ = ["WARNINGS", "AttemptRecord", "CommitResult", "DecisionRecord", "Person", "Store"]
+
+WARNINGS: Final = "warnings"
+"""The consent purpose "locate me and warn me". Without a granted record nobody is warned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user as the store knows them.
+
+    Attributes:
+        u7: the user's number.
+        open_id: the person's id at the channel, None = not bound, so nothing can be sent; one open_id, one person.
+        vehicle: what they drive and their language. Its ``consent_warnings`` is filled from the consent records
+            when it is read, and is ignored when it is written: consent has one door, ``set_consent``.
+    """
+
+    u7: int
+    open_id: str | None
+    vehicle: Vehicle
+
+    def __post_init__(self) -> None:
+        """Refuse a vehicle that belongs to somebody else."""
+        if self.vehicle.u7 != self.u7:
+            message = f"person {self.u7}: found the vehicle of u7 {self.vehicle.u7}, expected the person's own"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """What a commit added: new decisions, new outbox rows, and decisions that were there already."""
+
+    decisions: int
+    queued: int
+    duplicates: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """A decision as it is listed, with what became of it.
+
+    Attributes:
+        number: position in the order of committing, starting at 1.
+        alert: the decision.
+        decided_ms: when it was committed.
+        state: state of its outbox row, None when the decision was not to send.
+        ended: why the outbox row ended without being delivered, empty otherwise.
+        attempts: attempts to send it.
+    """
+
+    number: int
+    alert: Alert
+    decided_ms: int
+    state: OutboxState | None
+    ended: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One attempt to send, and the channel's receipt for it when there is one.
+
+    Attributes:
+        number: 1 for the first attempt of a message.
+        started_ms: when it was claimed.
+        finished_ms: when its outcome was recorded, None = still open.
+        outcome: what came of it, None = still open.
+        errcode: the channel's error number.
+        detail: the channel's words.
+        msg_id: the channel's number of the message.
+        receipt: status of the receipt (``success`` or why not), None = no receipt yet.
+        receipt_ms: when the receipt came.
+    """
+
+    number: int
+    started_ms: int
+    finished_ms: int | None = None
+    outcome: Outcome | None = None
+    errcode: int | None = None
+    detail: str = ""
+    msg_id: str | None = None
+    receipt: str | None = None
+    receipt_ms: int | None = None
+
+
+class Store(Protocol):
+    """The memory that survives a crash.
+
+    Every writing method is one transaction: all of it or nothing. Every method may be called from any thread.
+    Times are epoch milliseconds UTC and are given by the caller. Every method raises ``StoreError`` when the store is
+    away, closed, or refuses the request.
+    """
+
+    def put_people(self, people: Sequence[Person]) -> None:
+        """Add people or replace what is known about them; consent records stay as they are.
+
+        Raises:
+            StoreError: an open_id belongs to another person already. Nobody of ``people`` is written.
+        """
+        ...
+
+    def people(self) -> list[Person]:
+        """Return everybody, ordered by u7."""
+        ...
+
+    def person(self, u7: int) -> Person | None:
+        """Return one person, None when unknown."""
+        ...
+
+    def set_consent(self, u7: int, purpose: str, granted: bool, version: str, at_ms: int, channel: str) -> None:
+        """Append a consent record; the record appended last counts, whatever its ``at_ms``.
+
+        Withdrawing ``warnings`` ends the person's waiting messages at once with the reason ``no_consent``.
+
+        Args:
+            u7: the person.
+            purpose: what the consent is about, e.g. ``warnings``.
+            granted: True = yes, False = withdrawn.
+            version: version of the text the person saw.
+            at_ms: when they decided.
+            channel: where they decided, e.g. ``wechat-menu``.
+        """
+        ...
+
+    def commit(self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int) -> CommitResult:
+        """Write decisions, an outbox row for each decision to send, and the visits, in ONE transaction.
+
+        A decision whose ``alert_id`` is known already changes nothing and is counted as a duplicate. A visit replaces
+        the one of the same user and zone; the last of several wins.
+        """
+        ...
+
+    def claim(self, now_ms: int, *, limit: int, lease_ms: int) -> list[Message]:
+        """Take up to ``limit`` messages that are due, oldest first, and start an attempt for each.
+
+        A message is due when it waits, its time has come, it is not expired, its person has an open_id and consents,
+        and no earlier message of the same person is unfinished. The caller has ``lease_ms`` to call ``finish``;
+        afterwards the outcome of the attempt counts as unknown. The lease must exceed the longest possible send.
+        """
+        ...
+
+    def finish(self, outbox_id: int, result: SendResult, *, now_ms: int, retry_at_ms: int | None) -> None:
+        """Record what came of the claimed attempt and move the message on.
+
+        Args:
+            outbox_id: the message, as ``claim`` gave it.
+            result: what came of the attempt.
+            now_ms: when the answer came.
+            retry_at_ms: when to try again if the outcome allows it, None = no more tries.
+
+        A second call for the same attempt changes nothing, except that a late answer replaces ``unknown``.
+
+        Raises:
+            StoreError: the message was never claimed.
+        """
+        ...
+
+    def expire(self, now_ms: int) -> int:
+        """End the waiting messages whose time is over and return how many there were.
+
+        A message that certainly never left becomes ``expired``. One with an attempt of unknown outcome becomes
+        ``unknown`` already when the channel might no longer drop its repetition.
+        """
+        ...
+
+    def receipt(self, msg_id: str, status: str, at_ms: int) -> bool:
+        """Keep the channel's receipt; the first one for a ``msg_id`` counts.
+
+        A status other than ``success`` turns a delivered message into a dead one (``receipt_failed``). The receipt may
+        come before ``finish``.
+
+        Returns:
+            Whether an attempt has this ``msg_id``; if not, the receipt is kept and counted as unmatched.
+        """
+        ...
+
+    def open_visits(self, since_ms: int) -> list[Visit]:
+        """Return the visits an engine needs after a restart, by user and zone.
+
+        These are the visits still inside and those last seen, or last warned about, at ``since_ms`` or later.
+        """
+        ...
+
+    def sent_today(self, since_ms: int) -> dict[int, int]:
+        """Return per user the decisions to send whose event time is ``since_ms`` or later, whatever became of them."""
+        ...
+
+    def zone_revision(self, sha256: str, now_ms: int) -> int:
+        """Return the revision number of a zone set with this content: the latest one if unchanged, else the next."""
+        ...
+
+    def decisions(self, *, limit: int, u7: int | None = None, before: int | None = None) -> list[DecisionRecord]:
+        """Return the newest decisions first, of one user if given, with a number below ``before`` if given."""
+        ...
+
+    def attempts(self, alert_id: str) -> list[AttemptRecord]:
+        """Return the attempts to send a decision, in order."""
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """Return counts by dotted name.
+
+        ``outbox.<state>`` for every state, ``ended.<reason>``, ``decision.<reason>``, ``receipt.matched`` and
+        ``receipt.unmatched``. Cost: one pass over an index of each table.
+        """
+        ...
+
+    def ready(self) -> None:
+        """Return when the store can be written, else raise ``StoreError``."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection. Calling it again does nothing; any other call afterwards raises ``StoreError``."""
+        ...

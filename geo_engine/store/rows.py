@@ -1,0 +1,140 @@
+"""Values to database rows and back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from sqlalchemy import RowMapping, Table
+
+from geo_engine.alerting.message import Outcome
+from geo_engine.model import Alert, AlertReason, Language, Vehicle, VehicleClass, VehicleKind, Visit, ZoneKind
+from geo_engine.store.lifecycle import OutboxRow, OutboxState
+from geo_engine.store.protocol import AttemptRecord, Person
+from geo_engine.store.schema import attempt, decision, outbox, person, receipt, visit
+
+__all__ = [
+    "alert_of",
+    "alert_values",
+    "attempt_of",
+    "outbox_of",
+    "outbox_values",
+    "person_of",
+    "person_values",
+    "visit_of",
+    "visit_values",
+]
+
+
+def alert_values(alert: Alert, decided_ms: int) -> dict[str, object]:
+    """Return the columns of ``decision``."""
+    values = _fields(alert)
+    return {
+        **values,
+        "kind": alert.kind.value,
+        "trigger": alert.trigger.value,
+        "reason": str(alert.reason),
+        "distance_m": _known(alert.distance_m),
+        "eta_s": _known(alert.eta_s),
+        "decided_ms": decided_ms,
+    }
+
+
+def alert_of(row: RowMapping) -> Alert:
+    """Return the alert in a row that holds the columns of ``decision``."""
+    values = _columns(row, decision, Alert)
+    values["kind"] = ZoneKind(values["kind"])
+    values["trigger"] = AlertReason(values["trigger"])
+    for name in ("distance_m", "eta_s"):
+        values[name] = math.nan if values[name] is None else values[name]
+    return Alert(**values)
+
+
+def visit_values(value: Visit) -> dict[str, object]:
+    """Return the columns of ``visit``."""
+    return _fields(value)
+
+
+def visit_of(row: RowMapping) -> Visit:
+    """Return the visit in a row."""
+    return Visit(**_columns(row, visit, Visit))
+
+
+def outbox_values(row: OutboxRow) -> dict[str, object]:
+    """Return the columns of ``outbox``."""
+    return {**_fields(row), "state": row.state.value, "ended": str(row.ended)}
+
+
+def outbox_of(row: RowMapping) -> OutboxRow:
+    """Return the outbox row in a row that holds the columns of ``outbox``."""
+    values = _columns(row, outbox, OutboxRow)
+    values["state"] = OutboxState(values["state"])
+    return OutboxRow(**values)
+
+
+def person_values(value: Person) -> dict[str, object]:
+    """Return the columns of ``person``; consent has its own table."""
+    vehicle = value.vehicle
+    return {
+        "u7": value.u7,
+        "open_id": value.open_id,
+        "kind": vehicle.kind.value if vehicle.kind else None,
+        "size_class": vehicle.size_class.value if vehicle.size_class else None,
+        "gross_weight_t": vehicle.gross_weight_t,
+        "plate": vehicle.plate,
+        "service": vehicle.service,
+        "language": vehicle.language.value,
+    }
+
+
+def person_of(row: RowMapping, *, consent_warnings: bool) -> Person:
+    """Return the person in a row that holds the columns of ``person``."""
+    columns = person.c
+    kind, size_class = row[columns.kind], row[columns.size_class]
+    vehicle = Vehicle(
+        u7=row[columns.u7],
+        kind=VehicleKind(kind) if kind else None,
+        size_class=VehicleClass(size_class) if size_class else None,
+        gross_weight_t=row[columns.gross_weight_t],
+        plate=row[columns.plate],
+        service=row[columns.service],
+        consent_warnings=consent_warnings,
+        language=Language(row[columns.language]),
+    )
+    return Person(u7=vehicle.u7, open_id=row[columns.open_id], vehicle=vehicle)
+
+
+def attempt_of(row: RowMapping) -> AttemptRecord:
+    """Return the attempt in a row that holds the columns of ``attempt`` and ``receipt``."""
+    columns = attempt.c
+    outcome = row[columns.outcome]
+    return AttemptRecord(
+        number=row[columns.number],
+        started_ms=row[columns.started_ms],
+        finished_ms=row[columns.finished_ms],
+        outcome=Outcome(outcome) if outcome else None,
+        errcode=row[columns.errcode],
+        detail=row[columns.detail],
+        msg_id=row[columns.msg_id],
+        receipt=row[receipt.c.status],
+        receipt_ms=row[receipt.c.at_ms],
+    )
+
+
+def _fields(value: Alert | Visit | OutboxRow) -> dict[str, object]:
+    return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+
+
+def _plain(value: object) -> object:
+    # A scalar taken from a column would be stored by the driver as the bytes of its memory.
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _columns(row: RowMapping, table: Table, kind: type[Alert | Visit | OutboxRow]) -> dict[str, Any]:
+    return {name: row[table.c[name]] for name in kind.__dataclass_fields__}
+
+
+def _known(value: float) -> float | None:
+    # A database has no NaN; "not known" is NULL there.
+    return None if math.isnan(value) else value

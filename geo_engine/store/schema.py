@@ -1,0 +1,225 @@
+"""The tables, and the steps that bring a database to the version this program knows.
+
+Portable on purpose: plain types only, times as BIGINT epoch milliseconds UTC, positions as two doubles (lon, lat) that
+a PostGIS column can be generated from. ``decision`` alone answers who, when, where, what and why.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    inspect,
+    select,
+)
+
+from geo_engine.errors import StoreError
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "attempt",
+    "check",
+    "consent",
+    "decision",
+    "found_version",
+    "metadata",
+    "outbox",
+    "person",
+    "receipt",
+    "schema_version",
+    "upgrade",
+    "visit",
+    "zone_revision",
+]
+
+SCHEMA_VERSION: Final = 1
+"""The version this program reads and writes."""
+
+metadata = MetaData()
+
+# SQLite numbers rows by itself only in a column declared INTEGER, which holds 64 bits there anyway.
+_RowNumber = BigInteger().with_variant(Integer, "sqlite")
+
+schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+
+person = Table(
+    "person",
+    metadata,
+    Column("u7", Integer, primary_key=True, autoincrement=False),
+    Column("open_id", Text, unique=True),
+    Column("kind", Text),
+    Column("size_class", Text),
+    Column("gross_weight_t", Double),
+    Column("plate", Text),
+    Column("service", Text),
+    Column("language", Text, nullable=False),
+)
+
+# Append-only: the record with the greatest number counts.
+consent = Table(
+    "consent",
+    metadata,
+    Column("consent_id", _RowNumber, primary_key=True),
+    Column("u7", Integer, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("granted", Boolean, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("channel", Text, nullable=False),
+    Index("ix_consent_latest", "u7", "purpose", "consent_id"),
+)
+
+# No foreign key to person: a decision about somebody the store has not met yet must not be lost.
+decision = Table(
+    "decision",
+    metadata,
+    Column("decision_id", _RowNumber, primary_key=True),
+    Column("alert_id", Text, nullable=False, unique=True),
+    Column("u7", Integer, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("zone_id", Text, nullable=False),
+    Column("zone_name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("visit_ms", BigInteger, nullable=False),
+    Column("send", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("trigger", Text, nullable=False),
+    Column("lon", Double, nullable=False),
+    Column("lat", Double, nullable=False),
+    Column("distance_m", Double),
+    Column("bearing_deg", Double),
+    Column("compass", Text, nullable=False),
+    Column("eta_s", Double),
+    Column("may_apply", Boolean, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("advice", Text, nullable=False),
+    Column("decided_ms", BigInteger, nullable=False),
+    Index("ix_decision_u7", "u7", "decision_id"),
+    Index("ix_decision_time", "time_ms"),
+    Index("ix_decision_reason", "reason"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("outbox_id", _RowNumber, primary_key=True),
+    Column("alert_id", Text, ForeignKey(decision.c.alert_id), nullable=False, unique=True),
+    Column("u7", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("next_attempt_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("give_up_ms", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("first_attempt_ms", BigInteger),
+    Column("lease_until_ms", BigInteger),
+    Column("in_doubt", Boolean, nullable=False, default=False),
+    Column("ended", Text, nullable=False, default=""),
+    # The queue is read in the order of the numbers; the second index finds an earlier message of the same person.
+    Index("ix_outbox_queue", "state", "outbox_id"),
+    Index("ix_outbox_u7", "u7", "state", "outbox_id"),
+    # A number is never used again, also after the newest rows were deleted: it is the order of a person's messages.
+    sqlite_autoincrement=True,
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("outbox_id", _RowNumber, ForeignKey(outbox.c.outbox_id), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("finished_ms", BigInteger),
+    Column("outcome", Text),
+    Column("errcode", Integer),
+    Column("detail", Text, nullable=False, default=""),
+    Column("msg_id", Text, index=True),
+)
+
+# Not tied to attempt: a receipt may come before the answer to the call that caused it.
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("msg_id", Text, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+visit = Table(
+    "visit",
+    metadata,
+    Column("u7", Integer, primary_key=True, autoincrement=False),
+    Column("zone_id", Text, primary_key=True),
+    Column("visit_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("inside", Boolean, nullable=False),
+    Column("decided", Boolean, nullable=False),
+    Column("sent_ms", BigInteger),
+)
+
+zone_revision = Table(
+    "zone_revision",
+    metadata,
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("sha256", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+
+def found_version(connection: Connection) -> int | None:
+    """Return the version of the database, None when it holds no table of ours.
+
+    Raises:
+        StoreError: the database holds other tables, so it belongs to somebody else.
+    """
+    names = set(inspect(connection).get_table_names())
+    if schema_version.name in names:
+        return int(connection.execute(select(schema_version.c.version)).scalar_one())
+    if names:
+        message = f"found a database with the tables {', '.join(sorted(names))}, expected an empty one or our own"
+        raise StoreError(message)
+    return None
+
+
+def check(connection: Connection) -> int:
+    """Return the version of the database if this program can use it.
+
+    Raises:
+        StoreError: there is no schema yet, or it has another version.
+    """
+    version = found_version(connection)
+    if version is None:
+        message = f"found no schema, expected version {SCHEMA_VERSION}; run: geo-engine db upgrade"
+        raise StoreError(message)
+    if version > SCHEMA_VERSION:
+        message = f"found schema version {version} of a newer program, expected at most {SCHEMA_VERSION}"
+        raise StoreError(message)
+    if version < SCHEMA_VERSION:
+        message = f"found schema version {version}, expected {SCHEMA_VERSION}; run: geo-engine db upgrade"
+        raise StoreError(message)
+    return version
+
+
+def upgrade(connection: Connection) -> bool:
+    """Bring the database to ``SCHEMA_VERSION`` inside the caller's transaction; return whether anything changed.
+
+    Raises:
+        StoreError: the database is of a newer program or of another one; nothing was changed.
+    """
+    if found_version(connection) is not None:
+        check(connection)
+        return False
+    metadata.create_all(connection)
+    connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+    return True

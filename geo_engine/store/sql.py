@@ -1,0 +1,448 @@
+"""The store in a database, through SQLAlchemy Core. Today SQLite in one file; the statements are plain SQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    bindparam,
+    create_engine,
+    event,
+    exists,
+    func,
+    insert,
+    make_url,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from geo_engine.alerting.message import Message, Outcome, SendResult
+from geo_engine.errors import StoreError
+from geo_engine.model import Alert, Language, Visit
+from geo_engine.store import lifecycle, rows, schema
+from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
+from geo_engine.store.protocol import WARNINGS, AttemptRecord, CommitResult, DecisionRecord, Person
+from geo_engine.store.schema import attempt, consent, decision, outbox, person, receipt, visit, zone_revision
+
+__all__ = ["SqlStore"]
+
+_BUSY_TIMEOUT_MS: Final = 5_000
+_IDS_PER_QUERY: Final = 500
+_WRITES: Final = "geo_engine_writes"
+
+
+class SqlStore:
+    """A ``Store`` in one SQLite file (WAL, ``synchronous=FULL``: a returned commit is on disk).
+
+    Writers of this process queue at a lock, writers of other processes at SQLite's own (5 s at most), so a
+    transaction never has to be repeated. Readers wait for nobody. Cost: one fsync per writing call that changes
+    something.
+    """
+
+    def __init__(self, url: str | URL, *, create: bool = True) -> None:
+        """Open the database at ``url`` (``sqlite:///path``); directories must exist.
+
+        Args:
+            url: an SQLAlchemy URL.
+            create: create the tables in an empty database instead of refusing it.
+
+        Raises:
+            StoreError: it cannot be opened, is not ours, or its schema has another version.
+        """
+        self._engine = create_engine(url, hide_parameters=True, pool_timeout=_BUSY_TIMEOUT_MS / 1_000)
+        self._place = make_url(url).render_as_string(hide_password=True)
+        self._closed = False
+        self._write_lock = threading.Lock()
+        event.listen(self._engine, "connect", _on_connect)
+        event.listen(self._engine, "begin", _on_begin)
+        self._writer = self._engine.execution_options(**{_WRITES: True})
+        try:
+            self._open(create)
+        except StoreError:
+            self.close()
+            raise
+
+    def _open(self, create: bool) -> None:
+        if not create:
+            with self._read() as connection:
+                self._placed(schema.check, connection)
+            return
+        with self._write() as connection:
+            self._placed(schema.upgrade, connection)
+
+    def _placed(self, step: Callable[[Connection], object], connection: Connection) -> None:
+        try:
+            step(connection)
+        except StoreError as error:
+            message = f"store {self._place}: {error}"
+            raise StoreError(message) from error
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with self._named_errors(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with self._named_errors(), self._write_lock, self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        if self._closed:
+            message = f"store {self._place}: found it closed, expected it open"
+            raise StoreError(message)
+        try:
+            yield
+        except (SQLAlchemyError, OverflowError, UnicodeError) as error:
+            # The driver's own words without the statement: a statement would show personal data.
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            message = f"store {self._place}: {cause}"
+            raise StoreError(message) from error
+
+    # ---- people and consent
+
+    def put_people(self, people: Sequence[Person]) -> None:
+        """Add or replace people; see ``Store.put_people``."""
+        if not people:
+            return
+        statement = upsert(person)
+        others = {column.name: statement.excluded[column.name] for column in person.c if not column.primary_key}
+        with self._write() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=[person.c.u7], set_=others),
+                [rows.person_values(value) for value in people],
+            )
+
+    def people(self) -> list[Person]:
+        """Return everybody, ordered by u7; see ``Store.people``."""
+        with self._read() as connection:
+            return _people(connection, select(person, _consents().label("consents")).order_by(person.c.u7))
+
+    def person(self, u7: int) -> Person | None:
+        """Return one person; see ``Store.person``."""
+        with self._read() as connection:
+            query = select(person, _consents().label("consents")).where(person.c.u7 == u7)
+            return next(iter(_people(connection, query)), None)
+
+    def set_consent(self, u7: int, purpose: str, granted: bool, version: str, at_ms: int, channel: str) -> None:
+        """Append a consent record; see ``Store.set_consent``."""
+        record = {
+            "u7": u7,
+            "purpose": purpose,
+            "granted": granted,
+            "version": version,
+            "at_ms": at_ms,
+            "channel": channel,
+        }
+        with self._write() as connection:
+            connection.execute(insert(consent), record)
+            if purpose == WARNINGS and not granted:
+                waiting = _outbox(connection, (outbox.c.u7 == u7) & (outbox.c.state == OutboxState.PENDING))
+                _save(connection, map(lifecycle.withdrawn, waiting))
+
+    # ---- decisions and visits
+
+    def commit(self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int) -> CommitResult:
+        """Write decisions, outbox rows and visits at once; see ``Store.commit``."""
+        with self._write() as connection:
+            # Looking first is safe: the transaction holds the write lock from its first statement.
+            first: dict[str, Alert] = {}
+            for alert in alerts:
+                first.setdefault(alert.alert_id, alert)
+            known = _known_ids(connection, first)
+            fresh = [alert for alert_id, alert in first.items() if alert_id not in known]
+            queued = [_queued(alert, now_ms) for alert in fresh if alert.send]
+            if fresh:
+                connection.execute(insert(decision), [rows.alert_values(alert, now_ms) for alert in fresh])
+            if queued:
+                connection.execute(insert(outbox), queued)
+            _put_visits(connection, visits)
+        return CommitResult(decisions=len(fresh), queued=len(queued), duplicates=len(alerts) - len(fresh))
+
+    def open_visits(self, since_ms: int) -> list[Visit]:
+        """Return the visits an engine needs after a restart; see ``Store.open_visits``."""
+        columns = visit.c
+        wanted = columns.inside | (columns.last_ms >= since_ms) | (columns.sent_ms >= since_ms)
+        with self._read() as connection:
+            found = connection.execute(select(visit).where(wanted).order_by(columns.u7, columns.zone_id)).mappings()
+            return [rows.visit_of(row) for row in found]
+
+    def sent_today(self, since_ms: int) -> dict[int, int]:
+        """Return the decisions to send per user since a moment; see ``Store.sent_today``."""
+        columns = decision.c
+        query = select(columns.u7, func.count()).where(columns.send, columns.time_ms >= since_ms)
+        with self._read() as connection:
+            found = connection.execute(query.group_by(columns.u7).order_by(columns.u7)).all()
+        return {u7: count for u7, count in found}  # noqa: C416 (dict() of rows has no types)
+
+    def decisions(self, *, limit: int, u7: int | None = None, before: int | None = None) -> list[DecisionRecord]:
+        """Return the newest decisions first; see ``Store.decisions``."""
+        query = select(decision, outbox).join_from(decision, outbox, isouter=True)
+        if u7 is not None:
+            query = query.where(decision.c.u7 == u7)
+        if before is not None:
+            query = query.where(decision.c.decision_id < before)
+        query = query.order_by(decision.c.decision_id.desc()).limit(max(limit, 0))
+        with self._read() as connection:
+            return [_decision_record(row) for row in connection.execute(query).mappings()]
+
+    def zone_revision(self, sha256: str, now_ms: int) -> int:
+        """Return the number of a zone set by its content; see ``Store.zone_revision``."""
+        latest_first = zone_revision.c.revision.desc()
+        with self._write() as connection:
+            latest = connection.execute(select(zone_revision).order_by(latest_first).limit(1)).one_or_none()
+            if latest is not None and latest.sha256 == sha256:
+                return int(latest.revision)
+            revision = 1 if latest is None else int(latest.revision) + 1
+            connection.execute(insert(zone_revision), {"revision": revision, "sha256": sha256, "at_ms": now_ms})
+            return revision
+
+    # ---- outbox
+
+    def claim(self, now_ms: int, *, limit: int, lease_ms: int) -> list[Message]:
+        """Take due messages, oldest first; see ``Store.claim``."""
+        with self._write() as connection:
+            _lose_leases(connection, now_ms)
+            found = connection.execute(_due(now_ms).limit(max(limit, 0))).mappings().all()
+            before = [rows.outbox_of(row) for row in found]
+            after = [lifecycle.claimed(row, now_ms, lease_ms) for row in before]
+            _save(connection, after)
+            if after:
+                started = [{"outbox_id": row.outbox_id, "number": row.attempts, "started_ms": now_ms} for row in after]
+                connection.execute(insert(attempt), started)
+        return [_message(row, waiting) for row, waiting in zip(found, before, strict=True)]
+
+    def finish(self, outbox_id: int, result: SendResult, *, now_ms: int, retry_at_ms: int | None) -> None:
+        """Record the outcome of an attempt; see ``Store.finish``."""
+        columns = attempt.c
+        newest = select(attempt).where(columns.outbox_id == outbox_id).order_by(columns.number.desc()).limit(1)
+        with self._write() as connection:
+            found = connection.execute(newest).one_or_none()
+            if found is None:
+                message = (
+                    f"store {self._place}: found no attempt for outbox_id {outbox_id}, expected one that was claimed"
+                )
+                raise StoreError(message)
+            if found.outcome not in (None, Outcome.UNKNOWN):
+                return
+            this_attempt = (columns.outbox_id == outbox_id) & (columns.number == found.number)
+            connection.execute(update(attempt).where(this_attempt).values(_outcome_values(result, now_ms)))
+            row = lifecycle.answered(_outbox(connection, outbox.c.outbox_id == outbox_id)[0], result, retry_at_ms)
+            status = connection.execute(select(receipt.c.status).where(receipt.c.msg_id == result.msg_id)).scalar()
+            _save(connection, [row if status is None else lifecycle.contradicted(row, status)])
+
+    def expire(self, now_ms: int) -> int:
+        """End the waiting messages whose time is over; see ``Store.expire``."""
+        over = (outbox.c.state == OutboxState.PENDING) & (outbox.c.give_up_ms <= now_ms)
+        query = (
+            select(outbox, person.c.open_id, _consents(outbox.c.u7).label("consents"))
+            .join_from(outbox, person, outbox.c.u7 == person.c.u7, isouter=True)
+            .where(over)
+        )
+        with self._write() as connection:
+            _lose_leases(connection, now_ms)
+            ended = [
+                lifecycle.given_up(rows.outbox_of(row), open_id=row[person.c.open_id], consent=bool(row["consents"]))
+                for row in connection.execute(query).mappings()
+            ]
+            _save(connection, ended)
+        return len(ended)
+
+    def receipt(self, msg_id: str, status: str, at_ms: int) -> bool:
+        """Keep the channel's receipt; see ``Store.receipt``."""
+        values = {"msg_id": msg_id, "status": status, "at_ms": at_ms}
+        sent_with_it = select(attempt.c.outbox_id).where(attempt.c.msg_id == msg_id)
+        with self._write() as connection:
+            new = connection.execute(upsert(receipt).on_conflict_do_nothing(), values).rowcount
+            affected = _outbox(connection, outbox.c.outbox_id.in_(sent_with_it))
+            if new:
+                _save(connection, [lifecycle.contradicted(row, status) for row in affected])
+        return bool(affected)
+
+    def attempts(self, alert_id: str) -> list[AttemptRecord]:
+        """Return the attempts to send a decision; see ``Store.attempts``."""
+        query = (
+            select(attempt, receipt)
+            .join_from(attempt, outbox)
+            .join(receipt, receipt.c.msg_id == attempt.c.msg_id, isouter=True)
+            .where(outbox.c.alert_id == alert_id)
+            .order_by(attempt.c.number)
+        )
+        with self._read() as connection:
+            return [rows.attempt_of(row) for row in connection.execute(query).mappings()]
+
+    # ---- the store itself
+
+    def counts(self) -> dict[str, int]:
+        """Return counts by dotted name; see ``Store.counts``."""
+        matched = exists().where(attempt.c.msg_id == receipt.c.msg_id)
+        with self._read() as connection:
+            states = _tally(connection, outbox.c.state)
+            ended = _tally(connection, outbox.c.ended)
+            reasons = _tally(connection, decision.c.reason)
+            receipts = connection.execute(select(func.count()).select_from(receipt)).scalar_one()
+            unmatched = connection.execute(select(func.count()).select_from(receipt).where(~matched)).scalar_one()
+        counted = {f"outbox.{state.value}": states.get(state.value, 0) for state in OutboxState}
+        counted |= {f"ended.{reason}": count for reason, count in ended.items() if reason}
+        counted |= {f"decision.{reason}": count for reason, count in reasons.items()}
+        return counted | {"receipt.matched": receipts - unmatched, "receipt.unmatched": unmatched}
+
+    def ready(self) -> None:
+        """Return when the store can be written; see ``Store.ready``."""
+        with self._write() as connection:
+            self._placed(schema.check, connection)
+
+    def close(self) -> None:
+        """Close every connection; see ``Store.close``."""
+        self._closed = True
+        # A write under way ends first; its connection would otherwise outlive the pool.
+        with self._write_lock:
+            self._engine.dispose()
+
+
+def _on_connect(driver: DBAPIConnection, _record: object) -> None:
+    # SQLAlchemy begins transactions itself (see _on_begin): the driver's own habit begins too late and only for writes.
+    driver.isolation_level = None
+    cursor = driver.cursor()
+    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_begin(connection: Connection) -> None:
+    # A writer takes the write lock at once; taking it after a read fails when another writer came between.
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _consents(u7: ColumnElement[int] = person.c.u7) -> ColumnElement[bool]:
+    """Whether the latest record of the purpose ``warnings`` is a yes; NULL without a record."""
+    latest = (
+        select(consent.c.granted)
+        .where(consent.c.u7 == u7, consent.c.purpose == WARNINGS)
+        .order_by(consent.c.consent_id.desc())
+        .limit(1)
+    )
+    return latest.scalar_subquery()
+
+
+def _people(connection: Connection, query: Select[Any]) -> list[Person]:
+    found = connection.execute(query).mappings()
+    return [rows.person_of(row, consent_warnings=bool(row["consents"])) for row in found]
+
+
+def _known_ids(connection: Connection, alert_ids: Iterable[str]) -> set[str]:
+    remaining, known = iter(alert_ids), set[str]()
+    while chunk := list(islice(remaining, _IDS_PER_QUERY)):
+        known.update(connection.execute(select(decision.c.alert_id).where(decision.c.alert_id.in_(chunk))).scalars())
+    return known
+
+
+def _queued(alert: Alert, now_ms: int) -> dict[str, object]:
+    values = rows.outbox_values(lifecycle.queued(alert, outbox_id=0, now_ms=now_ms))
+    return {name: value for name, value in values.items() if name != "outbox_id"}
+
+
+def _put_visits(connection: Connection, visits: Sequence[Visit]) -> None:
+    if not visits:
+        return
+    statement = upsert(visit)
+    others = {column.name: statement.excluded[column.name] for column in visit.c if not column.primary_key}
+    statement = statement.on_conflict_do_update(index_elements=[visit.c.u7, visit.c.zone_id], set_=others)
+    connection.execute(statement, [rows.visit_values(value) for value in visits])
+
+
+def _outbox(connection: Connection, condition: ColumnElement[bool]) -> list[OutboxRow]:
+    found = connection.execute(select(outbox).where(condition).order_by(outbox.c.outbox_id)).mappings()
+    return [rows.outbox_of(row) for row in found]
+
+
+def _save(connection: Connection, changed: Iterable[OutboxRow]) -> None:
+    values = [{**rows.outbox_values(row), "this_id": row.outbox_id} for row in changed]
+    if values:
+        names = (name for name in values[0] if name not in ("this_id", "outbox_id", "alert_id", "u7"))
+        statement = update(outbox).where(outbox.c.outbox_id == bindparam("this_id"))
+        connection.execute(statement.values({name: bindparam(name) for name in names}), values)
+
+
+def _lose_leases(connection: Connection, now_ms: int) -> None:
+    lost = (outbox.c.state == OutboxState.SENDING) & (outbox.c.lease_until_ms <= now_ms)
+    ids = select(outbox.c.outbox_id).where(lost)
+    unanswered = attempt.c.finished_ms.is_(None) & attempt.c.outbox_id.in_(ids)
+    connection.execute(update(attempt).where(unanswered).values(_outcome_values(lifecycle.NO_ANSWER, now_ms)))
+    _save(connection, map(lifecycle.lease_lost, _outbox(connection, lost)))
+
+
+def _due(now_ms: int) -> Select[Any]:
+    earlier = outbox.alias("earlier")
+    held_back = exists().where(
+        earlier.c.u7 == outbox.c.u7,
+        earlier.c.state.in_([state.value for state in OPEN_STATES]),
+        earlier.c.outbox_id < outbox.c.outbox_id,
+    )
+    return (
+        select(outbox, decision, person)
+        .join_from(outbox, decision)
+        .join(person, person.c.u7 == outbox.c.u7)
+        .where(
+            outbox.c.state == OutboxState.PENDING,
+            outbox.c.next_attempt_ms <= now_ms,
+            outbox.c.give_up_ms > now_ms,
+            person.c.open_id.is_not(None),
+            _consents(outbox.c.u7),
+            ~held_back,
+        )
+        .order_by(outbox.c.outbox_id)
+    )
+
+
+def _message(row: RowMapping, waiting: OutboxRow) -> Message:
+    return Message(
+        outbox_id=waiting.outbox_id,
+        alert=rows.alert_of(row),
+        open_id=row[person.c.open_id],
+        plate=row[person.c.plate],
+        language=Language(row[person.c.language]),
+        client_msg_id=waiting.alert_id,
+        attempts=waiting.attempts,
+    )
+
+
+def _outcome_values(result: SendResult, now_ms: int) -> dict[str, object]:
+    return {
+        "finished_ms": now_ms,
+        "outcome": result.outcome.value,
+        "errcode": result.errcode,
+        "detail": result.detail,
+        "msg_id": result.msg_id,
+    }
+
+
+def _decision_record(row: RowMapping) -> DecisionRecord:
+    state = row[outbox.c.state]
+    return DecisionRecord(
+        number=row[decision.c.decision_id],
+        alert=rows.alert_of(row),
+        decided_ms=row[decision.c.decided_ms],
+        state=OutboxState(state) if state else None,
+        ended=row[outbox.c.ended] or "",
+        attempts=row[outbox.c.attempts] or 0,
+    )
+
+
+def _tally(connection: Connection, column: ColumnElement[str]) -> dict[str, int]:
+    found = connection.execute(select(column, func.count()).group_by(column).order_by(column)).all()
+    return {name: count for name, count in found}  # noqa: C416 (dict() of rows has no types)

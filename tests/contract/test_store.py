@@ -1,0 +1,780 @@
+"""What every store promises, run against the SQL store on a file and its twin in memory."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import URL
+
+from geo_engine.alerting.message import Message, Outcome, SendResult
+from geo_engine.errors import StoreError
+from geo_engine.model import (
+    Alert,
+    AlertReason,
+    Language,
+    SuppressReason,
+    Vehicle,
+    VehicleClass,
+    VehicleKind,
+    Visit,
+    ZoneKind,
+)
+from geo_engine.store import Person, Store
+from geo_engine.store.lifecycle import DOUBT_WINDOW_MS, OutboxState
+from geo_engine.store.memory import MemoryStore
+from geo_engine.store.sql import SqlStore
+
+T0 = 1_700_000_000_000
+LEASE = 60_000
+ACCEPTED = SendResult(Outcome.ACCEPTED, errcode=0, msg_id="4711")
+RETRY = SendResult(Outcome.RETRY, errcode=-1, detail="system busy")
+REFUSED = SendResult(Outcome.REFUSED, errcode=43004, detail="require subscribe")
+UNKNOWN = SendResult(Outcome.UNKNOWN, detail="timed out")
+STOP = SendResult(Outcome.STOP, errcode=40164, detail="invalid ip")
+
+
+def an_alert(number: int = 1, u7: int = 7, **changes: Any) -> Alert:
+    values: dict[str, Any] = {
+        "alert_id": f"{number:032x}",
+        "u7": u7,
+        "time_ms": T0,
+        "zone_id": "erqiao",
+        "zone_name": "长江二桥货车禁行",
+        "kind": ZoneKind.TRUCK_RESTRICTION,
+        "visit_ms": T0 - 5_000,
+        "send": True,
+        "reason": AlertReason.APPROACH,
+        "trigger": AlertReason.APPROACH,
+        "lon": 114.331,
+        "lat": 30.601,
+        "distance_m": 420.5,
+        "bearing_deg": 45.0,
+        "compass": "NE",
+        "eta_s": 27.0,
+        "may_apply": False,
+        "text": "前方420米长江二桥货车禁行🚛",
+        "revision": 3,
+        "expires_at_ms": T0 + 120_000,
+        "advice": "改走白沙洲大桥",
+    }
+    return Alert(**values | changes)
+
+
+def a_visit(u7: int = 7, zone_id: str = "erqiao", **changes: Any) -> Visit:
+    values: dict[str, Any] = {"visit_ms": T0, "last_ms": T0, "inside": False, "decided": True, "sent_ms": None}
+    return Visit(u7=u7, zone_id=zone_id, **values | changes)
+
+
+def a_person(u7: int = 7, open_id: str | None = "", **vehicle: Any) -> Person:
+    return Person(u7, f"o-{u7}" if open_id == "" else open_id, Vehicle(u7, **vehicle))
+
+
+def consent(store: Store, u7: int, granted: bool = True) -> None:
+    store.set_consent(u7, "warnings", granted, "2026-11", T0, "wechat-menu")
+
+
+def sql(path: Path) -> SqlStore:
+    return SqlStore(URL.create("sqlite", database=str(path)))
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store: Store = MemoryStore() if request.param == "memory" else sql(tmp_path / "store.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store(empty: Store) -> Store:
+    """A store in which the persons 1 to 9 can be warned."""
+    empty.put_people([a_person(u7) for u7 in range(1, 10)])
+    for u7 in range(1, 10):
+        consent(empty, u7)
+    return empty
+
+
+def claimed(store: Store, now_ms: int = T0, limit: int = 100) -> list[Message]:
+    return store.claim(now_ms, limit=limit, lease_ms=LEASE)
+
+
+def numbers(messages: list[Message]) -> list[int]:
+    return [int(message.client_msg_id, 16) for message in messages]
+
+
+def state_of(store: Store, number: int = 1) -> OutboxState | None:
+    return next(found.state for found in store.decisions(limit=2_000) if found.alert.alert_id == f"{number:032x}")
+
+
+# ---- people and consent
+
+
+def test_people_come_back_as_they_were_put_ordered_by_u7(empty: Store) -> None:
+    everything = a_person(
+        9_999_999,
+        kind=VehicleKind.GOODS,
+        size_class=VehicleClass.HEAVY,
+        gross_weight_t=31.5,
+        plate="鄂A·12345",
+        service="emergency",
+        language=Language.EN,
+        consent_warnings=False,
+    )
+    nothing = a_person(0, open_id=None, consent_warnings=False)
+    empty.put_people([everything, nothing])
+    assert empty.people() == [nothing, everything]
+    assert empty.person(9_999_999) == everything
+    assert empty.person(5) is None
+
+
+def test_putting_a_person_again_replaces_what_is_known(empty: Store) -> None:
+    empty.put_people([a_person(plate="鄂A1", consent_warnings=False)])
+    empty.put_people([a_person(open_id="o-new", plate=None, consent_warnings=False), a_person(8)])
+    assert empty.person(7) == a_person(open_id="o-new", plate=None, consent_warnings=False)
+
+
+def test_a_person_may_give_up_an_open_id_for_another_one(empty: Store) -> None:
+    empty.put_people([a_person(1, open_id="o-shared")])
+    empty.put_people([a_person(1, open_id=None), a_person(2, open_id="o-shared")])
+    assert [person.open_id for person in empty.people()] == [None, "o-shared"]
+
+
+def test_an_open_id_of_somebody_else_is_refused_and_nobody_is_written(empty: Store) -> None:
+    empty.put_people([a_person(1, open_id="o-shared")])
+    with pytest.raises(StoreError) as caught:
+        empty.put_people([a_person(2), a_person(3, open_id="o-shared")])
+    assert "o-shared" not in str(caught.value)
+    assert [person.u7 for person in empty.people()] == [1]
+
+
+def test_many_people_without_an_open_id_are_no_conflict(empty: Store) -> None:
+    empty.put_people([a_person(u7, open_id=None) for u7 in range(3)])
+    empty.put_people([])
+    assert len(empty.people()) == 3
+
+
+def test_a_vehicle_of_another_user_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"person 1: found the vehicle of u7 2"):
+        Person(1, None, Vehicle(2))
+
+
+def test_consent_is_off_without_a_record_whatever_the_vehicle_says(empty: Store) -> None:
+    empty.put_people([a_person(consent_warnings=True)])
+    assert [person.vehicle.consent_warnings for person in empty.people()] == [False]
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ([("warnings", True)], True),
+        ([("warnings", True), ("warnings", False)], False),
+        ([("warnings", False), ("warnings", True)], True),
+        ([("history", True)], False),
+        ([("warnings", True), ("history", False)], True),
+    ],
+)
+def test_the_consent_record_appended_last_counts(empty: Store, records: list[tuple[str, bool]], expected: bool) -> None:
+    # The times run backwards on purpose: a withdrawal counts also from a device whose clock is behind.
+    for step, (purpose, granted) in enumerate(records):
+        empty.set_consent(7, purpose, granted, "v1", T0 - step, "test")
+    empty.put_people([a_person()])
+    assert empty.people()[0].vehicle.consent_warnings is expected
+
+
+# ---- commit
+
+
+def test_a_commit_counts_decisions_queued_and_duplicates(store: Store) -> None:
+    silent = an_alert(2, send=False, reason=SuppressReason.COOLDOWN)
+    result = store.commit([an_alert(1), silent, an_alert(1)], [], now_ms=T0)
+    assert (result.decisions, result.queued, result.duplicates) == (2, 1, 1)
+    assert store.counts()["outbox.pending"] == 1
+    assert store.counts()["decision.approach"] == 1
+    assert store.counts()["decision.cooldown"] == 1
+
+
+def test_a_known_decision_makes_no_second_outbox_row_and_does_not_change(store: Store) -> None:
+    store.commit([an_alert(1, send=False, reason=SuppressReason.CAP)], [], now_ms=T0)
+    result = store.commit([an_alert(1, text="anders", revision=4)], [], now_ms=T0 + 1)
+    assert (result.decisions, result.queued, result.duplicates) == (0, 0, 1)
+    assert store.decisions(limit=9)[0].alert == an_alert(1, send=False, reason=SuppressReason.CAP)
+    assert claimed(store) == []
+
+
+def test_a_message_carries_the_whole_decision_and_the_person(store: Store) -> None:
+    store.put_people([a_person(plate="鄂A·99999", language=Language.EN)])
+    store.commit([an_alert(1, bearing_deg=None)], [], now_ms=T0)
+    (message,) = claimed(store)
+    assert message.alert == an_alert(1, bearing_deg=None)
+    assert (message.open_id, message.plate, message.language) == ("o-7", "鄂A·99999", Language.EN)
+    assert (message.client_msg_id, message.attempts) == (message.alert.alert_id, 0)
+
+
+def test_values_taken_from_columns_are_kept_as_numbers(store: Store) -> None:
+    alert = an_alert(1, u7=np.int64(7), time_ms=np.int64(T0), distance_m=np.float64(1.5), may_apply=np.bool_(True))
+    store.commit([alert], [a_visit(u7=np.int64(7), inside=np.bool_(True))], now_ms=T0)
+    assert store.decisions(limit=1)[0].alert == an_alert(1, distance_m=1.5, may_apply=True)
+    assert store.open_visits(T0) == [a_visit(inside=True)]
+    assert len(claimed(store)) == 1
+
+
+def test_an_unknown_distance_stays_unknown(store: Store) -> None:
+    store.commit([an_alert(1, distance_m=math.nan, eta_s=math.nan)], [], now_ms=T0)
+    alert = claimed(store)[0].alert
+    assert math.isnan(alert.distance_m)
+    assert math.isnan(alert.eta_s)
+
+
+def test_a_decision_about_a_stranger_is_kept(empty: Store) -> None:
+    assert empty.commit([an_alert(1, u7=123)], [], now_ms=T0).queued == 1
+    assert claimed(empty) == []
+
+
+def test_a_thousand_decisions_in_one_commit(store: Store) -> None:
+    alerts = [an_alert(number, u7=number) for number in range(1_000)]
+    assert store.commit(alerts, [], now_ms=T0).queued == 1_000
+    assert store.commit(alerts, [], now_ms=T0).duplicates == 1_000
+    assert numbers(claimed(store, limit=2_000)) == list(range(1, 10))
+    assert [found.number for found in store.decisions(limit=2_000)] == list(range(1_000, 0, -1))
+
+
+def test_decisions_are_listed_newest_first_by_user_and_page(store: Store) -> None:
+    store.commit([an_alert(number, u7=number % 2) for number in range(6)], [], now_ms=T0)
+    assert [found.number for found in store.decisions(limit=2)] == [6, 5]
+    assert [found.number for found in store.decisions(limit=2, before=5)] == [4, 3]
+    assert [found.number for found in store.decisions(limit=9, u7=1, before=5)] == [4, 2]
+    assert store.decisions(limit=0) == []
+    assert store.decisions(limit=1)[0].decided_ms == T0
+
+
+def test_a_suppressed_decision_has_no_delivery(store: Store) -> None:
+    store.commit([an_alert(1, send=False, reason=SuppressReason.CAP)], [], now_ms=T0)
+    (found,) = store.decisions(limit=1)
+    assert (found.state, found.ended, found.attempts) == (None, "", 0)
+    assert store.attempts(found.alert.alert_id) == []
+
+
+def test_sends_are_counted_per_user_since_a_moment(store: Store) -> None:
+    alerts = [
+        an_alert(1, u7=1, time_ms=T0 - 1),
+        an_alert(2, u7=1),
+        an_alert(3, u7=1, time_ms=T0 + 9),
+        an_alert(4, u7=2, send=False, reason=SuppressReason.CAP),
+        an_alert(5, u7=3),
+    ]
+    store.commit(alerts, [], now_ms=T0)
+    assert store.sent_today(T0) == {1: 2, 3: 1}
+
+
+# ---- visits
+
+
+def test_a_visit_is_replaced_by_the_latest_of_its_user_and_zone(store: Store) -> None:
+    store.commit([], [a_visit(inside=True), a_visit(inside=True, last_ms=T0 + 5)], now_ms=T0)
+    store.commit([], [a_visit(inside=True, last_ms=T0 + 9), a_visit(8, inside=True)], now_ms=T0)
+    assert store.open_visits(T0) == [a_visit(inside=True, last_ms=T0 + 9), a_visit(8, inside=True)]
+
+
+@pytest.mark.parametrize(
+    ("visit", "is_open"),
+    [
+        (a_visit(inside=True, last_ms=0), True),
+        (a_visit(last_ms=T0), True),
+        (a_visit(last_ms=T0 - 1), False),
+        (a_visit(last_ms=0, sent_ms=T0), True),
+        (a_visit(last_ms=0, sent_ms=T0 - 1), False),
+    ],
+)
+def test_open_visits_are_those_inside_or_recently_seen_or_warned(store: Store, visit: Visit, is_open: bool) -> None:
+    store.commit([], [visit], now_ms=T0)
+    assert store.open_visits(T0) == ([visit] if is_open else [])
+
+
+def test_visits_are_ordered_by_user_and_zone(store: Store) -> None:
+    visits = [a_visit(2, "a"), a_visit(1, "二桥"), a_visit(1, "b")]
+    store.commit([], visits, now_ms=T0)
+    assert store.open_visits(0) == [visits[2], visits[1], visits[0]]
+
+
+# ---- claim
+
+
+def test_a_claimed_message_is_not_claimed_again_within_its_lease(store: Store) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    assert numbers(claimed(store)) == [1]
+    assert claimed(store, T0 + LEASE - 1) == []
+
+
+def test_messages_of_one_person_leave_one_after_the_other(store: Store) -> None:
+    store.commit([an_alert(1, u7=1), an_alert(2, u7=1), an_alert(3, u7=2)], [], now_ms=T0)
+    first = claimed(store)
+    assert numbers(first) == [1, 3]
+    store.finish(first[0].outbox_id, RETRY, now_ms=T0, retry_at_ms=T0 + 1_000)
+    assert claimed(store) == []
+    again = claimed(store, T0 + 1_000)
+    assert numbers(again) == [1]
+    store.finish(again[0].outbox_id, ACCEPTED, now_ms=T0 + 1_000, retry_at_ms=None)
+    assert numbers(claimed(store, T0 + 1_000)) == [2]
+
+
+def test_no_more_than_the_limit_is_claimed_oldest_first(store: Store) -> None:
+    store.commit([an_alert(number, u7=number) for number in range(1, 6)], [], now_ms=T0)
+    assert numbers(claimed(store, limit=2)) == [1, 2]
+    assert claimed(store, limit=0) == []
+    assert claimed(store, limit=-1) == []
+    assert numbers(claimed(store, limit=9)) == [3, 4, 5]
+
+
+def test_an_expired_message_is_not_claimed(store: Store) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    assert claimed(store, T0 + 120_000) == []
+    assert numbers(claimed(store, T0 + 119_999)) == [1]
+
+
+@pytest.mark.parametrize("person", [None, a_person(open_id=None)], ids=["stranger", "no open_id"])
+def test_a_message_waits_until_its_person_has_an_open_id(empty: Store, person: Person | None) -> None:
+    consent(empty, 7)
+    empty.put_people([] if person is None else [person])
+    empty.commit([an_alert(1)], [], now_ms=T0)
+    assert claimed(empty) == []
+    empty.put_people([a_person(7)])
+    assert numbers(claimed(empty)) == [1]
+
+
+def test_a_message_is_not_claimed_without_consent(empty: Store) -> None:
+    empty.put_people([a_person()])
+    empty.commit([an_alert(1)], [], now_ms=T0)
+    assert claimed(empty) == []
+    consent(empty, 7)
+    assert numbers(claimed(empty)) == [1]
+
+
+def test_withdrawn_consent_ends_the_waiting_messages_of_that_person_only(store: Store) -> None:
+    store.commit([an_alert(1, u7=1), an_alert(2, u7=2)], [], now_ms=T0)
+    consent(store, 1, granted=False)
+    consent(store, 1, granted=True)
+    assert numbers(claimed(store)) == [2]
+    assert state_of(store, 1) is OutboxState.DEAD
+    assert store.counts()["ended.no_consent"] == 1
+
+
+def test_withdrawn_consent_stops_the_next_attempt_of_a_message_under_way(store: Store) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    (message,) = claimed(store)
+    consent(store, 7, granted=False)
+    store.finish(message.outbox_id, RETRY, now_ms=T0, retry_at_ms=T0)
+    assert claimed(store) == []
+    assert store.expire(T0 + 120_000) == 1
+    assert store.counts()["ended.no_consent"] == 1
+
+
+# ---- finish
+
+
+@pytest.mark.parametrize(
+    ("result", "retry_at_ms", "state", "ended"),
+    [
+        (ACCEPTED, None, OutboxState.DELIVERED, ""),
+        (ACCEPTED, T0 + 1, OutboxState.DELIVERED, ""),
+        (RETRY, T0 + 1, OutboxState.PENDING, ""),
+        (RETRY, None, OutboxState.DEAD, "retries_spent"),
+        (RETRY, T0 + 120_000, OutboxState.EXPIRED, "expired"),
+        (STOP, T0 + 1, OutboxState.PENDING, ""),
+        (REFUSED, T0 + 1, OutboxState.DEAD, "refused"),
+        (UNKNOWN, T0 + 1, OutboxState.PENDING, ""),
+        (UNKNOWN, None, OutboxState.UNKNOWN, "outcome_unknown"),
+        (UNKNOWN, T0 + 120_000, OutboxState.UNKNOWN, "outcome_unknown"),
+    ],
+)
+def test_an_outcome_moves_the_message_on(
+    store: Store, result: SendResult, retry_at_ms: int | None, state: OutboxState, ended: str
+) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    (message,) = claimed(store)
+    store.finish(message.outbox_id, result, now_ms=T0 + 40, retry_at_ms=retry_at_ms)
+    (found,) = store.decisions(limit=1)
+    assert (found.state, found.ended, found.attempts) == (state, ended, 1)
+    (attempt,) = store.attempts(message.client_msg_id)
+    assert (attempt.number, attempt.started_ms, attempt.finished_ms) == (1, T0, T0 + 40)
+    assert (attempt.outcome, attempt.errcode, attempt.detail) == (result.outcome, result.errcode, result.detail)
+    assert attempt.msg_id == result.msg_id
+
+
+def test_a_retried_message_keeps_its_key_and_counts_its_attempts(store: Store) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    for attempts in range(3):
+        (message,) = claimed(store, T0 + attempts)
+        assert (message.client_msg_id, message.attempts) == (f"{1:032x}", attempts)
+        store.finish(message.outbox_id, RETRY, now_ms=T0, retry_at_ms=T0 + attempts + 1)
+    assert [attempt.number for attempt in store.attempts(f"{1:032x}")] == [1, 2, 3]
+
+
+def test_finishing_twice_changes_nothing(store: Store) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    (message,) = claimed(store)
+    store.finish(message.outbox_id, REFUSED, now_ms=T0, retry_at_ms=None)
+    store.finish(message.outbox_id, ACCEPTED, now_ms=T0 + 9, retry_at_ms=None)
+    assert state_of(store) is OutboxState.DEAD
+    assert store.attempts(message.client_msg_id)[0].outcome is Outcome.REFUSED
+
+
+def test_finishing_what_was_never_claimed_is_refused(store: Store) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    for outbox_id in (1, 99):
+        with pytest.raises(StoreError, match=f"found no attempt for outbox_id {outbox_id}"):
+            store.finish(outbox_id, ACCEPTED, now_ms=T0, retry_at_ms=None)
+
+
+# ---- doubt: an attempt whose outcome nobody knows
+
+
+def test_a_lost_lease_is_repeated_with_the_same_key(store: Store) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    claimed(store)
+    (message,) = claimed(store, T0 + LEASE)
+    assert (message.client_msg_id, message.attempts) == (f"{1:032x}", 1)
+    first, second = store.attempts(f"{1:032x}")
+    assert (first.outcome, first.finished_ms) == (Outcome.UNKNOWN, T0 + LEASE)
+    assert second.outcome is None
+
+
+@pytest.mark.parametrize("doubt", ["lease", "answer"])
+def test_a_message_in_doubt_is_repeated_only_within_nine_minutes(store: Store, doubt: str) -> None:
+    store.commit([an_alert(1, expires_at_ms=T0 + 10**8)], [], now_ms=T0)
+    (message,) = claimed(store)
+    if doubt == "answer":
+        store.finish(message.outbox_id, UNKNOWN, now_ms=T0 + 10, retry_at_ms=T0 + 20)
+    last_ms = T0 + DOUBT_WINDOW_MS - 1
+    (message,) = claimed(store, last_ms)
+    store.finish(message.outbox_id, RETRY, now_ms=last_ms, retry_at_ms=last_ms)
+    assert store.expire(last_ms) == 0
+    assert claimed(store, last_ms + 1) == []
+    assert store.expire(last_ms + 1) == 1
+    assert state_of(store) is OutboxState.UNKNOWN
+    assert store.counts()["ended.outcome_unknown"] == 1
+    assert claimed(store, last_ms + 1) == []
+
+
+def test_a_message_without_doubt_is_repeated_also_after_nine_minutes(store: Store) -> None:
+    store.commit([an_alert(1, expires_at_ms=T0 + 10**8)], [], now_ms=T0)
+    (message,) = claimed(store)
+    store.finish(message.outbox_id, RETRY, now_ms=T0, retry_at_ms=T0 + DOUBT_WINDOW_MS)
+    assert numbers(claimed(store, T0 + DOUBT_WINDOW_MS)) == [1]
+
+
+def test_a_message_in_doubt_is_not_repeated_once_it_is_pointless(store: Store) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    claimed(store)
+    assert claimed(store, T0 + 120_000) == []
+    assert store.expire(T0 + 120_000) == 1
+    assert state_of(store) is OutboxState.UNKNOWN
+
+
+def test_a_refusal_after_doubt_leaves_the_outcome_unknown(store: Store) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    claimed(store)
+    (message,) = claimed(store, T0 + LEASE)
+    store.finish(message.outbox_id, REFUSED, now_ms=T0 + LEASE, retry_at_ms=None)
+    assert state_of(store) is OutboxState.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("result", "state"),
+    [(ACCEPTED, OutboxState.DELIVERED), (REFUSED, OutboxState.UNKNOWN), (RETRY, OutboxState.UNKNOWN)],
+)
+def test_an_answer_after_the_end_counts_only_when_it_says_taken(
+    store: Store, result: SendResult, state: OutboxState
+) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    (message,) = claimed(store)
+    assert store.expire(T0 + 120_000) == 1
+    store.finish(message.outbox_id, result, now_ms=T0 + 120_001, retry_at_ms=T0 + 120_002)
+    assert state_of(store) is state
+    assert store.attempts(message.client_msg_id)[0].outcome is result.outcome
+    assert claimed(store, T0 + 120_002) == []
+
+
+# ---- expire
+
+
+def test_what_was_never_sent_expires_and_frees_the_next(store: Store) -> None:
+    store.commit([an_alert(1), an_alert(2, expires_at_ms=T0 + 200_000)], [], now_ms=T0)
+    assert store.expire(T0 + 119_999) == 0
+    assert store.expire(T0 + 120_000) == 1
+    assert state_of(store, 1) is OutboxState.EXPIRED
+    assert store.counts()["ended.expired"] == 1
+    assert numbers(claimed(store, T0 + 120_000)) == [2]
+
+
+def test_what_was_only_retried_expires(store: Store) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    (message,) = claimed(store)
+    store.finish(message.outbox_id, RETRY, now_ms=T0, retry_at_ms=T0 + 1_000)
+    assert store.expire(T0 + 120_000) == 1
+    assert state_of(store) is OutboxState.EXPIRED
+
+
+def test_what_is_on_its_way_does_not_expire_before_its_lease(store: Store) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    claimed(store, T0 + 119_000)
+    assert store.expire(T0 + 120_000) == 0
+    assert state_of(store) is OutboxState.SENDING
+
+
+@pytest.mark.parametrize(
+    ("people", "consents", "reason"),
+    [([], True, "no_open_id"), ([a_person(open_id=None)], True, "no_open_id"), ([a_person()], False, "no_consent")],
+)
+def test_an_expired_message_says_what_it_lacked(
+    empty: Store, people: list[Person], consents: bool, reason: str
+) -> None:
+    empty.put_people(people)
+    if consents:
+        consent(empty, 7)
+    empty.commit([an_alert(1)], [], now_ms=T0)
+    assert empty.expire(T0 + 120_000) == 1
+    assert empty.counts()[f"ended.{reason}"] == 1
+    assert empty.decisions(limit=1)[0].ended == reason
+
+
+# ---- receipts
+
+
+@pytest.fixture
+def delivered(store: Store) -> Store:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    store.finish(claimed(store)[0].outbox_id, ACCEPTED, now_ms=T0, retry_at_ms=None)
+    return store
+
+
+def test_a_receipt_closes_its_attempt(delivered: Store) -> None:
+    assert delivered.receipt("4711", "success", T0 + 5) is True
+    (attempt,) = delivered.attempts(f"{1:032x}")
+    assert (attempt.receipt, attempt.receipt_ms) == ("success", T0 + 5)
+    assert state_of(delivered) is OutboxState.DELIVERED
+    assert delivered.counts()["receipt.matched"] == 1
+
+
+def test_a_receipt_of_failure_says_that_nothing_arrived(delivered: Store) -> None:
+    delivered.receipt("4711", "failed:user block", T0 + 5)
+    assert state_of(delivered) is OutboxState.DEAD
+    assert delivered.counts()["ended.receipt_failed"] == 1
+
+
+def test_the_first_receipt_counts(delivered: Store) -> None:
+    assert delivered.receipt("4711", "success", T0 + 5) is True
+    assert delivered.receipt("4711", "failed: system failed", T0 + 6) is True
+    assert delivered.attempts(f"{1:032x}")[0].receipt == "success"
+    assert state_of(delivered) is OutboxState.DELIVERED
+    assert delivered.counts()["receipt.matched"] == 1
+
+
+def test_an_unknown_receipt_is_counted(delivered: Store) -> None:
+    assert delivered.receipt("no-such", "success", T0) is False
+    assert delivered.receipt("no-such", "success", T0) is False
+    assert delivered.counts()["receipt.unmatched"] == 1
+    assert delivered.attempts(f"{1:032x}")[0].receipt is None
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [("success", OutboxState.DELIVERED), ("failed:user block", OutboxState.DEAD)]
+)
+def test_a_receipt_may_come_before_the_answer(store: Store, status: str, state: OutboxState) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    (message,) = claimed(store)
+    assert store.receipt("4711", status, T0 + 1) is False
+    store.finish(message.outbox_id, ACCEPTED, now_ms=T0 + 2, retry_at_ms=None)
+    assert state_of(store) is state
+    assert store.attempts(message.client_msg_id)[0].receipt == status
+    assert store.counts()["receipt.unmatched"] == 0
+
+
+# ---- revisions, counts, readiness, threads
+
+
+def test_a_zone_revision_follows_the_content(empty: Store) -> None:
+    assert [empty.zone_revision(sha, T0) for sha in ("a", "a", "b", "a", "a")] == [1, 1, 2, 3, 3]
+
+
+def test_the_counts_of_an_empty_store_name_every_state(empty: Store) -> None:
+    states = {f"outbox.{state.value}": 0 for state in OutboxState}
+    assert empty.counts() == states | {"receipt.matched": 0, "receipt.unmatched": 0}
+
+
+def test_an_open_store_is_ready(empty: Store) -> None:
+    empty.ready()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda store: store.ready(),
+        lambda store: store.people(),
+        lambda store: store.commit([an_alert(1)], [], now_ms=T0),
+        lambda store: store.claim(T0, limit=1, lease_ms=1),
+    ],
+)
+def test_a_closed_store_refuses(empty: Store, call: Callable[[Store], object]) -> None:
+    empty.close()
+    empty.close()
+    with pytest.raises(StoreError, match=r"found it closed, expected it open"):
+        call(empty)
+
+
+def test_threads_commit_and_claim_at_the_same_time(store: Store) -> None:
+    people, each, got, done = 9, 40, list[Message](), threading.Event()
+
+    def produce(thread: int) -> int:
+        added = 0
+        for number in range(each):
+            # Both producers write every decision; one of the two is the duplicate.
+            alert = an_alert(number, u7=1 + number % people)
+            added += store.commit([alert], [a_visit(alert.u7, f"z{thread}")], now_ms=T0).queued
+        return added
+
+    def consume() -> None:
+        deadline = time.monotonic() + 30.0
+        while not done.is_set() or store.counts()["outbox.pending"]:
+            assert time.monotonic() < deadline, "the outbox was not emptied in time"
+            for message in claimed(store, limit=5):
+                got.append(message)
+                store.finish(message.outbox_id, ACCEPTED, now_ms=T0, retry_at_ms=None)
+
+    with ThreadPoolExecutor(4) as pool:
+        consumers = [pool.submit(consume) for _ in range(2)]
+        producers = [pool.submit(produce, thread) for thread in range(2)]
+        added = sum(future.result() for future in producers)
+        done.set()
+        for future in consumers:
+            future.result()
+    assert added == each
+    assert sorted(numbers(got)) == list(range(each))
+    for u7 in range(1, people + 1):
+        order = [message.outbox_id for message in got if message.alert.u7 == u7]
+        assert order == sorted(order)
+
+
+# ---- what only a file can show
+
+
+def test_a_commit_is_there_after_reopening(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    first = sql(path)
+    first.put_people([a_person()])
+    consent(first, 7)
+    first.commit([an_alert(1)], [a_visit(inside=True)], now_ms=T0)
+    first.zone_revision("a", T0)
+    first.close()
+    again = sql(path)
+    assert again.open_visits(T0) == [a_visit(inside=True)]
+    assert again.zone_revision("a", T0) == 1
+    assert numbers(claimed(again)) == [1]
+    again.close()
+
+
+def test_a_crash_between_claim_and_finish_repeats_with_the_same_key(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    crashed = sql(path)
+    crashed.put_people([a_person()])
+    consent(crashed, 7)
+    crashed.commit([an_alert(1), an_alert(2)], [], now_ms=T0)
+    assert numbers(claimed(crashed)) == [1]
+    # The crashed store is not closed: its connection is still there when the next one opens the file.
+    after = sql(path)
+    assert claimed(after, T0 + 1) == []
+    (message,) = claimed(after, T0 + LEASE)
+    assert (numbers([message]), message.attempts) == ([1], 1)
+    after.finish(message.outbox_id, ACCEPTED, now_ms=T0 + LEASE, retry_at_ms=None)
+    assert numbers(claimed(after, T0 + LEASE)) == [2]
+    after.close()
+    crashed.close()
+
+
+def test_a_commit_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = sql(path)
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TRIGGER fail BEFORE INSERT ON visit BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    other.close()
+    with pytest.raises(StoreError, match=r"store\.db: no room"):
+        store.commit([an_alert(1)], [a_visit()], now_ms=T0)
+    assert store.decisions(limit=9) == []
+    assert store.counts()["outbox.pending"] == 0
+    assert store.commit([an_alert(1)], [], now_ms=T0).queued == 1
+    store.close()
+
+
+def test_an_uncommitted_transaction_is_gone_after_a_crash(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    sql(path).close()
+    crashed = sqlite3.connect(path, isolation_level=None)
+    crashed.execute("BEGIN IMMEDIATE")
+    crashed.execute("INSERT INTO visit VALUES (7, 'z', 1, 1, 1, 0, NULL)")
+    crashed.close()
+    store = sql(path)
+    assert store.open_visits(0) == []
+    store.close()
+
+
+def test_two_stores_on_one_file_claim_every_message_once(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    stores = [sql(path), sql(path)]
+    stores[0].put_people([a_person(u7) for u7 in range(40)])
+    for u7 in range(40):
+        consent(stores[0], u7)
+    stores[0].commit([an_alert(number, u7=number) for number in range(40)], [], now_ms=T0)
+
+    def drain(store: SqlStore) -> list[Message]:
+        got: list[Message] = []
+        while messages := claimed(store, limit=3):
+            got += messages
+        return got
+
+    with ThreadPoolExecutor(2) as pool:
+        got = [message for messages in pool.map(drain, stores) for message in messages]
+    assert sorted(numbers(got)) == list(range(40))
+    for store in stores:
+        store.close()
+
+
+def test_a_locked_file_is_reported_as_a_store_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geo_engine.store.sql._BUSY_TIMEOUT_MS", 50)
+    path = tmp_path / "store.db"
+    store = sql(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="database is locked"):
+        store.ready()
+    assert store.people() == []
+    other.execute("ROLLBACK")
+    store.ready()
+    other.close()
+    store.close()
+
+
+def test_the_file_is_written_through_to_the_disk(tmp_path: Path) -> None:
+    store = sql(tmp_path / "store.db")
+    with store._read() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5_000}
+    store.close()
+
+
+def test_an_error_shows_no_personal_data(tmp_path: Path) -> None:
+    store = sql(tmp_path / "store.db")
+    with pytest.raises(StoreError) as caught:
+        store.put_people([a_person(1, open_id="o-secret"), a_person(2, open_id="o-secret")])
+    chain = f"{caught.value} {caught.value.__cause__}"
+    assert "o-secret" not in chain
+    store.close()

@@ -1,0 +1,172 @@
+"""The store in memory answers as the SQL store does, whatever the order of the calls."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import URL
+
+from geo_engine.alerting.message import Message, Outcome, SendResult
+from geo_engine.errors import StoreError
+from geo_engine.model import Alert, AlertReason, SuppressReason, Vehicle, Visit, ZoneKind
+from geo_engine.store import Person
+from geo_engine.store.memory import MemoryStore
+from geo_engine.store.sql import SqlStore
+
+T0 = 1_700_000_000_000
+
+users = st.integers(0, 3)
+alerts = st.builds(
+    lambda number, u7, send, life_ms: Alert(
+        alert_id=f"{number:032x}",
+        u7=u7,
+        time_ms=T0 + number % 10,
+        zone_id="z",
+        zone_name="桥",
+        kind=ZoneKind.TRUCK_RESTRICTION,
+        visit_ms=T0,
+        send=send,
+        reason=AlertReason.APPROACH if send else SuppressReason.CAP,
+        trigger=AlertReason.APPROACH,
+        lon=114.0,
+        lat=30.0,
+        distance_m=1.0,
+        bearing_deg=None,
+        compass="",
+        eta_s=0.0,
+        may_apply=False,
+        text="x",
+        revision=1,
+        expires_at_ms=T0 + life_ms,
+    ),
+    st.integers(0, 30),
+    users,
+    st.sampled_from([True, True, True, False]),
+    st.sampled_from([60_000, 600_000, 3_600_000]),
+)
+visits = st.builds(
+    Visit,
+    u7=users,
+    zone_id=st.sampled_from(["a", "桥"]),
+    visit_ms=st.just(T0),
+    last_ms=st.integers(T0, T0 + 9),
+    inside=st.booleans(),
+    decided=st.booleans(),
+    sent_ms=st.none() | st.integers(T0, T0 + 9),
+)
+people = st.builds(
+    lambda u7, open_id: Person(u7, open_id, Vehicle(u7)), users, st.none() | st.sampled_from(["o-1", "o-2", "o-3"])
+)
+msg_ids = st.sampled_from(["m1", "m2"])
+results = st.builds(SendResult, st.sampled_from(list(Outcome)).filter(lambda found: found is not Outcome.ACCEPTED))
+results |= st.builds(SendResult, st.just(Outcome.ACCEPTED), msg_id=msg_ids)
+
+
+class Twins(RuleBasedStateMachine):
+    """Both stores get the same calls; every answer and all that can be read must agree."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        path = Path(self.folder.name) / "store.db"
+        self.stores = (MemoryStore(), SqlStore(URL.create("sqlite", database=str(path))))
+        self.now_ms = T0
+        self.claimed: list[Message] = []
+
+    @initialize()
+    def somebody_to_warn(self) -> None:
+        """Begin with two persons who can be warned, or most messages would never leave."""
+        self.both("put_people", [Person(u7, f"o-{u7}", Vehicle(u7)) for u7 in (1, 2)])
+        for u7 in (1, 2):
+            self.both("set_consent", u7, "warnings", True, "v1", self.now_ms, "test")
+
+    def teardown(self) -> None:
+        """Close both and remove the file."""
+        for store in self.stores:
+            store.close()
+        self.folder.cleanup()
+
+    def both(self, name: str, *args: Any, **named: Any) -> Any:
+        """Ask both stores and return their common answer; a refusal is an answer too."""
+        answers = []
+        for store in self.stores:
+            try:
+                answers.append(getattr(store, name)(*args, **named))
+            except StoreError:
+                answers.append(StoreError)
+        assert answers[0] == answers[1], name
+        return answers[0]
+
+    @rule(some=st.lists(people, max_size=3))
+    def put_people(self, some: list[Person]) -> None:
+        """Some people, also with an open_id of somebody else."""
+        self.both("put_people", some)
+
+    @rule(u7=users, granted=st.sampled_from([True, True, False]), purpose=st.sampled_from(["warnings", "history"]))
+    def set_consent(self, u7: int, granted: bool, purpose: str) -> None:
+        """A consent record."""
+        self.both("set_consent", u7, purpose, granted, "v1", self.now_ms, "test")
+
+    @rule(some=st.lists(alerts, min_size=1, max_size=8), seen=st.lists(visits, max_size=3))
+    def commit(self, some: list[Alert], seen: list[Visit]) -> None:
+        """Some decisions and visits, also known ones."""
+        self.both("commit", some, seen, now_ms=self.now_ms)
+
+    @rule(limit=st.integers(1, 4))
+    def claim(self, limit: int) -> None:
+        """Some messages."""
+        self.claimed += self.both("claim", self.now_ms, limit=limit, lease_ms=30_000)
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data(), result=results, retry_s=st.none() | st.sampled_from([0, 5, 500]))
+    def finish(self, data: st.DataObject, result: SendResult, retry_s: int | None) -> None:
+        """Answer any message ever claimed: late and repeated answers are part of life."""
+        message = data.draw(st.sampled_from(self.claimed))
+        retry_at_ms = None if retry_s is None else self.now_ms + retry_s * 1_000
+        self.both("finish", message.outbox_id, result, now_ms=self.now_ms, retry_at_ms=retry_at_ms)
+
+    @rule(msg_id=msg_ids, status=st.sampled_from(["success", "failed:user block"]))
+    def receipt(self, msg_id: str, status: str) -> None:
+        """A receipt, also for nothing."""
+        self.both("receipt", msg_id, status, self.now_ms)
+
+    @rule(seconds=st.sampled_from([1, 5, 30, 400]))
+    def wait(self, seconds: int) -> None:
+        """Let time pass."""
+        self.now_ms += seconds * 1_000
+
+    @rule()
+    def expire(self) -> None:
+        """End what is over."""
+        self.both("expire", self.now_ms)
+
+    @rule(sha256=st.sampled_from(["a", "b"]))
+    def zone_revision(self, sha256: str) -> None:
+        """Publish zones."""
+        self.both("zone_revision", sha256, self.now_ms)
+
+    @invariant()
+    def they_read_the_same(self) -> None:
+        """Compare all that can be read."""
+        self.both("people")
+        self.both("counts")
+        self.both("open_visits", T0 + 5)
+        self.both("sent_today", T0 + 5)
+        for found in self.both("decisions", limit=20):
+            self.both("attempts", found.alert.alert_id)
+
+
+Twins.TestCase.settings = settings(
+    max_examples=40,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],  # a file for every try makes shrinking take minutes
+    suppress_health_check=[HealthCheck.too_slow],
+)
+TestTwins = Twins.TestCase

@@ -1,0 +1,116 @@
+"""``geo-engine db`` and the addresses of a store, on real files."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from api.commands.db import app
+from geo_engine.errors import ConfigurationError, StoreError
+from geo_engine.store.memory import MemoryStore
+from geo_engine.store.open import open_store
+from geo_engine.store.schema import SCHEMA_VERSION
+from geo_engine.store.sql import SqlStore
+
+
+def run(*args: str | Path) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.output
+
+
+def change(path: Path, statement: str) -> None:
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(statement)
+    connection.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "武汉 ?#%.db"
+
+
+@pytest.mark.parametrize("form", ["{}", "sqlite:///{}"])
+def test_a_file_is_opened_by_path_or_address(path: Path, form: str) -> None:
+    store = open_store(form.format(path))
+    assert isinstance(store, SqlStore)
+    store.close()
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
+
+
+def test_memory_is_opened_by_its_name() -> None:
+    assert isinstance(open_store("memory:"), MemoryStore)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", " ", "sqlite://", "sqlite:///", "sqlite:///:memory:", ":memory:", "memory:x", "mysql://db/x", "file:x.db"],
+)
+def test_another_address_is_refused_with_what_was_expected(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"expected sqlite:///path/to/file\.db, a path, or memory:"):
+        open_store(url)
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:secret@db/x", "postgresql+psycopg://db/x", "postgres://db/x"])
+def test_postgresql_comes_later_and_its_password_is_not_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="comes with a later release") as caught:
+        open_store(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_missing_directory_is_named_and_not_created(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="found no directory"):
+        open_store(str(tmp_path / "none" / "x.db"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_upgrade_creates_a_store_and_check_finds_it(path: Path) -> None:
+    assert run("check", "--store", path)[0] == 1
+    assert not path.exists()
+    assert run("upgrade", "--store", path) == (0, f"store {path}: schema version {SCHEMA_VERSION}, ready\n")
+    assert run("upgrade", "--store", path)[0] == 0
+    assert run("check", "--store", path)[0] == 0
+
+
+def test_check_creates_nothing_in_an_empty_file(path: Path) -> None:
+    path.touch()
+    code, output = run("check", "--store", path)
+    assert (code, path.stat().st_size < 8_192) == (1, True)
+    assert "found no schema, expected version 1; run: geo-engine db upgrade" in output
+
+
+@pytest.mark.parametrize("command", ["upgrade", "check"])
+def test_a_store_of_a_newer_program_is_refused(path: Path, command: str) -> None:
+    run("upgrade", "--store", path)
+    change(path, "UPDATE schema_version SET version = 99")
+    code, output = run(command, "--store", path)
+    assert code == 1
+    assert "found schema version 99 of a newer program, expected at most 1" in output
+
+
+@pytest.mark.parametrize("command", ["upgrade", "check"])
+def test_a_database_of_somebody_else_is_left_alone(path: Path, command: str) -> None:
+    change(path, "CREATE TABLE cats (name TEXT)")
+    code, output = run(command, "--store", path)
+    assert code == 1
+    assert "found a database with the tables cats" in output
+    with pytest.raises(StoreError):
+        open_store(str(path))
+
+
+@pytest.mark.parametrize("command", ["upgrade", "check"])
+def test_what_is_not_a_database_is_reported_in_one_line(path: Path, command: str) -> None:
+    path.write_text("not a database " * 100)
+    code, output = run(command, "--store", path)
+    assert code == 1
+    assert "file is not a database" in output
+    assert output.count("\n") == 1
+
+
+def test_a_wrong_address_is_a_usage_error(path: Path) -> None:
+    assert run("check", "--store", "mysql://x/y")[0] == 2
+    assert run("upgrade")[0] == 2
