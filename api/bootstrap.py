@@ -97,6 +97,8 @@ def bootstrap(
     metrics = Metrics()
     store = _open(settings.store)
     now_ms = clock()
+    # An embedded store has one process: whoever was sending when it ended is dead.
+    store.end_leases(now_ms)
     revision = store.zone_revision(_content_hash(source), now_ms)
     zones = replace(loaded.zone_set, revision=revision)
     policy = Policy(cooldown_s=settings.cooldown_s, daily_cap=settings.daily_cap)

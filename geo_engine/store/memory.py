@@ -213,6 +213,11 @@ class MemoryStore:
                     row = lifecycle.contradicted(row, self._receipts[result.msg_id][0])
             self._save(row)
 
+    def end_leases(self, now_ms: int) -> None:
+        """Count every attempt under way as lost; see ``Store.end_leases``."""
+        with self._locked():
+            self._lose_leases(now_ms, at_once=True)
+
     def expire(self, now_ms: int) -> int:
         """End the waiting messages whose time is over; see ``Store.expire``."""
         with self._locked():
@@ -255,9 +260,9 @@ class MemoryStore:
             else:
                 self._open.pop(row.outbox_id, None)
 
-    def _lose_leases(self, now_ms: int) -> None:
+    def _lose_leases(self, now_ms: int, *, at_once: bool = False) -> None:
         for row in self._in_state(OutboxState.SENDING):
-            if row.lease_until_ms is not None and row.lease_until_ms <= now_ms:
+            if at_once or (row.lease_until_ms is not None and row.lease_until_ms <= now_ms):
                 attempts = self._attempts[row.outbox_id]
                 attempts[-1] = _answered(attempts[-1], lifecycle.NO_ANSWER, now_ms)
                 self._save(lifecycle.lease_lost(row))

@@ -167,6 +167,14 @@ class Store(Protocol):
         """
         ...
 
+    def end_leases(self, now_ms: int) -> None:
+        """Count every attempt under way as lost, whatever is left of its lease.
+
+        For the start of a process that is the only relay of its store: whoever held a lease is dead, and a driver
+        who comes closer by the second must not wait for it to run out.
+        """
+        ...
+
     def expire(self, now_ms: int) -> int:
         """End the waiting messages whose time is over and return how many there were.
 

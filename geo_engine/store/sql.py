@@ -244,6 +244,11 @@ class SqlStore:
             status = connection.execute(select(receipt.c.status).where(receipt.c.msg_id == result.msg_id)).scalar()
             _save(connection, [row if status is None else lifecycle.contradicted(row, status)])
 
+    def end_leases(self, now_ms: int) -> None:
+        """Count every attempt under way as lost; see ``Store.end_leases``."""
+        with self._write() as connection:
+            _lose_leases(connection, now_ms, outbox.c.state == OutboxState.SENDING)
+
     def expire(self, now_ms: int) -> int:
         """End the waiting messages whose time is over; see ``Store.expire``."""
         over = (outbox.c.state == OutboxState.PENDING) & (outbox.c.give_up_ms <= now_ms)
@@ -378,8 +383,9 @@ def _save(connection: Connection, changed: Iterable[OutboxRow]) -> None:
         connection.execute(statement.values({name: bindparam(name) for name in names}), values)
 
 
-def _lose_leases(connection: Connection, now_ms: int) -> None:
-    lost = (outbox.c.state == OutboxState.SENDING) & (outbox.c.lease_until_ms <= now_ms)
+def _lose_leases(connection: Connection, now_ms: int, lost: ColumnElement[bool] | None = None) -> None:
+    if lost is None:
+        lost = (outbox.c.state == OutboxState.SENDING) & (outbox.c.lease_until_ms <= now_ms)
     ids = select(outbox.c.outbox_id).where(lost)
     unanswered = attempt.c.finished_ms.is_(None) & attempt.c.outbox_id.in_(ids)
     connection.execute(update(attempt).where(unanswered).values(_outcome_values(lifecycle.NO_ANSWER, now_ms)))

@@ -446,6 +446,25 @@ def test_a_lost_lease_is_repeated_with_the_same_key(store: Store) -> None:
     assert second.outcome is None
 
 
+def test_ended_leases_are_repeated_at_once_and_in_doubt(store: Store) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    claimed(store)
+    assert claimed(store, T0 + 1) == []
+    store.end_leases(T0 + 1)
+    (message,) = claimed(store, T0 + 1)
+    assert (message.client_msg_id, message.attempts) == (f"{1:032x}", 1)
+    assert store.attempts(f"{1:032x}")[0].outcome is Outcome.UNKNOWN
+
+
+def test_ending_leases_touches_no_message_that_waits_or_is_done(store: Store) -> None:
+    store.commit([an_alert(1), an_alert(2, u7=8)], [], now_ms=T0)
+    (first, _) = claimed(store)
+    store.finish(first.outbox_id, ACCEPTED, now_ms=T0, retry_at_ms=None)
+    store.end_leases(T0 + 1)
+    counts = store.counts()
+    assert (counts["outbox.delivered"], counts["outbox.pending"]) == (1, 1)
+
+
 @pytest.mark.parametrize("doubt", ["lease", "answer"])
 def test_a_message_in_doubt_is_repeated_only_within_nine_minutes(store: Store, doubt: str) -> None:
     store.commit([an_alert(1, expires_at_ms=T0 + 10**8)], [], now_ms=T0)
