@@ -152,7 +152,12 @@ class Engine:
             if zone is None:
                 continue
             record = VisitRecord(
-                visit.visit_ms, visit.last_ms, inside=visit.inside, decided=visit.decided, sent_ms=visit.sent_ms
+                visit.visit_ms,
+                visit.last_ms,
+                open=visit.open,
+                inside=visit.inside,
+                decided=visit.decided,
+                sent_ms=visit.sent_ms,
             )
             self._judge.book.restore((visit.u7, zone), record)
             self._rows["time_ms"][visit.u7] = max(int(self._rows["time_ms"][visit.u7]), visit.last_ms)
@@ -345,6 +350,7 @@ class Engine:
                 zone_id=zones[zone].zone_id,
                 visit_ms=record.visit_ms,
                 last_ms=record.last_ms,
+                open=record.open,
                 inside=record.inside,
                 decided=record.decided,
                 sent_ms=record.sent_ms,

@@ -412,6 +412,7 @@ class Visit:
         zone_id: the zone.
         visit_ms: event time at which the visit (approach or enter) began.
         last_ms: event time at which it was last seen.
+        open: the visit goes on (approaching or inside).
         inside: the user is inside.
         decided: a warning for this visit was decided (sent or suppressed), so none follows.
         sent_ms: event time of the last warning sent for this user and zone, None = never.
@@ -421,6 +422,7 @@ class Visit:
     zone_id: str
     visit_ms: int
     last_ms: int
+    open: bool
     inside: bool
     decided: bool
     sent_ms: int | None = None

@@ -113,10 +113,6 @@ class Happenings:
         }
         return cls(at=at.take(order), kind=kind[order], **rest)
 
-    def __len__(self) -> int:
-        """Return the number of happenings."""
-        return len(self.kind)
-
     def transitions(self, rows: IntColumn) -> Transitions:
         """Return the given rows as transitions to report."""
         at = self.at.take(rows)

@@ -163,6 +163,7 @@ visit = Table(
     Column("zone_id", Text, primary_key=True),
     Column("visit_ms", BigInteger, nullable=False),
     Column("last_ms", BigInteger, nullable=False),
+    Column("open", Boolean, nullable=False),
     Column("inside", Boolean, nullable=False),
     Column("decided", Boolean, nullable=False),
     Column("sent_ms", BigInteger),

@@ -62,7 +62,12 @@ def _step_velocity(steps: Steps) -> tuple[FloatColumn, FloatColumn]:
     lon_step = steps.pings.lon - steps.before_lon
     lon_step = np.where(lon_step > 180.0, lon_step - 360.0, np.where(lon_step < -180.0, lon_step + 360.0, lon_step))
     east_m, north_m = metres_per_degree((steps.pings.lat + steps.before_lat) / 2.0)
-    return lon_step * east_m / seconds, (steps.pings.lat - steps.before_lat) * north_m / seconds
+    return _as_kept(lon_step * east_m / seconds), _as_kept((steps.pings.lat - steps.before_lat) * north_m / seconds)
+
+
+def _as_kept(velocity: FloatColumn) -> FloatColumn:
+    """Round to what the state keeps, so that a step weighs the same inside a batch and across two batches."""
+    return velocity.astype(np.float32).astype(np.float64)
 
 
 def _shifted(step: FloatColumn, steps: Steps, start: npt.NDArray[np.void], name: str) -> FloatColumn:

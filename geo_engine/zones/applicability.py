@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.model import Applicability, Vehicle
+from geo_engine.model import Vehicle
 from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = ["ApplicabilityMatrix"]
@@ -43,7 +43,3 @@ class ApplicabilityMatrix:
             judged = [rule.judge(vehicle) for rule in self._rules]
             self.matrix = np.vstack([self.matrix, np.array([judged], dtype=np.int8).reshape(1, len(self._rules))])
         return row
-
-    def concerns(self, row: int, zone: int) -> Applicability:
-        """Say whether a zone concerns a profile."""
-        return Applicability(int(self.matrix[row, zone]))

@@ -70,7 +70,14 @@ def an_alert(number: int = 1, u7: int = 7, **changes: Any) -> Alert:
 
 
 def a_visit(u7: int = 7, zone_id: str = "erqiao", **changes: Any) -> Visit:
-    values: dict[str, Any] = {"visit_ms": T0, "last_ms": T0, "inside": False, "decided": True, "sent_ms": None}
+    values: dict[str, Any] = {
+        "visit_ms": T0,
+        "last_ms": T0,
+        "open": True,
+        "inside": False,
+        "decided": True,
+        "sent_ms": None,
+    }
     return Visit(u7=u7, zone_id=zone_id, **values | changes)
 
 
@@ -736,7 +743,7 @@ def test_an_uncommitted_transaction_is_gone_after_a_crash(tmp_path: Path) -> Non
     sql(path).close()
     crashed = sqlite3.connect(path, isolation_level=None)
     crashed.execute("BEGIN IMMEDIATE")
-    crashed.execute("INSERT INTO visit VALUES (7, 'z', 1, 1, 1, 0, NULL)")
+    crashed.execute("INSERT INTO visit VALUES (7, 'z', 1, 1, 1, 1, 0, NULL)")
     crashed.close()
     store = sql(path)
     assert store.open_visits(0) == []

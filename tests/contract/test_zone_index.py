@@ -70,6 +70,7 @@ def test_inside_of_a_hole_is_outside_and_its_edge_is_inside(make: MakeIndex) -> 
 def test_every_overlapping_zone_is_found_in_the_order_of_the_set(make: MakeIndex) -> None:
     index = make(zones_of(c=SQUARE, a=PARTS, b=NOTCHED))
     pairs = index.containing(np.array([114.3, 114.3]), np.array([30.6, 30.6]))
+    assert len(pairs) == 4
     assert pairs.query.tolist() == [0, 0, 1, 1]
     assert pairs.zone.tolist() == [0, 2, 0, 2]
 
@@ -119,6 +120,7 @@ def test_segment_over_the_date_line_goes_the_short_way(make: MakeIndex) -> None:
 def test_ray_meets_a_zone_at_the_fraction_where_the_border_is(make: MakeIndex) -> None:
     ways = Segments(np.array([114.285]), np.array([30.6]), np.array([114.325]), np.array([30.6]))
     hits = make(zones_of(z=SQUARE)).ahead(ways, np.zeros(1, dtype=np.int64), np.ones((1, 1), dtype=bool))
+    assert len(hits) == 1
     assert hits.zone.tolist() == [0]
     assert hits.fraction[0] == pytest.approx(0.25, abs=1e-9)
 

@@ -21,6 +21,7 @@ from geo_engine.model import (
     TransitionKind,
     TransitionReason,
     VehicleKind,
+    Visit,
     ZoneKind,
 )
 from geo_engine.testing import box_zone, noon_ms, straight_drive
@@ -293,6 +294,21 @@ def test_restored_engine_knows_who_is_inside_and_who_was_warned() -> None:
     later = run(second, straight_drive(1, pings=60, lon=114.3085, start_ms=noon_ms + 200_000))
     assert said(later, second) == [(1, "z", "exit")]
     assert alerts(later) == []
+
+
+def test_visit_of_a_zone_that_is_gone_is_not_restored() -> None:
+    engine = engine_of(box_zone("z"))
+    engine.restore([Visit(1, "gone", noon_ms, noon_ms, open=True, inside=True, decided=True)], {}, now_ms=noon_ms)
+    assert engine.process(PingBatch.empty(), noon_ms + 10**7).next_deadline_ms is None
+
+
+def test_visit_that_is_over_is_restored_without_putting_anybody_inside() -> None:
+    engine = engine_of(box_zone("z"))
+    past = Visit(1, "z", noon_ms - 9000, noon_ms - 5000, open=False, inside=False, decided=True, sent_ms=noon_ms - 9000)
+    engine.restore([past], {}, now_ms=noon_ms)
+    steps = run(engine, straight_drive(1, pings=1, lon=114.305))
+    assert said(steps, engine) == [(1, "z", "enter")]
+    assert [alert.reason for alert in alerts(steps)] == [SuppressReason.COOLDOWN]
 
 
 def test_engine_that_is_not_restored_warns_again() -> None:
