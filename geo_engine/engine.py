@@ -172,7 +172,7 @@ class Engine:
         if len(users) and self.config.lost_after_s is not None:
             self._deadline_ms = now_ms + _ms(self.config.lost_after_s)
 
-    def process(self, batch: PingBatch, now_ms: int) -> Decisions:
+    def process(self, batch: PingBatch, now: int) -> Decisions:
         """Judge a batch of pings.
 
         Order and duplicates inside the batch change nothing. Cost: a few microseconds per ping (shapely on the
@@ -180,23 +180,23 @@ class Engine:
 
         Args:
             batch: WGS-84 pings in any order; unusable ones are rejected one by one.
-            now_ms: the moment of judging, epoch ms; never earlier than at the call before.
+            now: the moment of judging, epoch milliseconds UTC; never earlier than at the call before.
 
         Returns:
             Everything the step brought.
         """
         codes = screen(
             batch,
-            latest_ms=now_ms + _ms(self.config.future_tolerance_s),
+            latest_ms=now + _ms(self.config.future_tolerance_s),
             max_accuracy_m=self.config.max_accuracy_m,
         )
         steps = self._accept(batch, codes)
         parts = self._movements(steps)
-        parts.append(self._silences(now_ms))
+        parts.append(self._silences(now))
         happenings = Happenings.joined(parts)
-        reported, alerts = self._judge.walk(happenings, now_ms=now_ms)
+        reported, alerts = self._judge.walk(happenings, now_ms=now)
         visits = self._changed_visits()
-        self._judge.book.forget_old(now_ms)
+        self._judge.book.forget_old(now)
         rejected = np.flatnonzero(codes >= 0)
         return Decisions(
             accepted=len(steps),

@@ -647,6 +647,7 @@ def test_an_open_store_is_ready(empty: Store) -> None:
         lambda store: store.commit([an_alert(1)], [], now_ms=T0),
         lambda store: store.claim(T0, limit=1, lease_ms=1),
     ],
+    ids=["ready", "people", "commit", "claim"],
 )
 def test_a_closed_store_refuses(empty: Store, call: Callable[[Store], object]) -> None:
     empty.close()

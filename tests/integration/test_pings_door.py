@@ -181,3 +181,23 @@ def test_openapi_declares_the_body_and_every_status_of_the_ping_route(door: Door
     route = door.client.get("/openapi.json").json()["paths"]["/v1/pings"]["post"]
     assert set(route["requestBody"]["content"]) == {"application/json", ARROW}
     assert {"200", "400", "413", "415", "503"} <= set(route["responses"])
+
+
+@pytest.mark.slow
+def test_batch_of_ten_megabytes_is_judged_and_its_bad_rows_are_named(tmp_path: Path) -> None:
+    (tmp_path / "zones.geojson").write_text(json.dumps(ZONES), encoding="utf-8")
+    service = bootstrap(
+        Settings(store="memory:", zones=tmp_path), RecordingSender(), clock=ManualClock(), people=[TRUCK]
+    )
+    service.start()
+    count = 190_000
+    rows = [ping(time=noon_ms - count * 5000 + number * 5000) for number in range(count)]
+    rows[500] = {"u7": 1}
+    rows[900] = ping(lat=95)
+    body = json.dumps(rows)
+    assert len(body) > 10_000_000
+    answer = TestClient(service.app).post("/v1/pings", content=body, headers={"content-type": "application/json"})
+    service.stop(1.0)
+    assert answer.status_code == 200
+    assert answer.json()["accepted"] == count - 2
+    assert answer.json()["rejected"] == {"malformed": 1, "lat_out_of_range": 1}
