@@ -115,7 +115,10 @@ def bootstrap(
     enrol(store, people, now_ms)
     ingest.put_vehicles(person.vehicle for person in store.people())
     day_ms = (policy.day_of(now_ms) * 86_400 - policy.day_offset_s) * 1000
-    engine.restore(store.open_visits(now_ms - _MEMORY_MS), store.sent_today(day_ms), now_ms=now_ms)
+    visits = store.open_visits(now_ms - _MEMORY_MS)
+    gone = [visit for visit in visits if visit.open and visit.zone_id not in zones.position]
+    store.commit([], [replace(visit, open=False, inside=False, last_ms=now_ms) for visit in gone], now_ms=now_ms)
+    engine.restore(visits, store.sent_today(day_ms), now_ms=now_ms)
     routers = [
         pings_router(ingest, max_body_bytes=settings.max_body_bytes, datum=settings.ping_datum),
         health_router(

@@ -24,7 +24,7 @@ from geo_engine.alerting.message import Message, SendResult
 from geo_engine.alerting.wording import rounded_m
 from geo_engine.engine import Decisions
 from geo_engine.ingest.vehicles import read_vehicles
-from geo_engine.model import TransitionKind, ZoneKind
+from geo_engine.model import ZoneKind
 from geo_engine.simulate.traffic import Traffic
 from geo_engine.wechat.fake import CallbackTarget, FakeSettings
 from geo_engine.wechat.fake_server import start_fake_wechat
@@ -50,7 +50,7 @@ class Serving:
         """
         self._pings = 0
         self._driver: Driver | None = None
-        self._zones_of: Counter[int] = Counter()
+        self._inside = 0
         self._suppressed: Counter[str] = Counter()
         self._sent = 0
         self.leads = LeadTimes(wall_clock_ms)
@@ -119,8 +119,7 @@ class Serving:
 
     def _decided(self, decisions: Decisions) -> None:
         self._pings += decisions.accepted
-        for u7, kind in zip(decisions.transitions.u7.tolist(), decisions.transitions.kind, strict=True):
-            self._zones_of[u7] += {TransitionKind.ENTER: 1, TransitionKind.EXIT: -1}.get(kind, 0)
+        self._inside = decisions.inside
         self._sent += sum(alert.send for alert in decisions.alerts)
         self._suppressed.update(alert.reason for alert in decisions.alerts if not alert.send)
         self.leads.moved(decisions, self._service.zones)
@@ -135,10 +134,7 @@ class Serving:
 
     def _status(self, pings_per_s: float) -> str:
         suppressed = ", ".join(f"{reason} {count}" for reason, count in sorted(self._suppressed.items())) or "0"
-        inside = sum(count > 0 for count in self._zones_of.copy().values())
-        return (
-            f"{pings_per_s:,.0f} pings/s · {inside} users inside a zone · sent {self._sent} · suppressed {suppressed}"
-        )
+        return f"{pings_per_s:,.0f} pings/s · inside {self._inside} · sent {self._sent} · suppressed {suppressed}"
 
     def _greet(self, users: int, messages_url: str | None) -> None:
         zones = self._service.zones
@@ -175,12 +171,20 @@ class _Server:
     def __init__(self, settings: Settings) -> None:
         self._socket = socket.create_server((settings.host, settings.port))
         self.url = f"http://{settings.host}:{self._socket.getsockname()[1]}"
+        self._drain_s = max(1, round(settings.drain_s))
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
     def start(self, service: Service) -> None:
         """Serve the service's application and return when it answers."""
-        config = uvicorn.Config(service.app, log_level="warning", access_log=False, lifespan="off")
+        config = uvicorn.Config(
+            service.app,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            # A client that holds a half-sent body must not hold up the end of the service.
+            timeout_graceful_shutdown=self._drain_s,
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)
         self._thread.start()

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from geo_engine.alerting.happenings import APPROACH, CROSS, ENTER, EXIT, OPENED, Happenings, Places
+from geo_engine.alerting.happenings import APPROACH, CROSS, ENTER, EXIT, OPENED, OWED, Happenings, Places
 from geo_engine.alerting.judge import Judge
 from geo_engine.alerting.people import People
 from geo_engine.alerting.policy import Policy
@@ -18,6 +18,7 @@ from geo_engine.index.rtree import RtreeIndex
 from geo_engine.model import (
     Alert,
     BoolColumn,
+    IntColumn,
     PingBatch,
     RejectReason,
     Rejects,
@@ -52,6 +53,8 @@ class EngineConfig:
         max_accuracy_m: vaguer positions are set aside.
         max_gap_s: after a longer silence the straight way between two pings is no evidence of what was crossed.
         lost_after_s: a user inside who is silent for longer has left: exit with reason ``lost``.
+        max_lag_s: a ping that arrives later than this after its event time is late; must be below ``lost_after_s``,
+            or a user who reports with such a lag would be lost and found at every ping. Replays switch it off.
         future_tolerance_s: how far ahead of ``now`` a device's clock may run.
         approach_reset_s: an approach that is not renewed for longer is over.
         policy: what may be pushed.
@@ -62,6 +65,7 @@ class EngineConfig:
     max_accuracy_m: float | None = 200.0
     max_gap_s: float | None = 600.0
     lost_after_s: float | None = 900.0
+    max_lag_s: float | None = 600.0
     future_tolerance_s: float = 300.0
     approach_reset_s: float = 300.0
     policy: Policy = field(default_factory=Policy)
@@ -70,7 +74,13 @@ class EngineConfig:
     def exact(cls, policy: Policy | None = None) -> EngineConfig:
         """Return pure geometry: no filter, no look-ahead, nobody is ever lost."""
         return cls(
-            look=None, jumps=None, max_accuracy_m=None, max_gap_s=None, lost_after_s=None, policy=policy or Policy()
+            look=None,
+            jumps=None,
+            max_accuracy_m=None,
+            max_gap_s=None,
+            lost_after_s=None,
+            max_lag_s=None,
+            policy=policy or Policy(),
         )
 
 
@@ -84,6 +94,7 @@ class Decisions:
         transitions: what happened, ordered by time, user, kind, zone.
         alerts: every decision about a warning, sent or suppressed.
         visits: visits that began, changed or ended; the store keeps them for a restart.
+        inside: number of (user, zone) pairs of users inside after the step.
         next_deadline_ms: moment at which the engine wants to be called even without pings, None = never.
     """
 
@@ -92,6 +103,7 @@ class Decisions:
     transitions: Transitions
     alerts: tuple[Alert, ...]
     visits: tuple[Visit, ...]
+    inside: int
     next_deadline_ms: int | None
 
 
@@ -188,10 +200,11 @@ class Engine:
         codes = screen(
             batch,
             latest_ms=now + _ms(self.config.future_tolerance_s),
+            late_ms=None if self.config.max_lag_s is None else now - _ms(self.config.max_lag_s),
             max_accuracy_m=self.config.max_accuracy_m,
         )
         steps = self._accept(batch, codes)
-        parts = self._movements(steps)
+        parts = self._movements(steps, now)
         parts.append(self._silences(now))
         happenings = Happenings.joined(parts)
         reported, alerts = self._judge.walk(happenings, now_ms=now)
@@ -204,6 +217,7 @@ class Engine:
             transitions=happenings.transitions(np.flatnonzero(reported)),
             alerts=tuple(alerts),
             visits=visits,
+            inside=len(self._inside),
             next_deadline_ms=None if self._deadline_ms == _NO_DEADLINE else self._deadline_ms,
         )
 
@@ -225,16 +239,17 @@ class Engine:
         return Steps.of(pings, start, anchored, max_gap_ms=None if gap is None else _ms(gap))
 
     def _count_jumps(self, pings: PingBatch, absurd: BoolColumn) -> None:
-        """Remember how many absurd pings each user sent since the last believed one."""
+        """Remember how many absurd pings each user sent since the last believed one; a repeated one counts once."""
         believed = np.flatnonzero(~absurd)
         self._rows["jumps"][pings.u7[believed]] = 0
         last_believed = dict(zip(pings.u7[believed].tolist(), believed.tolist(), strict=True)) if absurd.any() else {}
         for row in np.flatnonzero(absurd).tolist():
-            u7 = int(pings.u7[row])
-            if row > last_believed.get(u7, -1):
-                self._rows["jumps"][u7] = min(int(self._rows["jumps"][u7]) + 1, 255)
+            state = self._rows[int(pings.u7[row])]
+            if row > last_believed.get(int(pings.u7[row]), -1) and pings.time_ms[row] > state["jump_ms"]:
+                state["jumps"] = min(int(state["jumps"]) + 1, 255)
+                state["jump_ms"] = pings.time_ms[row]
 
-    def _movements(self, steps: Steps) -> list[Happenings]:
+    def _movements(self, steps: Steps, now_ms: int) -> list[Happenings]:
         """Match the steps, move the state on, and return what happened."""
         start = self._rows[steps.pings.u7]
         now = self._index.containing(steps.pings.lon, steps.pings.lat)
@@ -253,10 +268,10 @@ class Engine:
             Happenings.plain(_places(steps, left), EXIT),
             Happenings.plain(_places(steps, passed), CROSS),
             self._ruled(_places(steps, entered), ENTER),
-            self._opened(steps, stayed),
+            *self._newly_due(steps, stayed, now_ms),
             self._approaching(steps, motion),
         ]
-        self._move_on(steps, motion, now)
+        self._move_on(steps, motion, now, now_ms)
         return parts
 
     def _silent(self, steps: Steps) -> BoolColumn:
@@ -279,12 +294,29 @@ class Engine:
         concern = self._rules.concern(self._rows["profile"][at.u7], at.zone)
         return Happenings.judged(at, kind, np.where(self._rules.in_force(at.zone, at.time_ms), concern, 0))
 
-    def _opened(self, steps: Steps, stayed: Pairs) -> Happenings:
-        """Find users who stayed inside while the zone came into force."""
+    def _newly_due(self, steps: Steps, stayed: Pairs, now_ms: int) -> tuple[Happenings, Happenings]:
+        """Find users who stayed inside while the zone came into force, or while their pings became recent enough."""
         asked = self._rules.warnable[stayed.zone] & steps.known[stayed.query]
         rows, zone = stayed.query[asked], stayed.zone[asked]
-        new = self._rules.in_force(zone, steps.pings.time_ms[rows]) & ~self._rules.in_force(zone, steps.before_ms[rows])
-        return self._ruled(_places(steps, Pairs(rows[new], zone[new])), OPENED)
+        due = self._fresh(steps.pings.time_ms[rows], now_ms) & self._rules.in_force(zone, steps.pings.time_ms[rows])
+        rows, zone = rows[due], zone[due]
+        was_in_force = self._rules.in_force(zone, steps.before_ms[rows])
+        remembered = self._rows["fresh"][steps.pings.u7[rows]]
+        was_fresh = np.where(steps.first[rows], remembered, self._fresh(steps.before_ms[rows], now_ms))
+        owed = was_in_force & ~was_fresh
+        opened = Pairs(rows[~was_in_force], zone[~was_in_force])
+        return (
+            self._ruled(_places(steps, opened), OPENED),
+            self._ruled(_places(steps, Pairs(rows[owed], zone[owed])), OWED),
+        )
+
+    def _fresh(self, time_ms: IntColumn, now_ms: int) -> BoolColumn:
+        """Say which pings are recent enough to warn."""
+        limit_s = self.config.policy.stale_after_s
+        if limit_s is None:
+            return np.ones(len(time_ms), dtype=np.bool_)
+        fresh: BoolColumn = now_ms - time_ms <= _ms(limit_s)
+        return fresh
 
     def _approaching(self, steps: Steps, motion: Motion) -> Happenings:
         """Find users about to reach a zone that concerns them and is in force when they arrive."""
@@ -303,7 +335,7 @@ class Engine:
             ahead=(found.distance_m[met], found.eta_s[met], found.bearing_deg[met]),
         )
 
-    def _move_on(self, steps: Steps, motion: Motion, now: Pairs) -> None:
+    def _move_on(self, steps: Steps, motion: Motion, now: Pairs, now_ms: int) -> None:
         """Write the last ping of every user into the state."""
         count = len(steps)
         if count == 0:
@@ -315,6 +347,7 @@ class Engine:
         state = self._rows[users]
         state["time_ms"], state["placed"] = steps.pings.time_ms[rows], True
         state["lon"], state["lat"] = steps.pings.lon[rows], steps.pings.lat[rows]
+        state["fresh"] = self._fresh(steps.pings.time_ms[rows], now_ms)
         state["moving"] = ~np.isnan(motion.step_east_mps[rows])
         state["east_mps"], state["north_mps"] = motion.step_east_mps[rows], motion.step_north_mps[rows]
         self._rows[users] = state

@@ -57,7 +57,7 @@ def replay(
     policy = Policy(stale_after_s=None)
     engine = Engine(
         loaded.zone_set,
-        config=EngineConfig.exact(policy) if exact else EngineConfig(policy=policy),
+        config=EngineConfig.exact(policy) if exact else EngineConfig(policy=policy, max_lag_s=None),
         vehicles=fleet.vehicles if fleet else (),
         default_vehicle=default,
     )

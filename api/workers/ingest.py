@@ -16,7 +16,6 @@ import numpy as np
 
 from api.metrics import Metrics
 from geo_engine.engine import Decisions, Engine
-from geo_engine.errors import StoreError
 from geo_engine.model import U7_COUNT, Alert, IntColumn, PingBatch, RejectReason, Vehicle, Visit
 from geo_engine.store.protocol import Store
 
@@ -88,7 +87,9 @@ class IngestWorker:
         self._lock = threading.Lock()
         self._consented = np.zeros(U7_COUNT, dtype=np.bool_)
         self._unsaved: tuple[list[Alert], list[Visit]] = ([], [])
-        self._deadline_ms: int | None = None
+        # The engine may have been restored with users inside: the first idle step asks it.
+        self._deadline_ms: int | None = 0
+        self._stuck = False
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
 
@@ -111,7 +112,11 @@ class IngestWorker:
         """
         with self._lock:
             # A batch larger than the limit is still taken when nothing else waits: it could never fit otherwise.
-            if self._closed or (self._waiting and self._waiting + len(batch) > self._max_waiting):
+            if (
+                not self._thread.is_alive()
+                or self._closed
+                or (self._waiting and self._waiting + len(batch) > self._max_waiting)
+            ):
                 raise Busy
             self._waiting += len(batch)
             request = _Request(batch, Future())
@@ -122,7 +127,7 @@ class IngestWorker:
         """Return why the worker is not ready, None when it is."""
         if not self._thread.is_alive():
             return "the ingest worker is not running"
-        return "decisions wait for the store" if self._unsaved[0] or self._unsaved[1] else None
+        return "decisions wait for the store" if self._stuck else None
 
     def waiting(self) -> int:
         """Return the number of pings not yet judged."""
@@ -133,7 +138,7 @@ class IngestWorker:
         with self._lock:
             self._closed = True
             self._queue.put(None)
-        if self._thread.is_alive():
+        if self._thread.ident is not None:
             self._thread.join()
 
     def _run(self) -> None:
@@ -157,11 +162,16 @@ class IngestWorker:
             except queue.Empty:
                 break
             if request is None:
+                for one in requests:
+                    one.done.set_running_or_notify_cancel()
                 return requests, False
             requests.append(request)
             count += len(request.batch)
         with self._lock:
             self._waiting -= count
+        # From here on nobody can cancel: a sender who has gone meanwhile loses his answer, not his pings.
+        for request in requests:
+            request.done.set_running_or_notify_cancel()
         return requests, True
 
     def _patience_s(self) -> float:
@@ -184,8 +194,8 @@ class IngestWorker:
         self._metrics.rejected.labels(RejectReason.NO_CONSENT.value).inc(refused)
         self._commit(decisions, now_ms)
         self._metrics.step_seconds.observe(time.perf_counter() - began)
-        self._on_decisions(decisions)
         _settle(requests, whole, allowed, decisions)
+        self._on_decisions(decisions)
 
     def _may_be_located(self, u7: IntColumn) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Consent gate: a position of a user who did not agree is not even judged."""
@@ -202,10 +212,11 @@ class IngestWorker:
             return
         try:
             self._store.commit(alerts, visits, now_ms=now_ms)
-        except StoreError:
+        except Exception:
             self._metrics.store_failures.inc()
+            self._stuck = True
             raise
-        self._unsaved = ([], [])
+        self._unsaved, self._stuck = ([], []), False
 
 
 def _answer(requests: list[_Request], error: Exception) -> None:
@@ -227,5 +238,7 @@ def _settle(requests: list[_Request], whole: PingBatch, allowed: IntColumn, deci
         part = reasons[first : first + len(request.batch)]
         first += len(request.batch)
         rows = np.flatnonzero(part >= 0)
+        if request.done.cancelled():
+            continue
         judged = Judged(len(part) - len(rows), rows, tuple(names[code] for code in part[rows].tolist()))
         request.done.set_result(judged)

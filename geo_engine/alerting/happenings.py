@@ -17,12 +17,14 @@ from geo_engine.model import (
     Transitions,
 )
 
-__all__ = ["APPROACH", "CROSS", "ENTER", "EXIT", "OPENED", "Happenings", "Places"]
+__all__ = ["APPROACH", "CROSS", "ENTER", "EXIT", "OPENED", "OWED", "Happenings", "Places"]
 
 _KINDS: Final = tuple(TransitionKind)
 EXIT, CROSS, ENTER, APPROACH = range(4)
 OPENED: Final = 4
 """Code of "the rule began to apply to a user who is inside": not a transition, but a reason to warn."""
+OWED: Final = 5
+"""Code of "the pings that showed the enter were too old to warn, this one is not": a reason to warn as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Happenings:
 
     Attributes:
         at: who, when, which zone, where.
-        kind: position in ``TransitionKind``, or ``OPENED``.
+        kind: position in ``TransitionKind``, or ``OPENED``, or ``OWED``.
         lost: the user went silent.
         due: a rule that concerns the user is in force, so a warning may be due.
         unsure: ... and a field of the vehicle it asks for is unknown.

@@ -11,7 +11,7 @@ from geo_engine.alerting.policy import Candidate, Policy, Suppress, decide
 from geo_engine.alerting.visits import VisitBook, VisitRecord
 from geo_engine.alerting.wording import Facts, warning_text
 from geo_engine.geodesy.measure import compass_point
-from geo_engine.model import Alert, AlertReason, BoolColumn, Language, ZoneKind
+from geo_engine.model import Alert, AlertReason, BoolColumn, Language, SuppressReason, ZoneKind
 from geo_engine.zones.zoneset import Zone, ZoneSet
 
 __all__ = ["Judge"]
@@ -82,15 +82,21 @@ class Judge:
         if kind == APPROACH:
             record, begins = self.book.approach(key, time_ms)
             return record, AlertReason.APPROACH, begins
-        return self.book.inside(key), AlertReason.WINDOW_OPENED, False
+        trigger = AlertReason.WINDOW_OPENED if kind == OPENED else AlertReason.ENTER
+        return self.book.inside(key), trigger, False
 
     def _settle(self, due: list[_Due], happenings: Happenings, alerts: list[Alert], now_ms: int) -> None:
         """Decide the warnings one ping made due, the gravest first, so that a cap never costs a graver one."""
         due.sort(key=lambda one: (_PRIORITY[one.zone.kind], _distance(happenings, one), one.position))
-        alerts.extend(self._decide(one, happenings, now_ms) for one in due)
+        decided = (self._decide(one, happenings, now_ms) for one in due)
+        alerts.extend(alert for alert in decided if alert is not None)
         due.clear()
 
-    def _decide(self, due: _Due, happenings: Happenings, now_ms: int) -> Alert:
+    def _decide(self, due: _Due, happenings: Happenings, now_ms: int) -> Alert | None:
+        """Decide one warning and remember it; None when it was too late already and that has been noted.
+
+        A ping that is too old does not settle the visit: the next one may be in time.
+        """
         u7, time_ms = int(happenings.at.u7[due.row]), int(happenings.at.time_ms[due.row])
         vehicle = self._people.vehicle(u7)
         day = self._policy.day_of(time_ms)
@@ -108,14 +114,23 @@ class Judge:
             self._policy,
             now_ms=now_ms,
         )
-        send = not isinstance(decision, Suppress)
-        if send:
+        suppressed = decision.reason if isinstance(decision, Suppress) else None
+        stale = suppressed is SuppressReason.STALE_PING
+        if stale and due.record.noted:
+            return None
+        # The alert first: if its making failed, nothing would be remembered as said.
+        alert = self._alert(due, happenings, suppressed=suppressed, language=vehicle.language)
+        if stale:
+            due.record.noted = True
+            return alert
+        if alert.send:
             self._sent[u7] = (day, sent_today + 1)
-        self.book.decided((u7, due.position), sent_ms=time_ms if send else None)
-        reason = decision.reason.value if isinstance(decision, Suppress) else due.trigger.value
-        return self._alert(due, happenings, send=send, reason=reason, language=vehicle.language)
+        self.book.decided((u7, due.position), sent_ms=time_ms if alert.send else None)
+        return alert
 
-    def _alert(self, due: _Due, happenings: Happenings, *, send: bool, reason: str, language: Language) -> Alert:
+    def _alert(
+        self, due: _Due, happenings: Happenings, *, suppressed: SuppressReason | None, language: Language
+    ) -> Alert:
         row, zone = due.row, due.zone
         u7, time_ms = int(happenings.at.u7[row]), int(happenings.at.time_ms[row])
         ahead = due.trigger is AlertReason.APPROACH
@@ -135,15 +150,15 @@ class Judge:
             advice=zone.advice,
         )
         return Alert(
-            alert_id=_alert_id(u7, zone.zone_id, due.record.visit_ms),
+            alert_id=_alert_id(u7, zone.zone_id, due.record.visit_ms, suppressed),
             u7=u7,
             time_ms=time_ms,
             zone_id=zone.zone_id,
             zone_name=facts.zone_name,
             kind=zone.kind,
             visit_ms=due.record.visit_ms,
-            send=send,
-            reason=reason,
+            send=suppressed is None,
+            reason=due.trigger.value if suppressed is None else suppressed.value,
             trigger=due.trigger,
             lon=float(happenings.at.lon[row]),
             lat=float(happenings.at.lat[row]),
@@ -163,6 +178,10 @@ def _distance(happenings: Happenings, due: _Due) -> float:
     return float(happenings.distance_m[due.row]) if due.trigger is AlertReason.APPROACH else 0.0
 
 
-def _alert_id(u7: int, zone_id: str, visit_ms: int) -> str:
-    """Return the dedupe key: one and the same for a (user, zone, visit), in every process and at every restart."""
-    return blake2b(f"{u7}|{zone_id}|{visit_ms}".encode(), digest_size=16).hexdigest()
+def _alert_id(u7: int, zone_id: str, visit_ms: int, suppressed: SuppressReason | None) -> str:
+    """Return the dedupe key: one and the same for a (user, zone, visit), in every process and at every restart.
+
+    The note that a ping came too late has a key of its own, because the visit may still be warned about.
+    """
+    note = "|stale_ping" if suppressed is SuppressReason.STALE_PING else ""
+    return blake2b(f"{u7}|{zone_id}|{visit_ms}{note}".encode(), digest_size=16).hexdigest()

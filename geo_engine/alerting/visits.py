@@ -21,6 +21,8 @@ class VisitRecord:
         inside: the user is inside.
         decided: a warning was decided for this visit.
         sent_ms: event time of the last warning sent for this user and zone, None = never.
+        kept_ms: event time at which the visit was last handed out to be stored.
+        noted: a warning that came too late to be sent was noted for this visit, so no second one is.
     """
 
     visit_ms: int
@@ -29,11 +31,13 @@ class VisitRecord:
     inside: bool = False
     decided: bool = False
     sent_ms: int | None = None
+    kept_ms: int = 0
+    noted: bool = False
 
     def restart(self, time_ms: int) -> None:
         """Begin a new visit; only the time of the last warning is carried over."""
         self.visit_ms = self.last_ms = time_ms
-        self.open, self.inside, self.decided = True, False, False
+        self.open, self.inside, self.decided, self.noted = True, False, False, False
 
 
 class VisitBook:
@@ -71,7 +75,9 @@ class VisitBook:
             if begins:
                 record.restart(time_ms)
         record.last_ms = time_ms
-        if begins:
+        # The store hears of a long approach now and then, or a restart would take it for one that is over.
+        if begins or time_ms - record.kept_ms > self._reset_ms // 2:
+            record.kept_ms = time_ms
             self._changed.add(key)
         return record, begins
 

@@ -14,6 +14,8 @@ from geo_engine.tracking.steps import Steps
 __all__ = ["Motion", "estimate_motion"]
 
 _MAX_STEP_MS = 60_000
+_MIN_STEP_MS = 500  # over a shorter step the error of the two positions is larger than the way between them
+_MAX_SPEED_MPS = 75.0  # no vehicle we serve is faster: what says so is noise, and would look far beyond any zone ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +40,23 @@ class Motion:
 def estimate_motion(steps: Steps, start: npt.NDArray[np.void]) -> Motion:
     """Estimate the velocity at each ping.
 
-    The device's own speed and heading are used where both are given: they come from Doppler and beat
-    differences of positions. Otherwise the last two steps are averaged, which halves the noise of one.
+    The device's own speed and heading are used where both are given and credible: they come from Doppler and beat
+    differences of positions. Otherwise the last two steps are averaged, which halves the noise of one. A speed no
+    vehicle has is unknown: it would look tens of kilometres ahead.
     """
     east, north = _step_velocity(steps)
     earlier_east, earlier_north = _shifted(east, steps, start, "east_mps"), _shifted(north, steps, start, "north_mps")
     mean_east = np.where(np.isnan(earlier_east), east, (east + earlier_east) / 2.0)
     mean_north = np.where(np.isnan(earlier_north), north, (north + earlier_north) / 2.0)
     heading = np.radians(steps.pings.heading_deg)
-    told: BoolColumn = ~np.isnan(heading) & ~np.isnan(steps.pings.speed_mps)
+    told: BoolColumn = ~np.isnan(heading) & (steps.pings.speed_mps <= _MAX_SPEED_MPS)
+    speed = np.where(told, steps.pings.speed_mps, np.nan)
+    east_mps = np.where(told, speed * np.sin(heading), mean_east)
+    north_mps = np.where(told, speed * np.cos(heading), mean_north)
+    credible = np.hypot(east_mps, north_mps) <= _MAX_SPEED_MPS
     return Motion(
-        east_mps=np.where(told, steps.pings.speed_mps * np.sin(heading), mean_east),
-        north_mps=np.where(told, steps.pings.speed_mps * np.cos(heading), mean_north),
+        east_mps=np.where(credible, east_mps, np.nan),
+        north_mps=np.where(credible, north_mps, np.nan),
         step_east_mps=east,
         step_north_mps=north,
     )
@@ -57,7 +64,7 @@ def estimate_motion(steps: Steps, start: npt.NDArray[np.void]) -> Motion:
 
 def _step_velocity(steps: Steps) -> tuple[FloatColumn, FloatColumn]:
     elapsed_ms = steps.pings.time_ms - steps.before_ms
-    usable = steps.joined & (elapsed_ms <= _MAX_STEP_MS)
+    usable = steps.joined & (elapsed_ms >= _MIN_STEP_MS) & (elapsed_ms <= _MAX_STEP_MS)
     seconds = np.where(usable, elapsed_ms, np.nan) / 1000.0
     lon_step = steps.pings.lon - steps.before_lon
     lon_step = np.where(lon_step > 180.0, lon_step - 360.0, np.where(lon_step < -180.0, lon_step + 360.0, lon_step))

@@ -27,12 +27,13 @@ REASONS: Final = tuple(RejectReason)
 Codes = npt.NDArray[np.int8]
 
 
-def screen(batch: PingBatch, *, latest_ms: int, max_accuracy_m: float | None) -> Codes:
+def screen(batch: PingBatch, *, latest_ms: int, late_ms: int | None, max_accuracy_m: float | None) -> Codes:
     """Return the reason code of each ping that its own values rule out, -1 for the others.
 
     Args:
         batch: pings in any order.
         latest_ms: a later event time is in the future.
+        late_ms: an earlier event time comes too late to be judged, None = never.
         max_accuracy_m: a reported accuracy radius above this is too vague, None = any will do.
     """
     finite = np.isfinite(batch.lon) & np.isfinite(batch.lat)
@@ -44,6 +45,8 @@ def screen(batch: PingBatch, *, latest_ms: int, max_accuracy_m: float | None) ->
         (RejectReason.TIME_OUT_OF_RANGE, (batch.time_ms < EARLIEST_TIME_MS) | (batch.time_ms >= LATEST_TIME_MS)),
         (RejectReason.FUTURE, batch.time_ms > latest_ms),
     ]
+    if late_ms is not None:
+        checks.append((RejectReason.LATE, batch.time_ms < late_ms))
     if max_accuracy_m is not None:
         checks.append((RejectReason.INACCURATE, batch.accuracy_m > max_accuracy_m))
     codes = np.full(len(batch), -1, dtype=np.int8)
@@ -131,7 +134,7 @@ def absurd_jumps(batch: PingBatch, start: npt.NDArray[np.void], limits: JumpLimi
     suspects = np.unique(batch.u7[too_far | (first & (start["jumps"] > 0))])
     bounds = np.searchsorted(batch.u7, suspects), np.searchsorted(batch.u7, suspects, side="right")
     for low, high in zip(bounds[0].tolist(), bounds[1].tolist(), strict=True):
-        _walk(batch, start, range(low, high), limits, (absurd, anchored))
+        _walk(batch, start, range(low, high), limits, (too_far, absurd, anchored))
     return absurd, anchored
 
 
@@ -140,23 +143,29 @@ def _walk(
     start: npt.NDArray[np.void],
     rows: range,
     limits: JumpLimits,
-    marks: tuple[BoolColumn, BoolColumn],
+    marks: tuple[BoolColumn, BoolColumn, BoolColumn],
 ) -> None:
     """Walk one user's pings from believed place to believed place."""
-    absurd, anchored = marks
+    too_far, absurd, anchored = marks
     home = start[rows[0]]
-    lon, lat, time_ms = float(home["lon"]), float(home["lat"]), int(home["time_ms"])
     placed, jumps = bool(home["placed"]), int(home["jumps"])
+    believed = rows[0] - 1  # the row before the first stands for the place before the batch
     for row in rows:
-        here = np.array([row])
-        far = placed and bool(_too_far(np.array([lon]), np.array([lat]), np.array([time_ms]), batch, here, limits)[0])
+        if row == believed + 1:
+            far = bool(too_far[row])
+        elif believed < rows[0]:
+            lon, lat, time_ms = home["lon"].reshape(1), home["lat"].reshape(1), home["time_ms"].reshape(1)
+            far = placed and bool(_too_far(lon, lat, time_ms, batch, np.array([row]), limits)[0])
+        else:
+            last = slice(believed, believed + 1)
+            place = (batch.lon[last], batch.lat[last], batch.time_ms[last])
+            far = bool(_too_far(*place, batch, np.array([row]), limits)[0])
         if far and jumps < limits.believe_after:
             absurd[row] = True
             jumps += 1
             continue
         anchored[row] = far
-        lon, lat, time_ms = float(batch.lon[row]), float(batch.lat[row]), int(batch.time_ms[row])
-        placed, jumps = True, 0
+        believed, jumps = row, 0
 
 
 def _too_far(

@@ -18,13 +18,15 @@ ROW = np.dtype(
         ("east_mps", np.float32),  # velocity over the last step
         ("north_mps", np.float32),
         ("profile", np.int32),  # row of the applicability matrix
+        ("jump_ms", np.int64),  # event time of the last ping set aside as absurd
         ("jumps", np.uint8),  # pings set aside in a row as absurd
+        ("fresh", np.bool_),  # the last accepted ping was recent enough to warn when it was judged
         ("placed", np.bool_),  # lon, lat are known
         ("moving", np.bool_),  # east_mps, north_mps are known
     ],
     align=True,
 )
-"""One user's row, 40 bytes. All zero means "never heard of", so fresh memory needs no filling."""
+"""One user's row, 56 bytes. All zero means "never heard of", so fresh memory needs no filling."""
 
 _ZONE_BITS = 24
 _ZONE_MASK = (1 << _ZONE_BITS) - 1

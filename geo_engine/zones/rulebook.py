@@ -23,6 +23,7 @@ class RuleBook:
         """Judge the default vehicle (profile 0); look up schedules only when they are asked for."""
         self._matrix = ApplicabilityMatrix(zones, default)
         self._timetable = Timetable(zones)
+        self._wanted: BoolColumn = np.zeros((0, len(zones)), dtype=np.bool_)
         self.warnable: BoolColumn = np.array([zone.kind is not ZoneKind.VENUE for zone in zones.zones], dtype=np.bool_)
 
     def profile_of(self, vehicle: Vehicle) -> int:
@@ -30,8 +31,10 @@ class RuleBook:
         return self._matrix.row_of(vehicle)
 
     def wanted(self) -> BoolColumn:
-        """Return the matrix (profiles x zones) of zones a user could be warned about."""
-        return (self._matrix.matrix > 0) & self.warnable
+        """Return the matrix (profiles x zones) of zones a user could be warned about; made anew for new profiles."""
+        if len(self._wanted) != len(self._matrix.matrix):
+            self._wanted = (self._matrix.matrix > 0) & self.warnable
+        return self._wanted
 
     def concern(self, profile: IntColumn, zone: IntColumn) -> IntColumn:
         """Return the ``Applicability`` of each (profile, zone), NO for zones nobody is warned about."""

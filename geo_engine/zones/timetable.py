@@ -26,26 +26,31 @@ class Timetable:
         self._open = np.zeros(len(zones), dtype=bool)
 
     def in_force(self, zone: IntColumn, time_ms: IntColumn) -> BoolColumn:
-        """Say for each (zone, moment) whether the zone is in force then."""
-        answer = np.zeros(len(zone), dtype=bool)
-        left = np.arange(len(zone))
-        while len(left):
-            asked, moment = zone[left], time_ms[left]
-            known = (self._from_ms[asked] <= moment) & (moment < self._until_ms[asked])
-            answer[left[known]] = self._open[asked[known]]
-            left = left[~known]
-            self._look_up(zone[left], time_ms[left])
+        """Say for each (zone, moment) whether the zone is in force then.
+
+        Cost: one comparison where the stretch is known; else a sort, and one look-up per stretch that is asked about.
+        """
+        known = (self._from_ms[zone] <= time_ms) & (time_ms < self._until_ms[zone])
+        answer: BoolColumn = self._open[zone] & known
+        if known.all():
+            return answer
+        left = np.flatnonzero(~known)
+        left = left[np.lexsort((time_ms[left], zone[left]))]
+        asked, moments = zone[left], time_ms[left]
+        row = 0
+        while row < len(left):
+            self._look_up(int(asked[row]), int(moments[row]))
+            # The questions are in order, so all that fall into this stretch follow at once.
+            same_zone = int(np.searchsorted(asked, asked[row], side="right"))
+            end = row + int(np.searchsorted(moments[row:same_zone], self._until_ms[asked[row]]))
+            answer[left[row:end]] = self._open[asked[row]]
+            row = end
         return answer
 
-    def _look_up(self, zone: IntColumn, time_ms: IntColumn) -> None:
-        """Renew the stretch of each zone asked about, from its earliest open question on."""
-        order = np.lexsort((time_ms, zone))
-        ordered = zone[order]
-        first = np.ones(len(ordered), dtype=bool)
-        first[1:] = ordered[1:] != ordered[:-1]
-        for position, moment in zip(ordered[first].tolist(), time_ms[order][first].tolist(), strict=True):
-            chosen = self._zones.zones[position]
-            change = chosen.next_change_ms(moment)
-            self._from_ms[position] = moment
-            self._until_ms[position] = _NEVER_MS if change is None else change
-            self._open[position] = chosen.in_force_at(moment)
+    def _look_up(self, position: int, moment: int) -> None:
+        """Renew the stretch of a zone, from ``moment`` on."""
+        chosen = self._zones.zones[position]
+        change = chosen.next_change_ms(moment)
+        self._from_ms[position] = moment
+        self._until_ms[position] = _NEVER_MS if change is None else change
+        self._open[position] = chosen.in_force_at(moment)

@@ -25,6 +25,7 @@ from geo_engine.model import (
     ZoneKind,
 )
 from geo_engine.testing import box_zone, noon_ms, straight_drive
+from geo_engine.tracking.approach import LookAhead
 from geo_engine.zones.rule import AppliesTo
 from geo_engine.zones.schedule import Schedule
 from geo_engine.zones.zone import Zone
@@ -358,7 +359,7 @@ _PINGS = st.lists(
 def test_order_duplicates_and_batches_change_nothing(pings: list[tuple], order: Random, exact: bool) -> None:
     zones = [box_zone("a"), box_zone("b", west=114.305, east=114.32), box_zone("c", west=114.3, east=114.3005)]
     policy = Policy(stale_after_s=None)
-    config = EngineConfig.exact(policy) if exact else EngineConfig(policy=policy)
+    config = EngineConfig.exact(policy) if exact else EngineConfig(policy=policy, max_lag_s=None)
     shuffled = [*pings, pings[0]]
     order.shuffle(shuffled)
     one = PingBatch.from_columns(*zip(*pings, strict=True))
@@ -412,3 +413,85 @@ def test_concern_of_a_rule_is_the_least_of_its_conditions() -> None:
     assert rule.judge(Vehicle(u7=1, kind=VehicleKind.GOODS, gross_weight_t=20.0)) is Applicability.YES
     assert rule.judge(Vehicle(u7=1, kind=VehicleKind.GOODS)) is Applicability.MAYBE
     assert rule.judge(Vehicle(u7=1, kind=VehicleKind.CAR)) is Applicability.NO
+
+
+def zones_in_a_row(count: int) -> list[Zone]:
+    return [box_zone(f"z{n:02}", west=114.31 + n * 0.02, east=114.32 + n * 0.02) for n in range(count)]
+
+
+@pytest.mark.parametrize(("seconds", "metres"), [(0.1, 12.0), (0.05, 25.0), (0.45, 30.0)])
+def test_two_fixes_of_a_standing_truck_in_one_moment_warn_about_nothing(seconds: float, metres: float) -> None:
+    engine = engine_of(*zones_in_a_row(12))
+    steps = run(engine, straight_drive(1, pings=2, lon=114.30, every_s=seconds, speed_mps=metres / seconds))
+    assert alerts(steps) == []
+
+
+@pytest.mark.parametrize("speed_mps", [1000.0, 1.7e308])
+def test_speed_no_vehicle_has_is_not_believed_and_a_credible_one_is(speed_mps: float) -> None:
+    def ping(speed: float) -> PingBatch:
+        return PingBatch.from_columns([1], [noon_ms], [114.30], [30.6], speed_mps=[speed], heading_deg=[90.0])
+
+    assert alerts(run(engine_of(*zones_in_a_row(12)), ping(speed_mps))) == []
+    assert [alert.zone_id for alert in alerts(run(engine_of(*zones_in_a_row(12)), ping(20.0)))] == ["z00"]
+
+
+def test_stale_ping_does_not_silence_the_visit() -> None:
+    engine = engine_of(box_zone("z", applies_to=TRUCKS))
+    drive = straight_drive(1, pings=40)
+    late = [engine.process(drive.take(np.array([row])), int(drive.time_ms[row]) + 70_000) for row in range(18)]
+    assert {alert.reason for alert in alerts(late)} == {SuppressReason.STALE_PING}
+    assert len(alerts(late)) == 1
+    caught_up = straight_drive(1, pings=1, lon=114.2985, start_ms=int(drive.time_ms[17]) + 80_000)
+    moving = PingBatch.from_columns(
+        caught_up.u7, caught_up.time_ms, caught_up.lon, caught_up.lat, speed_mps=[15.0], heading_deg=[90.0]
+    )
+    (alert,) = engine.process(moving, int(moving.time_ms[0])).alerts
+    assert (alert.send, alert.trigger) == (True, AlertReason.APPROACH)
+
+
+def test_driver_whose_enter_came_too_late_is_told_by_the_first_ping_in_time() -> None:
+    engine = engine_of(box_zone("z", applies_to=TRUCKS))
+    stand = straight_drive(1, pings=30, lon=114.305, speed_mps=0.0)
+    step = engine.process(stand, int(stand.time_ms[-1]) + 1000)
+    assert [(alert.reason, alert.trigger) for alert in step.alerts] == [
+        (SuppressReason.STALE_PING, AlertReason.ENTER),
+        (AlertReason.ENTER, AlertReason.ENTER),
+    ]
+    assert len({alert.alert_id for alert in step.alerts}) == 2
+    later = straight_drive(1, pings=1, lon=114.305, start_ms=int(stand.time_ms[-1]) + 5000)
+    assert engine.process(later, int(later.time_ms[0])).alerts == ()
+
+
+def test_long_approach_survives_a_restart_as_one_visit() -> None:
+    zone = box_zone("z", west=114.34, east=114.35, applies_to=TRUCKS)
+    look = EngineConfig(look=LookAhead(lookahead_s=600.0), policy=Policy(cooldown_s=60.0))
+    crawl = straight_drive(1, pings=260, lon=114.325, speed_mps=2.5)
+    cut = noon_ms + 240 * 5000
+    first = engine_of(zone, config=look)
+    before = run(first, crawl.take(crawl.time_ms <= cut))
+    kept = {(visit.u7, visit.zone_id): visit for step in before for visit in step.visits}
+    second = engine_of(zone, config=look)
+    second.restore(kept.values(), {}, now_ms=cut + 1000)
+    after = run(second, crawl.take(crawl.time_ms > cut))
+    assert len([alert for alert in alerts(before) if alert.send]) == 1
+    assert alerts(after) == []
+
+
+def test_absurd_ping_sent_again_and_again_is_never_believed() -> None:
+    engine = engine_of(box_zone("v", kind=ZoneKind.VENUE))
+    run(engine, straight_drive(1, pings=2, lon=114.305, speed_mps=0.0))
+    far = PingBatch.from_columns([1], [noon_ms + 10_000], [114.40], [30.6])
+    steps = [engine.process(far, noon_ms + 10_000 + n) for n in range(6)]
+    assert said(steps, engine) == []
+
+
+def test_ping_that_arrives_after_the_lag_limit_is_late_and_one_before_it_is_not() -> None:
+    engine = engine_of(box_zone("v", kind=ZoneKind.VENUE))
+    ping = straight_drive(1, pings=1, lon=114.305)
+    assert engine.process(ping, noon_ms + 600_001).rejects.reason == (RejectReason.LATE,)
+    assert engine.process(ping, noon_ms + 600_000).accepted == 1
+
+
+def test_number_of_memberships_is_told_after_each_step() -> None:
+    engine = engine_of(box_zone("a"), box_zone("b"))
+    assert run(engine, straight_drive(1, pings=1, lon=114.305))[0].inside == 2

@@ -12,7 +12,7 @@ from geo_engine.tracking.state import ROW
 
 
 def reasons(batch: PingBatch, *, max_accuracy_m: float | None = None) -> list[RejectReason | None]:
-    codes = screen(batch, latest_ms=noon_ms, max_accuracy_m=max_accuracy_m)
+    codes = screen(batch, latest_ms=noon_ms, late_ms=None, max_accuracy_m=max_accuracy_m)
     return [None if code < 0 else REASONS[code] for code in codes.tolist()]
 
 
