@@ -13,8 +13,12 @@ __all__ = ["make_app"]
 
 
 def make_app(routers: Sequence[APIRouter]) -> FastAPI:
-    """Return the application with the given routes; every error is a problem document."""
-    app = FastAPI(title="geo_engine", version=__version__, docs_url="/docs", redoc_url=None)
+    """Return the application with the given routes; every error is a problem document.
+
+    The usual pages on top of OpenAPI fetch their scripts from other hosts, which a closed network does not reach and
+    a closed operation must not; ``/openapi.json`` is served alone.
+    """
+    app = FastAPI(title="geo_engine", version=__version__, docs_url=None, redoc_url=None)
     for router in routers:
         app.include_router(router)
     install_error_handlers(app)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from api.metrics import Metrics
 from api.routes.health import health_router
 from api.routes.pings import pings_router
 from api.routes.wechat import wechat_router
-from api.settings import Settings
+from api.settings import DEFAULT_STORE, Settings
+from api.store_lock import StoreLock
 from api.workers.ingest import IngestWorker
 from api.workers.relay import Relay
 from geo_engine.alerting.message import Message, MessageSender, SendResult
@@ -31,7 +33,7 @@ from geo_engine.wechat.client import WeChatSender
 from geo_engine.wechat.template import RESTRICTION_TEMPLATE
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["Service", "bootstrap", "enrol", "wall_clock_ms", "wechat_sender"]
+__all__ = ["Enrolment", "Service", "bootstrap", "enrol", "wall_clock_ms", "wechat_sender"]
 
 _MEMORY_MS = 24 * 3600 * 1000
 """How far back visits are read at a start: longer than any cooldown."""
@@ -46,7 +48,12 @@ def wall_clock_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The joined parts of a running service."""
+    """The joined parts of a running service.
+
+    Attributes:
+        continued: visits that were open when the process before this one ended.
+        closing: closes the store and frees it.
+    """
 
     app: FastAPI
     zones: ZoneSet
@@ -54,6 +61,8 @@ class Service:
     ingest: IngestWorker
     relay: Relay
     metrics: Metrics
+    continued: int
+    closing: ExitStack
 
     def start(self) -> None:
         """Start the workers: first who delivers, then who decides."""
@@ -64,7 +73,7 @@ class Service:
         """Judge what was accepted, send what is due for at most ``drain_s`` seconds, close the store."""
         self.ingest.stop()
         self.relay.stop(drain_s)
-        self.store.close()
+        self.closing.close()
 
 
 def bootstrap(
@@ -72,7 +81,7 @@ def bootstrap(
     sender: MessageSender,
     *,
     clock: Clock = wall_clock_ms,
-    people: Sequence[Person] = (),
+    people: Sequence[Enrolment] = (),
     on_decisions: Callable[[Decisions], None] = lambda _decisions: None,
     on_delivered: Callable[[Message, SendResult], None] = lambda _message, _result: None,
 ) -> Service:
@@ -82,7 +91,7 @@ def bootstrap(
         settings: all settings.
         sender: the channel warnings leave through.
         clock: epoch milliseconds UTC.
-        people: users to enrol with the consent their vehicle states, e.g. those of a simulation.
+        people: users to enrol, e.g. those of a simulation.
         on_decisions: told of every step after its commit.
         on_delivered: told of every message the channel took.
 
@@ -94,41 +103,61 @@ def bootstrap(
     loaded = load_zone_files([source])
     if loaded.faults:
         raise ZoneDocumentError(loaded.faults)
-    metrics = Metrics()
-    store = _open(settings.store)
-    now_ms = clock()
-    # An embedded store has one process: whoever was sending when it ended is dead.
-    store.end_leases(now_ms)
-    revision = store.zone_revision(_content_hash(source), now_ms)
-    zones = replace(loaded.zone_set, revision=revision)
+    with ExitStack() as stack:
+        store = _open(settings, stack)
+        now_ms = clock()
+        # An embedded store has one process: whoever was sending when it ended is dead.
+        store.end_leases(now_ms)
+        enrol(store, people, now_ms)
+        zones = replace(loaded.zone_set, revision=store.zone_revision(_content_hash(source), now_ms))
+        engine = _engine(settings, zones)
+        continued = _continue(engine, store, now_ms)
+        relay = Relay(store, sender, clock, on_delivered=on_delivered)
+
+        def after_commit(decisions: Decisions) -> None:
+            relay.notify()
+            on_decisions(decisions)
+
+        metrics = Metrics()
+        ingest = IngestWorker(
+            engine, store, clock, metrics, max_waiting=settings.max_waiting_pings, on_decisions=after_commit
+        )
+        ingest.put_vehicles(person.vehicle for person in store.people())
+        app = _app(settings, (ingest, relay, store, metrics), clock)
+        return Service(app, zones, store, ingest, relay, metrics, continued, stack.pop_all())
+
+
+def _engine(settings: Settings, zones: ZoneSet) -> Engine:
     policy = Policy(cooldown_s=settings.cooldown_s, daily_cap=settings.daily_cap)
-    engine = Engine(zones, config=EngineConfig(look=LookAhead(lookahead_s=settings.lookahead_s), policy=policy))
-    relay = Relay(store, sender, clock, on_delivered=on_delivered)
+    return Engine(zones, config=EngineConfig(look=LookAhead(lookahead_s=settings.lookahead_s), policy=policy))
 
-    def after_commit(decisions: Decisions) -> None:
-        relay.notify()
-        on_decisions(decisions)
 
-    ingest = IngestWorker(
-        engine, store, clock, metrics, max_waiting=settings.max_waiting_pings, on_decisions=after_commit
-    )
-    enrol(store, people, now_ms)
-    ingest.put_vehicles(person.vehicle for person in store.people())
+def _continue(engine: Engine, store: Store, now_ms: int) -> int:
+    """Give the engine what it knew before the restart; return the number of open visits.
+
+    A visit of a zone that is gone is closed: nobody can leave what does not exist.
+    """
+    policy = engine.config.policy
     day_ms = (policy.day_of(now_ms) * 86_400 - policy.day_offset_s) * 1000
     visits = store.open_visits(now_ms - _MEMORY_MS)
-    gone = [visit for visit in visits if visit.open and visit.zone_id not in zones.position]
+    gone = [visit for visit in visits if visit.open and visit.zone_id not in engine.zones.position]
     store.commit([], [replace(visit, open=False, inside=False, last_ms=now_ms) for visit in gone], now_ms=now_ms)
     engine.restore(visits, store.sent_today(day_ms), now_ms=now_ms)
+    return sum(visit.open for visit in visits) - len(gone)
+
+
+def _app(settings: Settings, parts: tuple[IngestWorker, Relay, Store, Metrics], clock: Clock) -> FastAPI:
+    ingest, relay, store, metrics = parts
     routers = [
         pings_router(ingest, max_body_bytes=settings.max_body_bytes, datum=settings.ping_datum),
         health_router(
             {"ingest": ingest.ready, "store": lambda: _why_not(store), "relay": relay.ready},
-            lambda: _metrics_page(metrics, ingest, relay, store),
+            lambda: metrics.page(waiting=ingest.waiting(), relay=relay.counts(), store=store.counts()),
         ),
     ]
     if settings.wechat_token is not None:
         routers.append(wechat_router(store, settings.wechat_token.get_secret_value(), clock))
-    return Service(make_app(routers), zones, store, ingest, relay, metrics)
+    return make_app(routers)
 
 
 def wechat_sender(app_id: str, app_secret: str, api_base: str, template_id: str) -> WeChatSender:
@@ -137,23 +166,44 @@ def wechat_sender(app_id: str, app_secret: str, api_base: str, template_id: str)
     return WeChatSender(app_id, app_secret, api_base, template)
 
 
-def enrol(store: Store, people: Sequence[Person], now_ms: int) -> None:
-    """Write people into the store, with a consent record for those whose vehicle states one and who have none yet."""
-    known = {person.u7: person for person in store.people()}
-    store.put_people(people)
-    for person in people:
-        before = known.get(person.u7)
-        agreed = person.vehicle.consent_warnings
-        if agreed and (before is None or not before.vehicle.consent_warnings):
-            store.set_consent(person.u7, WARNINGS, granted=True, version="demo-1", at_ms=now_ms, channel="simulation")
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A person to write into the store, and what they said about being located and warned.
+
+    Attributes:
+        person: number, OpenID, vehicle.
+        consent: True or False where they said it, None = nothing was said, so what the store knows stays.
+        channel: where it was said.
+        version: which text they agreed to.
+    """
+
+    person: Person
+    consent: bool | None
+    channel: str
+    version: str
 
 
-def _open(url: str) -> Store:
-    """Open the store, making the folder of an embedded one."""
-    path = url.removeprefix("sqlite:///")
-    if "://" not in path and path != "memory:":
-        Path(path).resolve().parent.mkdir(parents=True, exist_ok=True)
-    return open_store(url)
+def enrol(store: Store, enrolments: Sequence[Enrolment], now_ms: int) -> None:
+    """Write people into the store; a consent that differs from the recorded one becomes a record of its own."""
+    store.put_people([enrolment.person for enrolment in enrolments])
+    agreed = {person.u7: person.vehicle.consent_warnings for person in store.people()}
+    for enrolment in enrolments:
+        u7, said = enrolment.person.u7, enrolment.consent
+        if said is not None and said is not agreed[u7]:
+            store.set_consent(u7, WARNINGS, said, enrolment.version, now_ms, enrolment.channel)
+
+
+def _open(settings: Settings, stack: ExitStack) -> Store:
+    """Open the store for this process alone.
+
+    The folder of the default store is made; any other must exist, or a typing error would open an empty store.
+    """
+    if settings.store == DEFAULT_STORE:
+        Path(DEFAULT_STORE.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    stack.enter_context(StoreLock(settings.store))
+    store = open_store(settings.store)
+    stack.callback(store.close)
+    return store
 
 
 def _content_hash(source: Path) -> str:
@@ -169,12 +219,3 @@ def _why_not(store: Store) -> str | None:
     except StoreError as error:
         return str(error)
     return None
-
-
-def _metrics_page(metrics: Metrics, ingest: IngestWorker, relay: Relay, store: Store) -> bytes:
-    metrics.waiting.set(ingest.waiting())
-    for outcome, count in relay.counts().items():
-        metrics.outbox.labels(f"relay_{outcome}").set(count)
-    for state, count in store.counts().items():
-        metrics.outbox.labels(state).set(count)
-    return metrics.page()

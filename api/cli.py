@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
+
+from api.console import Exit
+from geo_engine.errors import GeoEngineError, InputError
 
 __all__ = ["app", "main"]
 
@@ -29,10 +32,8 @@ _GROUPS: Final = {
 
 def app(chosen: str | None = None) -> typer.Typer:
     """Return the command line; with ``chosen`` only that command is loaded."""
-    cli = typer.Typer(
-        name="geo-engine", help="Location tracking and alerting.", no_args_is_help=True, pretty_exceptions_enable=False
-    )
-    cli.callback()(_version_option)
+    cli = typer.Typer(name="geo-engine", help="Location tracking and alerting.", pretty_exceptions_enable=False)
+    cli.callback(invoke_without_command=True)(_root)
     for name, (module, attribute) in _COMMANDS.items():
         if chosen in (None, name):
             command: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
@@ -43,19 +44,32 @@ def app(chosen: str | None = None) -> typer.Typer:
     return cli
 
 
-def _version_option(
+def _root(
+    context: typer.Context,
     *,
-    version: bool = typer.Option(False, "--version", is_eager=True, help="Print the version and stop."),
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
     if version:
         from geo_engine import __version__  # noqa: PLC0415
 
         typer.echo(__version__)
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(Exit.USAGE)
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. What went wrong outside our control is one line, never a traceback."""
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     known = words[0] if words and words[0] in {*_COMMANDS, *_GROUPS} else None
-    app(known)()
+    try:
+        app(known)()
+    except InputError as error:
+        for fault in error.faults:
+            typer.echo(str(fault), err=True)
+        sys.exit(Exit.BAD_INPUT)
+    except (GeoEngineError, OSError) as error:
+        typer.echo(f"failed: {error}", err=True)
+        sys.exit(Exit.FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)

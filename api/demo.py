@@ -15,21 +15,20 @@ import urllib3
 
 from geo_engine.alerting.message import Message
 from geo_engine.engine import Decisions
-from geo_engine.model import AlertReason, PingBatch, TransitionKind, Vehicle, ZoneKind
+from geo_engine.model import AlertReason, PingBatch, TransitionKind, ZoneKind
 from geo_engine.simulate.traffic import Traffic
-from geo_engine.store.protocol import Person
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["Driver", "LeadTimes", "demo_people"]
+__all__ = ["Driver", "LeadTimes", "demo_open_id"]
 
 _log: Final = logging.getLogger(__name__)
 _ARROW: Final = "application/vnd.apache.arrow.stream"
 _BEAT_S: Final = 1.0
 
 
-def demo_people(vehicles: list[Vehicle]) -> list[Person]:
-    """Return the simulated drivers as people, each with an OpenID of the right form (28 characters)."""
-    return [Person(vehicle.u7, f"oSimulated{vehicle.u7:018d}", vehicle) for vehicle in vehicles]
+def demo_open_id(u7: int) -> str:
+    """Return an OpenID of the right form (28 characters) for the fake WeChat server."""
+    return f"oSimulated{u7:018d}"
 
 
 class Driver(threading.Thread):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from geo_engine.engine import Decisions
@@ -32,9 +34,11 @@ class Metrics:
         )
         self.waiting = Gauge("geo_engine_pings_waiting", "Pings accepted and not yet judged", registry=self.registry)
         self.store_failures = Counter("geo_engine_store_failures", "Commits the store refused", registry=self.registry)
-        self.outbox = Gauge(
-            "geo_engine_outbox", "Outbox messages by state, and attempts by outcome", ["state"], registry=self.registry
+        self.outbox = Gauge("geo_engine_outbox", "Outbox messages by state", ["state"], registry=self.registry)
+        self.ended = Gauge(
+            "geo_engine_outbox_undelivered", "Messages that ended undelivered", ["reason"], registry=self.registry
         )
+        self.relay = Gauge("geo_engine_relay", "Attempts by outcome", ["outcome"], registry=self.registry)
 
     def count(self, decisions: Decisions) -> None:
         """Count one step."""
@@ -46,6 +50,20 @@ class Metrics:
         for alert in decisions.alerts:
             (self.sent if alert.send else self.suppressed).labels(alert.kind.value, alert.reason).inc()
 
-    def page(self) -> bytes:
-        """Return the text page Prometheus reads."""
+    def page(self, *, waiting: int, relay: Mapping[str, int], store: Mapping[str, int]) -> bytes:
+        """Return the text page Prometheus reads.
+
+        Args:
+            waiting: pings not yet judged.
+            relay: the relay's counts by outcome.
+            store: the store's counts by dotted name.
+        """
+        self.waiting.set(waiting)
+        for outcome, count in relay.items():
+            self.relay.labels(outcome).set(count)
+        for name, count in store.items():
+            family, _, label = name.partition(".")
+            gauge = {"outbox": self.outbox, "ended": self.ended}.get(family)
+            if gauge is not None:
+                gauge.labels(label).set(count)
         return generate_latest(self.registry)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,21 +16,24 @@ from pydantic import SecretStr
 from rich.live import Live
 from rich.text import Text
 
-from api.bootstrap import Service, bootstrap, wall_clock_ms, wechat_sender
-from api.console import fail_on_faults, out
-from api.demo import Driver, LeadTimes, demo_people
+from api.bootstrap import Enrolment, Service, bootstrap, wall_clock_ms, wechat_sender
+from api.console import note_faults, out
+from api.demo import Driver, LeadTimes, demo_open_id
 from api.example import example_network
 from api.settings import Settings
 from geo_engine.alerting.message import Message, SendResult
 from geo_engine.alerting.wording import rounded_m
 from geo_engine.engine import Decisions
+from geo_engine.errors import ConfigurationError, Fault, VehicleFileError
 from geo_engine.ingest.vehicles import read_vehicles
 from geo_engine.model import ZoneKind
 from geo_engine.simulate.traffic import Traffic
+from geo_engine.store.protocol import Person
+from geo_engine.wechat.client import WeChatSender
 from geo_engine.wechat.fake import CallbackTarget, FakeSettings
 from geo_engine.wechat.fake_server import start_fake_wechat
 
-__all__ = ["Serving"]
+__all__ = ["Demo", "Serving"]
 
 _DEMO_USERS: Final = 200
 _DEMO_TOKEN: Final = "demo-callback-token"  # noqa: S105 - of the fake server beside the service, on loopback
@@ -37,56 +41,52 @@ _REFRESH_S: Final = 1.0
 _PLAIN_REPORT_S: Final = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What runs beside the service.
+
+    Attributes:
+        users: simulated vehicles, None = 200 without a WeChat account and none with one.
+        seed: seed of their traffic.
+        vehicles: file of people to enrol, None = nobody.
+    """
+
+    users: int | None
+    seed: int
+    vehicles: Path | None
+
+
 class Serving:
     """One service in one process, with the demonstration beside it when there is no WeChat account."""
 
-    def __init__(
-        self, settings: Settings, stack: ExitStack, *, users: int | None, seed: int, vehicles: Path | None
-    ) -> None:
+    def __init__(self, settings: Settings, stack: ExitStack, demo: Demo) -> None:
         """Start everything; ``stack`` stops it in the reverse order.
 
         Raises:
             InputError, ConfigurationError, StoreError, OSError: something cannot be started, with the reason.
         """
-        self._pings = 0
-        self._driver: Driver | None = None
-        self._inside = 0
+        self._pings = self._sent = self._inside = 0
         self._suppressed: Counter[str] = Counter()
-        self._sent = 0
         self.leads = LeadTimes(wall_clock_ms)
-        count = users if users is not None else (0 if settings.has_account else _DEMO_USERS)
-        traffic = None
-        if count:
-            traffic = Traffic(example_network(), users=count, seed=seed, start_ms=wall_clock_ms())
-        profiles = traffic.vehicles() if traffic else []
-        if vehicles is not None:
-            file = read_vehicles(vehicles)
-            fail_on_faults(file.faults)
-            profiles = [*profiles, *file.vehicles]
+        self._driver: Driver | None = None
+        users = demo.users if demo.users is not None else (0 if settings.has_account else _DEMO_USERS)
+        traffic = _traffic(users, demo.seed) if users else None
+        enrolments = _enrolments(traffic, demo.vehicles, invent_ids=not settings.has_account)
         self._server = _Server(settings)
         stack.callback(self._server.close)
         settings, messages_url = _with_account(settings, self._server.url, stack)
-        assert settings.wechat_app_id is not None and settings.wechat_app_secret is not None  # noqa: S101, PT018 - set above
-        sender = wechat_sender(
-            settings.wechat_app_id,
-            settings.wechat_app_secret.get_secret_value(),
-            settings.wechat_api_base,
-            settings.wechat_template_id,
-        )
+        sender = _sender(settings)
         stack.callback(sender.close)
         self._service: Service = bootstrap(
-            settings,
-            sender,
-            people=demo_people(profiles),
-            on_decisions=self._decided,
-            on_delivered=self._delivered,
+            settings, sender, people=enrolments, on_decisions=self._decided, on_delivered=self._delivered
         )
         stack.callback(self._stop, settings.drain_s)
         self._service.start()
         self._server.start(self._service)
-        self._driver = Driver(traffic, f"{self._server.url}/v1/pings", wall_clock_ms) if traffic else None
-        self._greet(count, messages_url)
-        if self._driver:
+        self._greet(settings.store, messages_url)
+        if traffic:
+            out.print(f"simulating {users} vehicles, seed {demo.seed}, one ping per 5 s")
+            self._driver = Driver(traffic, f"{self._server.url}/v1/pings", wall_clock_ms)
             self._driver.start()
 
     def errors(self) -> int:
@@ -136,11 +136,10 @@ class Serving:
         suppressed = ", ".join(f"{reason} {count}" for reason, count in sorted(self._suppressed.items())) or "0"
         return f"{pings_per_s:,.0f} pings/s · inside {self._inside} · sent {self._sent} · suppressed {suppressed}"
 
-    def _greet(self, users: int, messages_url: str | None) -> None:
-        zones = self._service.zones
-        out.print(f"geo_engine · {len(zones)} zones, revision {zones.revision} · {self._server.url} (docs: /docs)")
-        if users:
-            out.print(f"simulating {users} vehicles, one ping per 5 s")
+    def _greet(self, store: str, messages_url: str | None) -> None:
+        zones, continued = self._service.zones, self._service.continued
+        out.print(f"geo_engine · {len(zones)} zones, revision {zones.revision} · {self._server.url} (/openapi.json)")
+        out.print(f"store {store}" + (f" · continuing {continued} open visits" if continued else ""))
         if messages_url:
             out.print(f"fake WeChat, what every driver received: {messages_url}")
 
@@ -203,6 +202,41 @@ class _Server:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def _traffic(users: int, seed: int) -> Traffic:
+    return Traffic(example_network(), users=users, seed=seed, start_ms=wall_clock_ms())
+
+
+def _enrolments(traffic: Traffic | None, vehicles: Path | None, *, invent_ids: bool) -> list[Enrolment]:
+    """Return the simulated drivers and the people of the file.
+
+    With the fake server a person without an OpenID is given one; a real account can reach only a real OpenID.
+    """
+    found = [] if traffic is None else traffic.vehicles()
+    enrolments = [
+        Enrolment(Person(one.u7, demo_open_id(one.u7), one), one.consent_warnings, "simulation", "demo-1")
+        for one in found
+    ]
+    if vehicles is None:
+        return enrolments
+    file = read_vehicles(vehicles)
+    note_faults(file.faults)
+    if not file.vehicles:
+        raise VehicleFileError(file.faults or [Fault(str(vehicles), "", "no vehicle", "one per line", "no_vehicles")])
+    for one in file.vehicles:
+        open_id = file.open_ids.get(one.u7) or (demo_open_id(one.u7) if invent_ids else None)
+        said = file.consents.get(one.u7)
+        enrolments.append(Enrolment(Person(one.u7, open_id, one), said, f"file {vehicles.name}", "file-1"))
+    return enrolments
+
+
+def _sender(settings: Settings) -> WeChatSender:
+    if settings.wechat_app_id is None or settings.wechat_app_secret is None:
+        message = "found no WeChat account, expected one or the fake server"
+        raise ConfigurationError(message)
+    secret = settings.wechat_app_secret.get_secret_value()
+    return wechat_sender(settings.wechat_app_id, secret, settings.wechat_api_base, settings.wechat_template_id)
 
 
 def _with_account(settings: Settings, url: str, stack: ExitStack) -> tuple[Settings, str | None]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from geo_engine.geodesy.datum import Datum
 
-__all__ = ["Settings"]
+__all__ = ["DEFAULT_STORE", "Settings"]
+
+DEFAULT_STORE: Final = "sqlite:///var/geo-engine.db"
 
 
 class Settings(BaseSettings):
@@ -37,7 +39,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GEO_ENGINE_", frozen=True, extra="forbid")
 
-    store: str = "sqlite:///var/geo-engine.db"
+    store: str = DEFAULT_STORE
     zones: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8900, ge=0, le=65_535)

@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from api.console import err, fail_on_faults, note_faults, out
+from api.console import Exit, err, fail_on_faults, note_faults, out
 from api.example import data_dir
 from api.replay import ReplaySummary
 from api.replay import replay as run_replay
@@ -50,7 +50,8 @@ def replay(
     except InputError as error:
         fail_on_faults(error.faults)
     fail_on_faults(loaded.faults)
-    note_faults(fleet.faults if fleet else ())
+    if fleet is not None and note_faults(fleet.faults) and not fleet.vehicles:
+        raise typer.Exit(Exit.BAD_INPUT)
     if not len(decoded.batch):
         fail_on_faults(decoded.faults or (_no_pings(pings),))
     # A replay judges old files: the age of a ping says nothing about the moment it was sent.

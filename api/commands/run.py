@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from api.console import Exit, err, fail_on_faults
+from api.console import Exit, fail, fail_on_faults
 from api.settings import Settings
 from geo_engine.errors import ConfigurationError, Fault, InputError, StoreError
 
@@ -23,13 +25,16 @@ def run(
     store: Annotated[str | None, typer.Option(help="Where decisions live: sqlite:///PATH, a path, or memory:.")] = None,
     zones: Annotated[Path | None, typer.Option(help="Zone file or folder; default: the example city.")] = None,
     *,
-    port: Annotated[int | None, typer.Option(help="Port to listen on, 0 = any free one.")] = None,
-    for_s: Annotated[float | None, typer.Option("--for", help="Stop after so many seconds.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port to listen on, 0 = any free one.")] = None,
+    for_s: Annotated[float | None, typer.Option("--for", min=0.0, help="Stop after so many seconds.")] = None,
     users: Annotated[
-        int | None, typer.Option(help="Simulated vehicles; default 200 without a WeChat account, else 0.")
+        int | None,
+        typer.Option(min=0, max=100_000, help="Simulated vehicles; default 200 without a WeChat account, else 0."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the simulated traffic.")] = 7,
-    vehicles: Annotated[Path | None, typer.Option(help="JSON Lines of vehicle profiles to enrol.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the simulated traffic; default: the time.")] = None,
+    vehicles: Annotated[
+        Path | None, typer.Option(help="JSON Lines of people to enrol: vehicle, open_id, consent (absent = no).")
+    ] = None,
 ) -> None:
     """Run the service until Ctrl-C, SIGTERM or --for. Exit code 0 after everything due was delivered."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -42,29 +47,32 @@ def run(
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: stopping.set())
     # The service is imported here, so that --help and a wrong setting answer at once.
-    from api.serving import Serving  # noqa: PLC0415
+    from api.serving import Demo, Serving  # noqa: PLC0415
 
+    demo = Demo(users, int(time.time_ns() // 10**9) % 10**6 if seed is None else seed, vehicles)
     try:
         with ExitStack() as stack:
-            serving = Serving(settings, stack, users=users, seed=seed, vehicles=vehicles)
+            serving = Serving(settings, stack, demo)
             serving.watch(stopping, for_s)
     except InputError as error:
         fail_on_faults(error.faults)
-    except (ConfigurationError, StoreError, OSError) as error:
-        err.print(f"[red]cannot run:[/red] {error}", highlight=False)
-        raise typer.Exit(Exit.FAILED) from error
+    except (ConfigurationError, StoreError) as error:
+        fail(f"cannot run: {error}")
+    except OSError as error:
+        hint = "; choose another port with --port" if error.errno == errno.EADDRINUSE else ""
+        fail(f"cannot run: {error}{hint}")
     if serving.errors():
         raise typer.Exit(Exit.FAILED)
 
 
 def _setting_faults(error: ValidationError) -> list[Fault]:
-    return [
-        Fault(
-            "GEO_ENGINE_" + "_".join(map(str, one["loc"])).upper() if one["loc"] else "settings",
-            "",
-            repr(one.get("input"))[:80],
-            one["msg"],
-            "bad_setting",
-        )
-        for one in error.errors(include_url=False)
-    ]
+    faults = []
+    for one in error.errors(include_url=False):
+        # A rule over several settings names what it found itself.
+        expected = one["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        if not one["loc"]:
+            faults.append(Fault("settings", "", "what cannot work together", expected, "bad_setting"))
+            continue
+        name = "GEO_ENGINE_" + "_".join(map(str, one["loc"])).upper()
+        faults.append(Fault(name, "", repr(one["input"])[:80], expected, "bad_setting"))
+    return faults

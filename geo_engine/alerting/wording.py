@@ -65,12 +65,12 @@ def _chinese(facts: Facts) -> str:
     what = _WHAT_ZH[facts.kind]
     if facts.bearing_deg is None:
         opened = facts.trigger is AlertReason.WINDOW_OPENED
-        where = f"您所在的{facts.zone_name}现在开始{what}" if opened else f"您已进入{facts.zone_name}({what})"
+        where = f"您所在的{facts.zone_name}现在开始{what}" if opened else f"您已进入{facts.zone_name}（{what}）"
     else:
         wind = compass_word(facts.bearing_deg, Language.ZH)
-        where = f"前方{wind}方向{rounded_m(facts.distance_m)}米 {facts.zone_name}({what}),约{round(facts.eta_s)}秒到达"
+        where = f"{wind}方向{rounded_m(facts.distance_m)}米，{facts.zone_name}（{what}），约{round(facts.eta_s)}秒到达"
     notes = ["该规定可能适用于您的车辆"] if facts.may_apply else []
-    notes += ["提示期,尚未执法"] if facts.advisory else []
+    notes += ["提示期，尚未执法"] if facts.advisory else []
     notes += [facts.advice] if facts.advice else []
     return "。".join([where, *notes]).rstrip("。") + "。"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import partial
@@ -20,7 +21,7 @@ __all__ = ["VehicleFile", "read_vehicles", "vehicle_profiles"]
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
 
-_FIELDS: Final = ("u7", "kind", "class", "gross_weight_t", "plate", "service", "consent", "language")
+_FIELDS: Final = ("u7", "kind", "class", "gross_weight_t", "plate", "service", "consent", "language", "open_id")
 _LABEL: Final = "label"
 
 
@@ -31,10 +32,15 @@ class VehicleFile:
     Attributes:
         vehicles: one per u7, in the order of the file.
         faults: one per place that is wrong.
+        consents: per u7 what the file says about consent, also when it says it unreadably (a no); a user about whom it
+            says nothing is missing.
+        open_ids: per u7 the WeChat OpenID, where the file gives one.
     """
 
     vehicles: tuple[Vehicle, ...]
     faults: tuple[Fault, ...]
+    consents: Mapping[int, bool] = field(default_factory=dict)
+    open_ids: Mapping[int, str] = field(default_factory=dict)
 
 
 class _ValueRefusedError(Exception):
@@ -50,8 +56,8 @@ def read_vehicles(path: Path) -> VehicleFile:
     """Read a vehicles file: JSON Lines, one object per u7.
 
     Fields: ``u7`` (required), ``kind``, ``class``, ``gross_weight_t``, ``plate``, ``service``, ``language``,
-    ``consent`` (true, false or ``{"warnings": true}``). A field that is missing or null is unknown; without
-    ``consent`` the user is taken to have agreed.
+    ``consent`` (true, false or ``{"warnings": true}``), ``open_id``. A field that is missing or null is unknown;
+    without ``consent`` the vehicle says that the user agreed, as a replay has it; the service goes by ``consents``.
 
     A line without a usable u7, and the second line of a u7, is left out with a fault. Any other bad value or unknown
     field is a fault too, but the vehicle stays: the bad value counts as unknown ("may apply to you"), a bad
@@ -62,6 +68,8 @@ def read_vehicles(path: Path) -> VehicleFile:
     """
     vehicles: dict[int, Vehicle] = {}
     faults: list[Fault] = []
+    consents: dict[int, bool] = {}
+    open_ids: dict[int, str] = {}
     for number, line in enumerate(_text_of(path).split("\n"), start=1):
         if not line.strip():
             continue
@@ -73,7 +81,11 @@ def read_vehicles(path: Path) -> VehicleFile:
             found.refuse("u7", vehicle.u7, "one line per u7; the first one counts", "duplicate_u7")
         else:
             vehicles[vehicle.u7] = vehicle
-    return VehicleFile(tuple(vehicles.values()), tuple(faults))
+            if found.says_consent:
+                consents[vehicle.u7] = vehicle.consent_warnings
+            if found.open_id is not None:
+                open_ids[vehicle.u7] = found.open_id
+    return VehicleFile(tuple(vehicles.values()), tuple(faults), consents, open_ids)
 
 
 def vehicle_profiles(path: Path) -> dict[str, Vehicle]:
@@ -106,6 +118,8 @@ class _Line:
     def __init__(self, where: str, faults: list[Fault]) -> None:
         self._where = where
         self._faults = faults
+        self.says_consent = False
+        self.open_id: str | None = None
 
     def refuse(self, path: str, found: object, expected: str, reason: str) -> None:
         self._faults.append(Fault(self._where, path, shown(found), expected, reason))
@@ -132,6 +146,8 @@ class _Line:
         plate = self._read("plate", _text, fields)
         service = self._read("service", _text, fields)
         language = self._read("language", partial(_member_of, Language), fields)
+        self.open_id = self._read("open_id", _open_id, fields)
+        self.says_consent = fields.get("consent") is not None
         # A consent nobody can read is a no.
         consent = self._read("consent", _consent, fields) or False
         if u7 is None:
@@ -182,6 +198,15 @@ def _text(given: object) -> str | None:
         expected = "a text"
         raise _ValueRefusedError(expected)
     return given.strip()
+
+
+def _open_id(given: object) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or re.fullmatch(r"[A-Za-z0-9_-]{28}", given) is None:
+        expected = "a WeChat OpenID: 28 letters, digits, _ or -"
+        raise _ValueRefusedError(expected)
+    return given
 
 
 def _consent(given: object) -> bool:

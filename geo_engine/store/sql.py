@@ -18,6 +18,7 @@ from sqlalchemy import (
     create_engine,
     event,
     exists,
+    false,
     func,
     insert,
     make_url,
@@ -309,6 +310,8 @@ class SqlStore:
         """Return when the store can be written; see ``Store.ready``."""
         with self._write() as connection:
             self._placed(schema.check, connection)
+            # SQLite begins a write even on a file it may only read; it says so at the first statement that writes.
+            connection.execute(update(person).where(false()).values(open_id=None))
 
     def close(self) -> None:
         """Close every connection; see ``Store.close``."""

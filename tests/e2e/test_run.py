@@ -109,3 +109,35 @@ def test_store_that_cannot_be_opened_is_said_and_ends_with_one(store: str) -> No
     assert done.returncode == 1
     assert "cannot run" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_second_service_on_one_store_is_refused_with_the_number_of_the_first(tmp_path: Path) -> None:
+    store = str(tmp_path / "store.db")
+    command = [*COMMAND, "--store", store, "--port", "0", "--users", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        first.stdout.readline()
+        second = run("--store", store, "--port", "0", "--for", "1")
+        first.send_signal(signal.SIGTERM)
+        first.stdout.read()
+        assert first.wait(20) == 0
+    assert second.returncode == 1
+    assert f"in use by process {first.pid}" in second.stderr
+    assert run("--store", store, "--port", "0", "--users", "0", "--for", "0").returncode == 0
+
+
+def test_store_in_a_folder_that_is_missing_is_not_made_by_a_typing_error(tmp_path: Path) -> None:
+    done = run("--store", str(tmp_path / "mistyped" / "store.db"), "--port", "0", "--for", "1")
+    assert done.returncode == 1
+    assert "mistyped" in done.stderr
+    assert not (tmp_path / "mistyped").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--users", "-3"], "--users"), (["--for", "-5"], "--for"), (["--port", "99999"], "--port")],
+)
+def test_impossible_option_is_named_and_ends_with_two(arguments: list[str], said: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr

@@ -13,7 +13,7 @@ import pytest
 import shapely
 from fastapi.testclient import TestClient
 
-from api.bootstrap import Service, bootstrap
+from api.bootstrap import Enrolment, Service, bootstrap
 from api.errors import PROBLEM
 from api.settings import Settings
 from geo_engine.model import PingBatch, Vehicle, VehicleKind
@@ -33,8 +33,14 @@ ZONES = {
         }
     ],
 }
-TRUCK = Person(1, "o" + "a" * 27, Vehicle(u7=1, kind=VehicleKind.GOODS, consent_warnings=True))
-SHY = Person(2, "o" + "b" * 27, Vehicle(u7=2, kind=VehicleKind.GOODS, consent_warnings=False))
+
+
+def enrolled(u7: int, open_id: str, vehicle: Vehicle) -> Enrolment:
+    return Enrolment(Person(u7, open_id, vehicle), vehicle.consent_warnings, "test", "1")
+
+
+TRUCK = enrolled(1, "o" + "a" * 27, Vehicle(u7=1, kind=VehicleKind.GOODS, consent_warnings=True))
+SHY = enrolled(2, "o" + "b" * 27, Vehicle(u7=2, kind=VehicleKind.GOODS, consent_warnings=False))
 
 
 class Door:
@@ -82,7 +88,7 @@ def test_driver_is_warned_through_the_channel_before_the_border(door: Door) -> N
     door.service.ingest.stop()
     door.service.relay.stop(5.0)
     (message,) = door.sender.messages
-    assert message.open_id == TRUCK.open_id
+    assert message.open_id == TRUCK.person.open_id
     assert message.alert.zone_id == "bridge"
     assert message.alert.distance_m > 0
     assert door.service.store.counts()["outbox.delivered"] == 1

@@ -23,14 +23,14 @@ AHEAD = Facts(
 
 
 def test_warning_ahead_says_where_how_far_how_soon_and_what_to_do() -> None:
-    assert warning_text(AHEAD, Language.ZH) == "前方东北方向420米 长江二桥(货车禁行),约27秒到达。请绕行天兴洲大桥。"
+    assert warning_text(AHEAD, Language.ZH) == "东北方向420米，长江二桥（货车禁行），约27秒到达。请绕行天兴洲大桥。"
     english = warning_text(replace(AHEAD, zone_name="Second Bridge", advice="Use another bridge."), Language.EN)
     assert english == "420 m ahead, northeast: Second Bridge is closed to your vehicle, 27 s. Use another bridge."
 
 
 def test_warning_inside_names_no_direction() -> None:
     inside = replace(AHEAD, trigger=AlertReason.ENTER, bearing_deg=None, distance_m=0.0, eta_s=0.0, advice="")
-    assert warning_text(inside, Language.ZH) == "您已进入长江二桥(货车禁行)。"
+    assert warning_text(inside, Language.ZH) == "您已进入长江二桥（货车禁行）。"
     assert warning_text(inside, Language.EN) == "You are in 长江二桥, closed to your vehicle."
     opened = replace(inside, trigger=AlertReason.WINDOW_OPENED)
     assert warning_text(opened, Language.ZH) == "您所在的长江二桥现在开始货车禁行。"

@@ -164,3 +164,18 @@ def test_profiles_with_any_fault_are_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(VehicleFileError):
         vehicle_profiles(path)
+
+
+def test_consent_and_open_id_are_told_only_where_the_file_says_them(tmp_path: Path) -> None:
+    path = tmp_path / "people.jsonl"
+    open_id = "o" + "x" * 27
+    path.write_text(
+        f'{{"u7": 1, "consent": true, "open_id": "{open_id}"}}\n{{"u7": 2}}\n'
+        '{"u7": 3, "consent": false}\n{"u7": 4, "consent": "perhaps", "open_id": "short"}\n',
+        encoding="utf-8",
+    )
+    file = read_vehicles(path)
+    assert file.consents == {1: True, 3: False, 4: False}
+    assert file.open_ids == {1: open_id}
+    assert [fault.path for fault in file.faults] == ["open_id", "consent"]
+    assert [vehicle.consent_warnings for vehicle in file.vehicles] == [True, True, False, False]
