@@ -20,7 +20,7 @@ from geo_engine.geodesy.datum import Datum
 from geo_engine.ingest.gis import GisFields, GisFormat, read_gis, write_gis
 from geo_engine.ingest.zonefiles import ZoneFiles, load_zone_files, read_zone_bytes, zone_file_paths
 from geo_engine.zones.document import parse_zone_json, read_zone_document
-from geo_engine.zones.foreign import ImportedZones
+from geo_engine.zones.foreign import ImportedZones, in_wgs84, zones_from_geojson
 from geo_engine.zones.schema import zone_file_schema
 from geo_engine.zones.wzdx import zones_from_wzdx
 from geo_engine.zones.zfe import zones_from_zfe
@@ -39,6 +39,7 @@ class ForeignFormat(StrEnum):
     WZDX = "wzdx"
     ZFE = "zfe"
     GIS = "gis"
+    GEOJSON = "geojson"
 
 
 @app.command()
@@ -63,13 +64,19 @@ def check(
 @app.command(name="import")
 def import_zones(
     file: Annotated[Path, typer.Argument(help="The file to import.", show_default=False)],
-    source: Annotated[ForeignFormat, typer.Option("--from", help="Its format; gis = what geopandas can read.")],
+    source: Annotated[
+        ForeignFormat, typer.Option("--from", help="Its format; gis = what geopandas can read, geojson = a zone file.")
+    ],
     out: Annotated[Path, typer.Option(help="The zone file to write.", show_default=False)],
+    *,
     kind: Annotated[str | None, typer.Option(help="gis: kind of zones that have none.")] = None,
     id_field: Annotated[str, typer.Option(help="gis: column that holds the id.")] = "id",
     name_field: Annotated[str, typer.Option(help="gis: column that holds the name.")] = "name",
+    datum: Annotated[Datum, typer.Option(help="Datum of its coordinates; WGS-84 is written.")] = Datum.WGS84,
 ) -> None:
-    """Turn a foreign file into a zone file. Good zones are written also when others are rejected.
+    """Turn a foreign file, or a zone file in another datum, into a zone file in WGS-84.
+
+    Good zones are written also when others are rejected.
 
     Exit codes: 0 every feature was imported, 3 features were rejected (one line each), 1 the file cannot be written.
     """
@@ -77,10 +84,11 @@ def import_zones(
         ForeignFormat.WZDX: lambda: zones_from_wzdx(_read_foreign(file), where=str(file)),
         ForeignFormat.ZFE: lambda: zones_from_zfe(_read_foreign(file), where=str(file)),
         ForeignFormat.GIS: lambda: read_gis(file, fields=GisFields(kind, id_field, name_field)),
+        ForeignFormat.GEOJSON: lambda: zones_from_geojson(_read_foreign(file), where=str(file)),
     }
-    with _reported():
-        imported = readers[source]()
-        count = len(_features_of(imported.document))
+    with _reported(out):
+        imported = in_wgs84(readers[source](), datum)
+        count = len(imported.document["features"])
         if count:
             out.write_text(json.dumps(imported.document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     _print_lines("note: ", imported.notes)
@@ -105,7 +113,7 @@ def export(
         typer.echo("no zones, nothing written")
         _finish(faults)
         return
-    with _reported():
+    with _reported(out):
         notes = write_gis({"type": "FeatureCollection", "features": features}, out, target)
     _print_lines("note: ", notes)
     typer.echo(f"{len(features)} zones written to {out}")
@@ -119,24 +127,19 @@ def schema() -> None:
 
 
 @contextmanager
-def _reported() -> Iterator[None]:
-    """Turn the errors of the work into lines and exit codes."""
+def _reported(out: Path) -> Iterator[None]:
+    """Turn the errors of the work, which writes ``out``, into lines and exit codes."""
     try:
         yield
     except ZoneDocumentError as error:
         _finish(error.faults)
     except (ConfigurationError, OSError) as error:
-        typer.echo(str(error), err=True)
+        typer.echo(f"cannot write {out}: {error}" if isinstance(error, OSError) else str(error), err=True)
         raise typer.Exit(WORK_FAILED) from error
 
 
 def _read_foreign(file: Path) -> object:
     return parse_zone_json(read_zone_bytes(file), where=str(file))
-
-
-def _features_of(document: dict[str, Any]) -> list[object]:
-    features: list[object] = document["features"]
-    return features
 
 
 def _good_features(paths: Iterable[Path]) -> Iterator[object]:
@@ -181,7 +184,8 @@ def _print_table(loaded: ZoneFiles) -> None:
         box = " ".join(f"{value:.4f}" for value in shapely.total_bounds(shapes))
         table.add_row(kind, str(len(shapes)), str(int(shapely.get_num_coordinates(shapes).sum())), box)
     console = Console()
-    console.print(table)
+    if by_kind:
+        console.print(table)
     console.print(f"{len(loaded.zone_set)} zones, {len(loaded.faults)} faults, {len(loaded.notes)} notes")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from geo_engine.errors import ConfigurationError, Fault, ZoneDocumentError
+from geo_engine.model import ZoneKind
 from geo_engine.zones.findings import Findings, describe
 from geo_engine.zones.foreign import ImportedZones, keep_good_zones, zone_feature
 from geo_engine.zones.properties import RESERVED, ZONE_PROPERTIES
@@ -106,6 +107,7 @@ def write_gis(document: Mapping[str, Any], path: Path, gis_format: GisFormat) ->
         ZoneDocumentError: a Shapefile cannot hold the zones: more than one type of shape, or text of more than 254
             bytes.
         ConfigurationError: geopandas is not installed.
+        OSError: the file cannot be written.
     """
     features = document["features"]
     if not features:
@@ -116,6 +118,19 @@ def write_gis(document: Mapping[str, Any], path: Path, gis_format: GisFormat) ->
         if findings.faults:
             raise ZoneDocumentError(findings.faults)
     frame = _frame(features)
+    try:
+        _write(frame, path, gis_format)
+    except RuntimeError as error:
+        # What pyogrio raises for a folder it may not write to, a full disk and the like.
+        raise OSError(" ".join(str(error).split())) from error
+    if not path.exists():
+        # The KML driver says nothing when it fails.
+        message = "nothing was written; does the folder exist, and may you write to it?"
+        raise OSError(message)
+    return tuple(findings.notes)
+
+
+def _write(frame: GeoDataFrame, path: Path, gis_format: GisFormat) -> None:
     if gis_format is GisFormat.PARQUET:
         frame.to_parquet(path)
     elif gis_format is GisFormat.SHP:
@@ -124,7 +139,6 @@ def write_gis(document: Mapping[str, Any], path: Path, gis_format: GisFormat) ->
     else:
         path.unlink(missing_ok=True)
         frame.to_file(path, driver=_DRIVERS[gis_format], engine="pyogrio")
-    return tuple(findings.notes)
 
 
 def _geopandas() -> Any:  # noqa: ANN401  # an untyped package
@@ -168,6 +182,8 @@ def _features(
     holder = frame.geometry.name
     columns: list[str] = [str(column) for column in frame.columns if column != holder]
     names = {column: _property_name(column, path, fields) for column in columns}
+    if _lacks_columns(frame, names, fields, findings):
+        return [None] * len(frame)
     for column, name in names.items():
         if not name and not (path.suffix == ".kml" and column in _KML_COLUMNS):
             found, expected = f"the column {describe(column)}", "a property of a zone; it is left out"
@@ -182,6 +198,27 @@ def _features(
         properties["kind"] = properties.get("kind") or fields.kind
         features.append(zone_feature(zone_id, shape.__geo_interface__ if shape else None, properties))
     return features
+
+
+def _lacks_columns(frame: GeoDataFrame, names: Mapping[str, str], fields: GisFields, findings: Findings) -> bool:
+    """Say whether no row can become a zone, because no column gives it an id, a name or a kind; with one fault."""
+    filled = {name for column, name in names.items() if name and frame[column].notna().any()}
+    asked = {"id": fields.id_field, "name": fields.name_field} | ({} if fields.kind else {"kind": "kind"})
+    lacking = [name for name in asked if name not in filled]
+    if not lacking or frame.empty:
+        return False
+    found = f"no values in a column {', '.join(asked[name] for name in lacking)}"
+    options = " ".join(_option(name, names) for name in lacking)
+    expected = f"{options} (columns of the file: {', '.join(names) or 'none'}; {len(frame)} features are left out)"
+    findings.fault("", found, expected, "missing_column")
+    return True
+
+
+def _option(name: str, columns: Iterable[str]) -> str:
+    """Return the option that supplies a property, with the column whose name comes nearest."""
+    if name == "kind":
+        return f"--kind {'|'.join(ZoneKind)}"
+    return f"--{name}-field {next((column for column in columns if column.lower().endswith(name)), 'COLUMN')}"
 
 
 def _has_height(frame: GeoDataFrame) -> bool:

@@ -41,7 +41,7 @@ def load_zone_files(
     documents = []
     for path in paths:
         found, faults = zone_file_paths(path)
-        documents.append(ZoneDocument((), faults, where=str(path)))
+        documents.append(ZoneDocument((), faults, _passed_over(path, found), where=str(path)))
         documents += [_read(file, limits, datum) for file in found]
     joined = join_zone_documents(documents)
     return ZoneFiles(ZoneSet.of(joined.zones, revision=revision), joined.faults, joined.notes)
@@ -55,6 +55,16 @@ def zone_file_paths(path: Path) -> tuple[list[Path], tuple[Fault, ...]]:
     if files:
         return files, ()
     return [], (Fault(str(path), "", "a folder without *.geojson", "zone files", "no_zone_files"),)
+
+
+def _passed_over(path: Path, found: Iterable[Path]) -> tuple[Fault, ...]:
+    """Return a note for each file of a folder that is JSON by its name, yet not read."""
+    if not path.is_dir():
+        return ()
+    others = {file for file in path.glob("*") if file.suffix.lower() in (".json", ".geojson") and file.is_file()}
+    names = sorted(str(file) for file in others.difference(found) if not file.name.endswith(".schema.json"))
+    expected = "the ending .geojson; it is not read"
+    return tuple(Fault(name, "", "a file with another ending", expected, "not_read") for name in names)
 
 
 def read_zone_bytes(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> bytes:

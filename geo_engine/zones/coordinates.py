@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,17 @@ from geo_engine.geodesy.datum import Datum, to_wgs84
 from geo_engine.model import FloatColumn
 from geo_engine.zones.findings import Findings, describe
 
-__all__ = ["DEFAULT_LIMITS", "NESTING", "Limits", "Path", "Size", "measure", "read_positions", "unwrap"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "NESTING",
+    "Limits",
+    "Path",
+    "Size",
+    "convert_coordinates",
+    "measure",
+    "read_positions",
+    "unwrap",
+]
 
 Path = npt.NDArray[np.float64]
 """Positions as an array of n x 2 (lon, lat) degrees."""
@@ -27,6 +37,9 @@ NESTING: Final = {
     "MultiPolygon": 3,
 }
 """The accepted geometry types and how many arrays surround a position in their coordinates."""
+
+_WRITTEN_DECIMALS: Final = 8
+"""A millimetre."""
 
 # The west of China, where a swapped position is still a position: degrees as they look when swapped. The real land
 # there, north of Norway and Russia, is ice.
@@ -123,6 +136,23 @@ def read_positions(raw: object, path: str, findings: Findings, *, datum: Datum, 
         findings.fault(place(0), found, "lon before lat", "lon_lat_swapped")
         return None
     return np.stack(to_wgs84(lon, lat, datum), axis=1)
+
+
+def convert_coordinates(raw: Any, datum: Datum) -> list[Any]:  # noqa: ANN401  # nested to any of four depths
+    """Return the coordinates of a geometry in WGS-84, nested as they are, to a millimetre; heights stay.
+
+    Args:
+        raw: coordinates that ``read_positions`` accepts.
+        datum: their datum.
+    """
+    if not isinstance(raw[0], list | tuple):
+        position: list[Any] = convert_coordinates([raw], datum)[0]
+        return position
+    if isinstance(raw[0][0], list | tuple):
+        return [convert_coordinates(part, datum) for part in raw]
+    columns = _columns(raw)
+    lon, lat = (column.round(_WRITTEN_DECIMALS).tolist() for column in to_wgs84(columns[:, 0], columns[:, 1], datum))
+    return [[x, y, *position[2:]] for x, y, position in zip(lon, lat, raw, strict=True)]
 
 
 def unwrap(positions: Path) -> Path:

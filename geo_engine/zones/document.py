@@ -43,7 +43,7 @@ class ZoneDocument:
 
 
 def read_zone_document(
-    source: bytes | str | Mapping[str, object],
+    source: object,
     *,
     where: str = "zones",
     limits: Limits = DEFAULT_LIMITS,
@@ -54,14 +54,14 @@ def read_zone_document(
     Size, features and vertices are checked before any geometry is built. Nothing is repaired.
 
     Args:
-        source: UTF-8 bytes, text, or the parsed object.
+        source: UTF-8 bytes, text, or the parsed JSON value.
         where: what to call the source in faults, e.g. its file name.
         limits: caps; the defaults suit a file of a whole city.
         datum: datum of the coordinates.
     """
     findings = Findings(where)
     try:
-        value = source if isinstance(source, Mapping) else parse_zone_json(source, where=where, limits=limits)
+        value = parse_zone_json(source, where=where, limits=limits) if isinstance(source, bytes | str) else source
     except ZoneDocumentError as error:
         return ZoneDocument((), error.faults, where=where)
     features = _features(value, findings)

@@ -1,14 +1,17 @@
-"""What every import of a foreign zone format returns, and the zone features it is made of."""
+"""What every import returns, the zone features it is made of, and the import of a zone file in our own format."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from geo_engine.errors import Fault
+from geo_engine.geodesy.datum import Datum
+from geo_engine.zones.coordinates import convert_coordinates
 from geo_engine.zones.document import read_zone_document
 
-__all__ = ["ImportedZones", "keep_good_zones", "zone_feature"]
+__all__ = ["ImportedZones", "in_wgs84", "keep_good_zones", "zone_feature", "zones_from_geojson"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +24,38 @@ class ImportedZones:
         notes: what could not be carried over as it stands.
     """
 
-    document: dict[str, object]
+    document: dict[str, Any]
     faults: tuple[Fault, ...] = ()
     notes: tuple[Fault, ...] = ()
+
+
+def in_wgs84(imported: ImportedZones, datum: Datum) -> ImportedZones:
+    """Return the zones with their coordinates converted from ``datum`` to WGS-84."""
+    if datum is Datum.WGS84:
+        return imported
+    features = [
+        {**feature, "geometry": _converted(feature["geometry"], datum)} for feature in imported.document["features"]
+    ]
+    return replace(imported, document={"type": "FeatureCollection", "features": features})
+
+
+def _converted(geometry: Mapping[str, Any], datum: Datum) -> dict[str, object]:
+    return {"type": geometry["type"], "coordinates": convert_coordinates(geometry["coordinates"], datum)}
+
+
+def zones_from_geojson(source: Any, *, where: str = "zones") -> ImportedZones:  # noqa: ANN401  # parsed JSON
+    """Take the good zones of a zone file in our own format, their properties as written.
+
+    Args:
+        source: the parsed file.
+        where: what to call it in faults.
+    """
+    document = read_zone_document(source, where=where)
+    features = source["features"] if document.rows and source["type"] == "FeatureCollection" else [source]
+    members = ("type", "id", "geometry", "properties")
+    kept = [{name: features[row][name] for name in members if name in features[row]} for row in document.rows]
+    collection: dict[str, object] = {"type": "FeatureCollection", "features": kept}
+    return ImportedZones(collection, document.faults, document.notes)
 
 
 def zone_feature(zone_id: object, geometry: object, properties: Mapping[str, object]) -> dict[str, object]:

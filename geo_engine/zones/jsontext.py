@@ -50,21 +50,39 @@ def _decode(source: bytes, where: str) -> str:
     except UnicodeDecodeError as error:
         offset = error.start + (len(_BYTE_ORDER_MARK) if source.startswith(_BYTE_ORDER_MARK) else 0)
         found = f"byte 0x{source[offset]:02x} at offset {offset}"
-        raise _refusal(where, found, "UTF-8 text", "not_utf8") from error
+        hint = "; it looks like GBK; save the file as UTF-8" if _is_gbk(source) else ""
+        raise _refusal(where, found, f"UTF-8 text{hint}", "not_utf8") from error
+
+
+def _is_gbk(source: bytes) -> bool:
+    try:
+        source.decode("gb18030")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _parse(text: str, where: str) -> object:
     try:
         return json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        found = f"{error.msg} at line {error.lineno} column {error.colno}"
-        raise _refusal(where, found, "JSON", "not_json") from error
+        raise _refusal(where, _say(error), "JSON", "not_json") from error
     except RecursionError as error:
         found = "arrays or objects nested hundreds deep"
         raise _refusal(where, found, "the nesting of GeoJSON", "nested_too_deep") from error
     except ValueError as error:
         found = "a whole number of thousands of digits"
         raise _refusal(where, found, "numbers of an ordinary length", "number_too_long") from error
+
+
+def _say(error: json.JSONDecodeError) -> str:
+    """Say what is wrong; the comma after the last value, which other languages allow, by its name."""
+    text, closing = error.doc, error.doc[error.pos : error.pos + 1]
+    before = text[: error.pos].rstrip()
+    if before.endswith(",") and closing in ("}", "]"):
+        comma = json.JSONDecodeError(f"a comma before {closing}", text, len(before) - 1)
+        return f"{comma.msg} at line {comma.lineno} column {comma.colno}"
+    return f"{error.msg} at line {error.lineno} column {error.colno}"
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

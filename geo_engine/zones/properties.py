@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
 
-from geo_engine.model import Severity, VehicleClass, VehicleKind, ZoneKind
+from geo_engine.model import LATEST_TIME_MS, Severity, VehicleClass, VehicleKind, ZoneKind
 from geo_engine.zones.findings import Findings, describe
 from geo_engine.zones.jsontext import RepeatedNames
 from geo_engine.zones.rule import GOODS_KINDS, AppliesTo
-from geo_engine.zones.schedule import DEFAULT_TIMEZONE, MAX_SCHEDULE_CHARACTERS, Schedule
+from geo_engine.zones.schedule import DEFAULT_TIMEZONE, MAX_SCHEDULE_CHARACTERS, Schedule, ScheduleError
 from geo_engine.zones.values import Refusal, ValueType, choice, list_of, moment, number, text, timezone
 
 __all__ = [
@@ -53,7 +53,19 @@ class ZoneProperties:
     radius_m: float | None
 
 
-_PLATE: Final = list_of(text(8, pattern=r"\S+", example="鄂A"), up_to=100)
+_PLATE: Final = list_of(
+    text(
+        8,
+        pattern=r"[\u4e00-\u9fff]([A-Z0-9]+[挂学警港澳使领]?)?",
+        form="a Chinese character, then capital letters and digits",
+        example="鄂A",
+    ),
+    up_to=100,
+)
+"""The beginning of a plate, or all of it with the character some plates end in (鄂A1234挂)."""
+
+_NOTED_FROM_MS: Final = 1_767_225_600_000
+"""2026-01-01 UTC: a zone without ``valid_from`` whose schedule never opens from then on is worth a note."""
 
 APPLIES_TO: Final = (
     PropertySpec(
@@ -114,7 +126,9 @@ ZONE_PROPERTIES: Final = (
     ),
     PropertySpec(
         "exempt",
-        list_of(text(40, pattern="[a-z][a-z0-9_]*", example="emergency"), up_to=50),
+        list_of(
+            text(40, pattern="[a-z][a-z0-9_]*", form="lower-case letters, digits, _", example="emergency"), up_to=50
+        ),
         "services that are never concerned, e.g. emergency, sanitation, postal, bus",
     ),
     PropertySpec(
@@ -166,6 +180,7 @@ def read_properties(raw: object, path: str, findings: Findings) -> ZonePropertie
     _check_validity(found, raw, path, findings)
     if schedule is None or len(findings.faults) > before:
         return None
+    _note_never_in_force(found, schedule, path, findings)
     return _assemble(found, schedule)
 
 
@@ -216,9 +231,8 @@ def _read_table(raw: Mapping[str, object], path: str, findings: Findings) -> dic
 def _read_schedule(found: Mapping[str, Any], path: str, findings: Findings) -> Schedule | None:
     try:
         return Schedule.parse(found.get("schedule", "24/7"), found.get("timezone", DEFAULT_TIMEZONE))
-    except ValueError as error:
-        message = str(error).removeprefix("found ")
-        findings.fault(f"{path}.schedule", message, "opening_hours text without PH and SH", "bad_schedule")
+    except ScheduleError as error:
+        findings.fault(f"{path}.schedule", error.found, error.expected, "bad_schedule")
         return None
 
 
@@ -226,6 +240,14 @@ def _check_validity(found: Mapping[str, Any], raw: Mapping[str, object], path: s
     if "valid_from" in found and "valid_to" in found and found["valid_to"] <= found["valid_from"]:
         expected = f"a moment after valid_from ({describe(raw['valid_from'])})"
         findings.fault(f"{path}.valid_to", describe(raw["valid_to"]), expected, "empty_validity")
+
+
+def _note_never_in_force(found: Mapping[str, Any], schedule: Schedule, path: str, findings: Findings) -> None:
+    start_ms = max(found.get("valid_from", _NOTED_FROM_MS), 0)
+    end_ms = min(found.get("valid_to", LATEST_TIME_MS), LATEST_TIME_MS)
+    if start_ms < end_ms and not schedule.opens_between(start_ms, end_ms):
+        expected = "a schedule that opens from valid_from (or 2026) to valid_to; the zone is never in force"
+        findings.note(f"{path}.schedule", describe(schedule.text), expected, "never_in_force")
 
 
 def _assemble(found: Mapping[str, Any], schedule: Schedule) -> ZoneProperties:

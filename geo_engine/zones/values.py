@@ -48,9 +48,17 @@ _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def text(max_length: int, *, pattern: str = "", example: str = "") -> ValueType:
-    """A text that is not blank, at most ``max_length`` characters, matching ``pattern`` as a whole when given."""
-    expected = f"text of 1 to {max_length} characters" + (f", e.g. {example}" if example else "")
+def text(max_length: int, *, pattern: str = "", form: str = "", example: str = "") -> ValueType:
+    """A text that is not blank, at most ``max_length`` characters, matching ``pattern`` as a whole when given.
+
+    Args:
+        max_length: in characters.
+        pattern: regular expression, in the dialect Python and JSON Schema share.
+        form: ``pattern`` in words.
+        example: a text that is accepted.
+    """
+    expected = f"text of 1 to {max_length} characters" + (f": {form}" if form else "")
+    expected += f", e.g. {example}" if example else ""
     compiled = re.compile(pattern or r".*\S.*", re.DOTALL)
 
     def read(value: object) -> str:

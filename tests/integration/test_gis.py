@@ -147,6 +147,45 @@ def test_columns_of_another_program_are_named_once_and_left_out(tmp_path: Path) 
     assert [(fault.reason, fault.path) for fault in imported.faults] == [("null_geometry", "$.features[1].geometry")]
 
 
+@pytest.mark.parametrize(
+    ("fields", "found", "expected"),
+    [
+        (
+            GisFields(kind="congestion"),
+            "no values in a column id, name",
+            "--id-field FID --name-field NAME (columns of the file: FID, NAME, Area; 2 features are left out)",
+        ),
+        (
+            GisFields(kind="congestion", id_field="FID", name_field="TITLE"),
+            "no values in a column TITLE",
+            "--name-field NAME (columns of the file: FID, NAME, Area; 2 features are left out)",
+        ),
+        (
+            GisFields(id_field="FID", name_field="NAME"),
+            "no values in a column kind",
+            "--kind truck_restriction|congestion|construction|venue (columns of the file: FID, NAME, Area; "
+            "2 features are left out)",
+        ),
+    ],
+)
+def test_missing_columns_are_one_fault_with_the_options_to_type(
+    tmp_path: Path, fields: GisFields, found: str, expected: str
+) -> None:
+    frame = geopandas.GeoDataFrame(
+        {"FID": [1, 2], "NAME": ["a", "b"], "Area": [1.0, None]},
+        geometry=[shapely.Polygon(SQUARE)] * 2,
+        crs="EPSG:4326",
+    )
+    path = tmp_path / "other.parquet"
+    frame.to_parquet(path)
+    imported = read_gis(path, fields=fields)
+    assert imported.document["features"] == []
+    assert [(fault.found, fault.expected, fault.reason) for fault in imported.faults] == [
+        (found, expected, "missing_column")
+    ]
+    assert read_gis(path, fields=GisFields("congestion", "FID", "NAME")).faults == ()
+
+
 def test_height_is_dropped_with_one_note(tmp_path: Path) -> None:
     high = shapely.Polygon([(*position, 12.0) for position in SQUARE])
     frame = geopandas.GeoDataFrame(

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from api.commands.zones import app
+from geo_engine.geodesy.datum import Datum, from_wgs84
 from geo_engine.ingest.zonefiles import load_zone_files
 from geo_engine.zones.schema import zone_file_schema
 
@@ -42,6 +43,12 @@ def test_check_prints_a_table_of_a_good_file(tmp_path: Path) -> None:
     assert result.stderr == ""
 
 
+def test_check_prints_no_table_when_there_are_no_zones(tmp_path: Path) -> None:
+    result = zones("check", tmp_path / "missing.geojson")
+    assert result.stdout == "0 zones, 1 faults, 0 notes\n"
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_check_exits_3_with_one_line_for_each_fault(tmp_path: Path) -> None:
     result = zones("check", write(tmp_path / "a.geojson", "a", "a", None))
     assert result.exit_code == 3
@@ -65,13 +72,26 @@ def test_check_as_json_is_one_object(tmp_path: Path) -> None:
 def test_check_reads_a_folder_in_the_order_of_names_and_leaves_other_files_alone(tmp_path: Path) -> None:
     write(tmp_path / "b.geojson", "x")
     write(tmp_path / "a.geojson", "x", "y")
-    (tmp_path / "zone.schema.json").write_text("{}", encoding="utf-8")
+    for other in ("zone.schema.json", "readme.txt"):
+        (tmp_path / other).write_text("{}", encoding="utf-8")
     result = zones("check", tmp_path)
     assert result.exit_code == 3
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"{tmp_path / 'b.geojson'} feature 0 (x)")
     assert "a.geojson" in line
     assert "2 zones, 1 faults" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["zones.json", "zones.GEOJSON"])
+def test_check_names_a_file_of_a_folder_it_does_not_read(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "a.geojson", "x")
+    other = write(tmp_path / name, "y")
+    result = zones("check", tmp_path)
+    assert result.exit_code == 0
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"note: {other}: ")
+    assert "1 zones, 0 faults, 1 notes" in result.stdout
+    assert zones("check", other).stderr == ""
 
 
 @pytest.mark.parametrize(
@@ -120,6 +140,24 @@ def test_public_files_are_imported_and_pass_the_check(tmp_path: Path, source: st
         assert f"{count} zones, 0 faults" in checked.stdout
 
 
+def test_file_of_a_map_service_is_imported_with_its_datum_and_then_checked(tmp_path: Path) -> None:
+    lon, lat = from_wgs84(*zip(*SQUARE, strict=True), Datum.GCJ02)
+    drawn = write(tmp_path / "drawn.geojson", "a", None, ring=[list(pair) for pair in zip(lon, lat, strict=True)])
+    out = tmp_path / "out.geojson"
+    result = zones("import", "--from", "geojson", drawn, "--datum", "gcj02", "--out", out)
+    assert result.exit_code == 3
+    assert "1 zones written" in result.stdout
+    summary = json.loads(zones("check", "--json", out).stdout)
+    assert (summary["bbox"], summary["faults"]) == ([114.0, 30.0, 114.1, 30.1], [])
+
+
+def test_zone_file_is_imported_unchanged_without_a_datum(tmp_path: Path) -> None:
+    source, out = write(tmp_path / "a.geojson", "a", "b"), tmp_path / "out.geojson"
+    assert zones("import", "--from", "geojson", source, "--out", out).exit_code == 0
+    assert json.loads(out.read_text(encoding="utf-8")) == json.loads(source.read_text(encoding="utf-8"))
+    assert zones("import", "--from", "geojson", source, "--datum", "mars", "--out", out).exit_code == 2
+
+
 def test_import_of_a_gis_file_takes_names_and_ids_from_its_columns(tmp_path: Path) -> None:
     file = SHARED / "mds_no-ride-zone.geojson"
     if not file.exists():
@@ -148,7 +186,7 @@ def test_import_writes_the_good_zones_and_exits_3_when_others_are_rejected(tmp_p
     assert zones("check", out).exit_code == 0
 
 
-@pytest.mark.parametrize("source", ["wzdx", "zfe", "gis"])
+@pytest.mark.parametrize("source", ["wzdx", "zfe", "gis", "geojson"])
 @pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe", b'{"features": 7}'])
 def test_import_of_an_unusable_file_exits_3_and_writes_nothing(
     tmp_path: Path, source: str, content: bytes | None
@@ -169,7 +207,28 @@ def test_import_exits_1_when_the_result_cannot_be_written(tmp_path: Path) -> Non
     file.write_text(json.dumps({"features": [feature]}), encoding="utf-8")
     result = zones("import", "--from", "zfe", file, "--out", tmp_path / "no" / "such" / "folder.geojson")
     assert result.exit_code == 1
-    assert "no/such" in result.stderr
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"cannot write {tmp_path / 'no/such/folder.geojson'}: ")
+
+
+@pytest.mark.parametrize("target", ["gpkg", "shp", "kml", "parquet"])
+@pytest.mark.parametrize("folder", ["missing", "a.geojson"])
+def test_export_exits_1_with_one_line_when_the_folder_takes_no_file(tmp_path: Path, target: str, folder: str) -> None:
+    source = write(tmp_path / "a.geojson", "a")
+    out = tmp_path / folder / f"out.{target}"
+    result = zones("export", "--to", target, source, "--out", out)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"cannot write {out}: ")
+
+
+@pytest.mark.parametrize("content", ["[]", "7", "null", '"text"'])
+def test_export_of_json_that_is_no_collection_exits_3(tmp_path: Path, content: str) -> None:
+    source = tmp_path / "a.geojson"
+    source.write_text(content, encoding="utf-8")
+    result = zones("export", "--to", "gpkg", source, "--out", tmp_path / "out.gpkg")
+    assert result.exit_code == 3
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_export_writes_the_good_zones_and_exits_3_when_others_are_faulty(tmp_path: Path) -> None:

@@ -172,6 +172,11 @@ def test_further_bad_positions_of_a_ring_are_counted_not_listed() -> None:
         ({"applies_to": {"vehicle_classes": [7]}}, ".applies_to.vehicle_classes[0]", "wrong_type"),
         ({"applies_to": {"gross_weight_over_t": "4.5"}}, ".applies_to.gross_weight_over_t", "wrong_type"),
         ({"applies_to": {"plate_prefixes": [""]}}, ".applies_to.plate_prefixes[0]", "bad_text"),
+        ({"applies_to": {"plate_prefixes": ["鄂A", "鄂a"]}}, ".applies_to.plate_prefixes[1]", "bad_text"),
+        ({"applies_to": {"plate_prefixes": ["A"]}}, ".applies_to.plate_prefixes[0]", "bad_text"),
+        ({"applies_to": {"plate_prefixes": ["鄂A·1"]}}, ".applies_to.plate_prefixes[0]", "bad_text"),
+        ({"applies_to": {"plate_prefixes": ["鄂 A"]}}, ".applies_to.plate_prefixes[0]", "bad_text"),
+        ({"applies_to": {"plate_prefixes_except": ["鄂Ａ"]}}, ".applies_to.plate_prefixes_except[0]", "bad_text"),
         ({"days": {"holiday": "off"}}, ".days", "not_supported_yet"),
         ({"schedules": "07:00-09:00"}, "", "misspelt_property"),
     ],
@@ -191,12 +196,44 @@ def test_bad_property_is_one_fault_and_the_good_feature_is_kept(
         ({"applies_to": {"vehicle_kind": ["goods"]}}, "vehicle_kinds (did you mean that?)"),
         ({"kind": "truck_restrictions"}, "did you mean truck_restriction?"),
         ({"days": {}}, "not supported yet"),
+        ({"applies_to": {"plate_prefixes": ["鄂a"]}}, "found '鄂a', expected text of 1 to 8 characters: a Chinese"),
+        ({"schedule": "07:00~09:00"}, "on, expected opening_hours text such as 07:00-22:00; - instead of '~' [bad_sch"),
         ({"valid_from": "2026-11-20"}, "RFC 3339 with an offset"),
     ],
 )
 def test_fault_says_what_was_expected(properties: dict[str, object], words: str) -> None:
     (fault,) = read_zone_document(collection(feature(polygon(SQUARE), **properties))).faults
     assert words in str(fault)
+
+
+@pytest.mark.parametrize("prefix", ["京", "鄂A", "鄂A12", "鄂AD12345", "鄂A1234挂", "京A123警", "粤Z1234港"])
+def test_beginning_of_a_real_plate_is_accepted(prefix: str) -> None:
+    document = read_zone_document(collection(feature(polygon(SQUARE), applies_to={"plate_prefixes": [prefix]})))
+    assert document.faults == ()
+    assert document.zones[0].applies_to.plate_prefixes == (prefix,)
+
+
+@pytest.mark.parametrize(
+    ("properties", "noted"),
+    [
+        ({"schedule": "off"}, True),
+        ({"schedule": "2020 Jan 1-2020 Dec 31 07:00-09:00"}, True),
+        ({"schedule": "Su", "valid_from": "2026-11-16T00:00:00+08:00", "valid_to": "2026-11-22T00:00:00+08:00"}, True),
+        ({"schedule": "Su", "valid_from": "2026-11-16T00:00:00+08:00", "valid_to": "2026-11-23T00:00:00+08:00"}, False),
+        ({"schedule": "2020 Jan 1-2020 Dec 31", "valid_from": "2020-01-01T00:00:00+08:00"}, False),
+        ({"schedule": "07:00-09:00", "valid_to": "2020-01-01T00:00:00+08:00"}, False),
+        ({"schedule": "07:00-09:00", "valid_from": "0001-01-01T00:00:00Z", "timezone": "America/New_York"}, False),
+        ({"schedule": "off", "valid_from": "9999-12-31T23:59:59Z"}, False),
+        ({"schedule": "07:00-09:00"}, False),
+        ({}, False),
+    ],
+)
+def test_zone_that_is_never_in_force_is_noted_and_kept(properties: dict[str, object], noted: bool) -> None:
+    document = read_zone_document(collection(feature(polygon(SQUARE), **properties)))
+    assert len(document.zones) == 1
+    assert [(note.path, note.reason) for note in document.notes] == [
+        ("$.features[0].properties.schedule", "never_in_force")
+    ] * noted
 
 
 def test_unknown_property_is_a_note_and_null_counts_as_absent() -> None:
@@ -272,7 +309,7 @@ GEOMETRY_COLLECTIONS = '{"type":"GeometryCollection","geometries":[' * 900 + "]}
     ],
 )
 def test_unusable_document_is_one_fault(source: object, reason: str) -> None:
-    document = read_zone_document(source)  # type: ignore[arg-type]  # whatever the table holds
+    document = read_zone_document(source)
     assert document.zones == ()
     assert [fault.reason for fault in document.faults] == [reason]
 
@@ -280,6 +317,38 @@ def test_unusable_document_is_one_fault(source: object, reason: str) -> None:
 def test_not_utf8_names_the_byte() -> None:
     (fault,) = read_zone_document(b'\xef\xbb\xbf{"name":"\xce\xe4"}').faults
     assert fault.found == "byte 0xce at offset 12"
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "gb18030"])
+def test_gbk_is_recognised(encoding: str) -> None:
+    (fault,) = read_zone_document('{"name":"武汉长江二桥"}'.encode(encoding)).faults
+    assert fault.expected == "UTF-8 text; it looks like GBK; save the file as UTF-8"
+
+
+@pytest.mark.parametrize("source", [b'{"type":"Feature\xb3"}', '{"name":"武汉"}'.encode("utf-16")])
+def test_other_bytes_are_not_called_gbk(source: bytes) -> None:
+    (fault,) = read_zone_document(source).faults
+    assert (fault.expected, fault.reason) == ("UTF-8 text", "not_utf8")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"a": 1,}', "a comma before } at line 1 column 8"),
+        ('{"a": [1,\n  2,\n ]}', "a comma before ] at line 2 column 4"),
+        ("[1,,]", "Expecting value at line 1 column 4"),
+        ("[1 2]", "Expecting ',' delimiter at line 1 column 4"),
+        ("[1,", "Expecting value at line 1 column 4"),
+    ],
+)
+def test_comma_after_the_last_value_is_called_by_its_name(text: str, found: str) -> None:
+    (fault,) = read_zone_document(text).faults
+    assert (fault.found, fault.reason) == (found, "not_json")
+
+
+@pytest.mark.parametrize("value", [[], 7, None, True])
+def test_parsed_value_that_is_no_object_is_a_fault(value: object) -> None:
+    assert [fault.reason for fault in read_zone_document(value).faults] == ["not_a_feature_collection"]
 
 
 def test_coordinates_nested_900_deep_are_a_fault() -> None:

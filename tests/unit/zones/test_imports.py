@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from geo_engine.geodesy.datum import Datum, from_wgs84
 from geo_engine.zones.document import read_zone_document
-from geo_engine.zones.foreign import ImportedZones
+from geo_engine.zones.foreign import ImportedZones, in_wgs84, zones_from_geojson
 from geo_engine.zones.wzdx import zones_from_wzdx
 from geo_engine.zones.zfe import zones_from_zfe
 
@@ -25,7 +27,7 @@ def wzdx(*features: object) -> ImportedZones:
 
 
 def properties_of(imported: ImportedZones, row: int = 0) -> dict[str, object]:
-    return imported.document["features"][row]["properties"]  # type: ignore[index, no-any-return]  # JSON
+    return imported.document["features"][row]["properties"]  # type: ignore[no-any-return]  # JSON
 
 
 def test_work_zone_becomes_a_construction_zone() -> None:
@@ -92,7 +94,7 @@ def test_weight_in_an_unknown_unit_is_noted() -> None:
 )
 def test_rejected_work_zone_is_named_and_the_good_one_kept(bad: object, reason: str) -> None:
     imported = wzdx(bad, {**work(), "id": "good"})
-    assert [feature["id"] for feature in imported.document["features"]] == ["good"]  # type: ignore[attr-defined]  # JSON
+    assert [feature["id"] for feature in imported.document["features"]] == ["good"]
     assert [fault.reason for fault in imported.faults] == [reason]
     assert imported.faults[0].where.startswith("feed.json feature 0")
 
@@ -105,11 +107,68 @@ def test_fault_names_the_number_of_the_foreign_feature() -> None:
     ]
 
 
-@pytest.mark.parametrize("read", [zones_from_wzdx, zones_from_zfe])
+@pytest.mark.parametrize("read", [zones_from_wzdx, zones_from_zfe, zones_from_geojson])
 @pytest.mark.parametrize("source", [None, [], {}, {"features": 7}])
 def test_a_file_of_another_kind_is_one_fault(read: object, source: object) -> None:
-    imported = read(source)  # type: ignore[operator]  # one of two functions
+    imported = read(source)  # type: ignore[operator]  # one of three functions
     assert [fault.reason for fault in imported.faults] == ["not_a_feature_collection"]
+    assert imported.document["features"] == []
+
+
+WUHAN = [[114.0, 30.0], [114.1, 30.0], [114.1, 30.1], [114.0, 30.1], [114.0, 30.0]]
+SHAPES = {
+    "Polygon": [WUHAN],
+    "MultiPolygon": [[WUHAN]],
+    "LineString": WUHAN[:3],
+    "MultiLineString": [WUHAN[:2]],
+    "Point": WUHAN[0],
+}
+
+
+def own(geometry_type: str, coordinates: object) -> dict[str, object]:
+    values = {"kind": "construction", "name": "路", "note": None, "OBJECTID": 5}
+    sizes = {"width_m": 20} if "Line" in geometry_type else {"radius_m": 20} if geometry_type == "Point" else {}
+    geometry = {"type": geometry_type, "coordinates": coordinates, "bbox": [0, 0, 0, 0]}
+    return {"type": "Feature", "id": "z", "bbox": [0, 0, 0, 0], "geometry": geometry, "properties": values | sizes}
+
+
+def shifted(coordinates: object, datum: Datum) -> object:
+    lon, lat = from_wgs84(np.asarray(coordinates)[..., 0], np.asarray(coordinates)[..., 1], datum)
+    return np.stack([lon, lat], axis=-1).tolist()
+
+
+@pytest.mark.parametrize("datum", list(Datum))
+@pytest.mark.parametrize("geometry_type", list(SHAPES))
+def test_zone_file_is_brought_to_wgs84_with_its_properties_as_written(datum: Datum, geometry_type: str) -> None:
+    source = own(geometry_type, shifted(SHAPES[geometry_type], datum))
+    imported = in_wgs84(zones_from_geojson({"type": "FeatureCollection", "features": [source]}), datum)
+    (feature,) = imported.document["features"]
+    assert imported.faults == ()
+    assert (feature["id"], feature["properties"]) == ("z", source["properties"])
+    assert feature["geometry"]["type"] == geometry_type
+    # A millimetre, as it is written.
+    assert np.allclose(feature["geometry"]["coordinates"], SHAPES[geometry_type], rtol=0, atol=2e-8)
+    assert "bbox" not in feature
+    assert len(read_zone_document(imported.document).zones) == 1
+
+
+def test_coordinates_in_wgs84_stay_as_written_and_heights_stay_in_every_datum() -> None:
+    high = [[*position, 12.5] for position in WUHAN]
+    imported = zones_from_geojson(own("Polygon", [high]))
+    assert in_wgs84(imported, Datum.WGS84) is imported
+    (feature,) = in_wgs84(imported, Datum.GCJ02).document["features"]
+    moved = feature["geometry"]["coordinates"][0]
+    assert [position[2] for position in moved] == [12.5] * 5
+    assert moved[0] == moved[-1]
+    assert abs(moved[0][0] - 114.0) > 0.003
+
+
+def test_faulty_zone_of_our_format_is_named_and_the_good_one_kept() -> None:
+    good = own("Polygon", [WUHAN])
+    imported = zones_from_geojson({"type": "FeatureCollection", "features": [{**good, "id": None}, good]}, where="a")
+    assert [feature["id"] for feature in imported.document["features"]] == ["z"]
+    assert [fault.reason for fault in imported.faults] == ["missing_id"]
+    assert imported.faults[0].where == "a feature 0"
 
 
 def zfe(geometry: object = None, **values: object) -> ImportedZones:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo_engine.model import LATEST_TIME_MS
-from geo_engine.zones.schedule import ALWAYS, Schedule
+from geo_engine.zones.schedule import ALWAYS, Schedule, ScheduleError
 
 
 def at(text: str, zone: str = "Asia/Shanghai") -> int:
@@ -132,6 +132,54 @@ def test_schedule_is_refused_with_the_reason_when_it_is_not_in_the_grammar(text:
     with pytest.raises(ValueError, match="found") as refusal:
         Schedule.parse(text)
     assert word in str(refusal.value)
+
+
+FULL_WIDTH = "half-width : , ;"
+DASH = "- instead of"
+DAYS = "days as Mo Tu We Th Fr Sa Su"
+CLOCK = "clock times like 07:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "hints"),
+    [
+        ("07：00-09：00", {FULL_WIDTH}),
+        ("Mo-Fr 07:00-09:00，17:00-19:00", {FULL_WIDTH}),
+        ("07:00-09:00；Su off", {FULL_WIDTH}),
+        ("07:00~09:00", {DASH}),
+        ("07:00～09:00", {DASH}),
+        ("07:00–09:00", {DASH}),
+        ("07:00至09:00", {DASH}),
+        ("7点到9点", {DASH, CLOCK}),
+        ("Mon-Fri 07:00-09:00", {DAYS}),
+        ("Sunday off", {DAYS}),
+        ("周一至周五 07：00-09：00", {DAYS, DASH, FULL_WIDTH}),
+        ("7-9", set()),
+    ],
+)
+def test_refusal_says_expected_once_with_the_hint_that_fits(text: str, hints: set[str]) -> None:
+    with pytest.raises(ScheduleError) as refusal:
+        Schedule.parse(text)
+    assert str(refusal.value).count("expected") == 1
+    assert {hint for hint in (FULL_WIDTH, DASH, DAYS, CLOCK) if hint in refusal.value.expected} == hints
+    assert "PH" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "opens"),
+    [
+        ("07:00-09:00", True),
+        ("24/7", True),
+        ("2099 Dec 31 07:00-09:00", True),
+        ("2026 Jan 1 00:00-00:01", True),
+        ("off", False),
+        ("Mo off", False),
+        ("2025 Jan 1-2025 Dec 31 07:00-09:00", False),
+        ("2026 Feb 29 Mo 07:00-09:00", False),
+    ],
+)
+def test_schedule_opens_between_two_moments_or_never(text: str, opens: bool) -> None:
+    assert Schedule.parse(text).opens_between(at("2026-01-01T00:00:00"), LATEST_TIME_MS) is opens
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../etc/passwd", "Asia", "+08:00"])

@@ -96,6 +96,7 @@ def test_schema_and_reader_accept(good: dict[str, object]) -> None:
         document(POLYGON, exempt=[]),
         document(POLYGON, applies_to={"vehicle_kinds": ["lorry"]}),
         document(POLYGON, applies_to={"axles": 3}),
+        document(POLYGON, applies_to={"plate_prefixes": ["鄂a"]}),
         document(POLYGON, days={"holiday": "off"}),
         document(LINE),
         document(LINE, width_m=None),
