@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import shapely
 
 from geo_engine.alerting.message import Message, Outcome, SendResult
 from geo_engine.geodesy.measure import destination
-from geo_engine.model import PingBatch, ZoneKind
+from geo_engine.model import Alert, AlertReason, PingBatch, ZoneKind
 from geo_engine.zones.rule import EVERYONE, AppliesTo
 from geo_engine.zones.schedule import ALWAYS, Schedule
 from geo_engine.zones.zone import Zone
 
-__all__ = ["ManualClock", "RecordingSender", "box_zone", "noon_ms", "straight_drive"]
+__all__ = ["ManualClock", "RecordingSender", "an_alert", "box_zone", "noon_ms", "straight_drive"]
 
 noon_ms = 1_792_382_400_000
 """2026-10-19T04:00:00Z, a Monday: noon in Wuhan."""
@@ -55,6 +56,33 @@ class RecordingSender:
         with self._lock:
             self.messages.append(message)
         return self._answer(message)
+
+
+def an_alert(**changes: object) -> Alert:
+    """Return a decision to warn about a bridge 420 m ahead, with the given fields changed."""
+    alert = Alert(
+        alert_id="0" * 32,
+        u7=1234,
+        time_ms=noon_ms,
+        zone_id="erqiao",
+        zone_name="长江二桥货车禁行",
+        kind=ZoneKind.TRUCK_RESTRICTION,
+        visit_ms=noon_ms,
+        send=True,
+        reason=AlertReason.APPROACH,
+        trigger=AlertReason.APPROACH,
+        lon=114.3,
+        lat=30.6,
+        distance_m=420.0,
+        bearing_deg=45.0,
+        compass="NE",
+        eta_s=27.0,
+        may_apply=False,
+        text="东北方向420米，长江二桥货车禁行",
+        revision=1,
+        expires_at_ms=noon_ms + 90_000,
+    )
+    return replace(alert, **changes)  # type: ignore[arg-type]  # a field of another type is the caller's test
 
 
 def box_zone(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +16,7 @@ from api.cli import app
 from geo_engine.testing import noon_ms
 
 RUNNER = CliRunner()
-ZONE = {
+ZONE: dict[str, Any] = {
     "type": "FeatureCollection",
     "features": [
         {

@@ -16,10 +16,11 @@ import pytest
 from api.workers.relay import Relay, RelaySettings
 from geo_engine.alerting.message import Message, Outcome, SendResult
 from geo_engine.errors import StoreError
-from geo_engine.model import Alert, AlertReason, Vehicle, ZoneKind
+from geo_engine.model import Alert, Vehicle
 from geo_engine.store import OutboxState, Person, Store
 from geo_engine.store.memory import MemoryStore
 from geo_engine.store.open import open_store
+from geo_engine.testing import an_alert
 
 T0 = 1_700_000_000_000
 LIFE_MS = 120_000
@@ -71,29 +72,9 @@ class Channel:
             return [int(message.client_msg_id, 16) for message in self.sent]
 
 
-def an_alert(number: int, u7: int | None = None, life_ms: int = LIFE_MS) -> Alert:
-    return Alert(
-        alert_id=f"{number:032x}",
-        u7=number if u7 is None else u7,
-        time_ms=T0,
-        zone_id="erqiao",
-        zone_name="长江二桥货车禁行",
-        kind=ZoneKind.TRUCK_RESTRICTION,
-        visit_ms=T0,
-        send=True,
-        reason=AlertReason.APPROACH,
-        trigger=AlertReason.APPROACH,
-        lon=114.3,
-        lat=30.6,
-        distance_m=420.0,
-        bearing_deg=45.0,
-        compass="NE",
-        eta_s=27.0,
-        may_apply=False,
-        text="前方420米",
-        revision=1,
-        expires_at_ms=T0 + life_ms,
-    )
+def numbered(number: int, u7: int | None = None, life_ms: int = LIFE_MS) -> Alert:
+    owner = number if u7 is None else u7
+    return an_alert(alert_id=f"{number:032x}", u7=owner, time_ms=T0, visit_ms=T0, expires_at_ms=T0 + life_ms)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -141,7 +122,7 @@ def test_a_due_message_is_sent_and_recorded(store: Store, relay_of: Callable[...
     told: list[tuple[str, str | None]] = []
     channel = Channel()
     relay = relay_of(channel, on_delivered=lambda message, result: told.append((message.open_id, result.msg_id)))
-    store.commit([an_alert(1)], [], now_ms=T0)
+    store.commit([numbered(1)], [], now_ms=T0)
     assert relay.run_once(T0) == 1
     assert relay.run_once(T0) == 0
     assert (channel.numbers(), told, states(store)) == ([1], [("o-1", "m1")], {"delivered": 1})
@@ -163,7 +144,7 @@ def test_a_refused_message_is_not_repeated_and_not_announced(store: Store, relay
     relay = relay_of(
         Channel(SendResult(Outcome.REFUSED, errcode=43004)), on_delivered=lambda message, _: told.append(message)
     )
-    store.commit([an_alert(1)], [], now_ms=T0)
+    store.commit([numbered(1)], [], now_ms=T0)
     assert (relay.run_once(T0), relay.run_once(T0 + 60_000)) == (1, 0)
     assert (states(store), told, relay.counts()["refused"]) == ({"dead": 1}, [], 1)
 
@@ -171,7 +152,7 @@ def test_a_refused_message_is_not_repeated_and_not_announced(store: Store, relay
 def test_a_retried_message_keeps_its_key(store: Store, clock: Clock, relay_of: Callable[..., Relay]) -> None:
     channel = Channel(RETRY, RETRY)
     relay = relay_of(channel)
-    store.commit([an_alert(1)], [], now_ms=T0)
+    store.commit([numbered(1)], [], now_ms=T0)
     for _ in range(3):
         assert relay.run_once(clock.now_ms) == 1
         clock.now_ms += 5_000
@@ -187,7 +168,7 @@ def test_the_pause_doubles_up_to_its_limit_with_jitter(
     store: Store, clock: Clock, relay_of: Callable[..., Relay], attempts: int, shortest_ms: int, longest_ms: int
 ) -> None:
     relay = relay_of(Channel(*[RETRY] * 20), RelaySettings(retry_max_s=8.0))
-    store.commit([an_alert(1, life_ms=10**7)], [], now_ms=T0)
+    store.commit([numbered(1, life_ms=10**7)], [], now_ms=T0)
     for _ in range(attempts + 1):
         clock.now_ms += 10_000
         assert relay.run_once(clock.now_ms) == 1
@@ -197,7 +178,7 @@ def test_the_pause_doubles_up_to_its_limit_with_jitter(
 
 def test_the_wish_of_the_channel_replaces_the_pause(store: Store, relay_of: Callable[..., Relay]) -> None:
     relay = relay_of(Channel(SendResult(Outcome.RETRY, retry_after_s=42.0)))
-    store.commit([an_alert(1)], [], now_ms=T0)
+    store.commit([numbered(1)], [], now_ms=T0)
     assert relay.run_once(T0) == 1
     assert relay.run_once(T0 + 41_999) == 0
     assert relay.run_once(T0 + 42_000) == 1
@@ -208,7 +189,7 @@ def test_a_message_that_never_gets_through_is_set_aside(
 ) -> None:
     channel = Channel(*[RETRY] * 20)
     relay = relay_of(channel, RelaySettings(max_attempts=3))
-    store.commit([an_alert(1, life_ms=10**7)], [], now_ms=T0)
+    store.commit([numbered(1, life_ms=10**7)], [], now_ms=T0)
     for _ in range(6):
         relay.run_once(clock.now_ms)
         clock.now_ms += 60_000
@@ -221,7 +202,7 @@ def test_a_warning_that_became_pointless_is_not_sent(
 ) -> None:
     channel = Channel()
     relay = relay_of(channel)
-    store.commit([an_alert(1)], [], now_ms=T0)
+    store.commit([numbered(1)], [], now_ms=T0)
     clock.now_ms = T0 + LIFE_MS
     assert relay.run_once(clock.now_ms) == 0
     assert (channel.sent, states(store), relay.counts()["ended"]) == ([], {"expired": 1}, 1)
@@ -232,7 +213,7 @@ def test_a_warning_that_became_pointless_after_its_claim_is_not_sent(
 ) -> None:
     channel = Channel()
     relay = relay_of(channel)
-    store.commit([an_alert(1)], [], now_ms=T0)
+    store.commit([numbered(1)], [], now_ms=T0)
     clock.now_ms = T0 + LIFE_MS
     assert relay.run_once(T0) == 1  # claimed in time, but its turn came late
     assert (channel.sent, states(store), relay.counts()["not_sent"]) == ([], {"expired": 1}, 1)
@@ -243,7 +224,7 @@ def test_stop_pauses_everybody_and_sending_goes_on_afterwards(
 ) -> None:
     channel = Channel(STOP)
     relay = relay_of(channel, RelaySettings(workers=1, stop_pause_s=30.0))
-    store.commit([an_alert(number) for number in range(5)], [], now_ms=T0)
+    store.commit([numbered(number) for number in range(5)], [], now_ms=T0)
     relay.run_once(T0)
     assert (len(channel.sent), relay.counts()["stop"], relay.counts()["not_sent"]) == (1, 1, 1)
     clock.now_ms = T0 + 29_999
@@ -257,7 +238,7 @@ def test_stop_pauses_everybody_and_sending_goes_on_afterwards(
 def test_messages_of_one_person_are_never_under_way_together(store: Store, relay_of: Callable[..., Relay]) -> None:
     channel = Channel(before=lambda _: time.sleep(0.002))
     relay = relay_of(channel)
-    store.commit([an_alert(number, u7=number % 3) for number in range(30)], [], now_ms=T0)
+    store.commit([numbered(number, u7=number % 3) for number in range(30)], [], now_ms=T0)
     relay.start()
     until(lambda: states(store) == {"delivered": 30})
     assert channel.most_at_once == 1
@@ -274,7 +255,7 @@ def test_a_slow_message_does_not_hold_up_the_others(store: Store, relay_of: Call
 
     channel = Channel(before=hold_one)
     relay = relay_of(channel)
-    store.commit([an_alert(number) for number in range(40)], [], now_ms=T0)
+    store.commit([numbered(number) for number in range(40)], [], now_ms=T0)
     relay.start()
     until(lambda: states(store) == {"sending": 1, "delivered": 39})
     free.set()
@@ -285,7 +266,7 @@ def test_notify_wakes_the_relay_at_once(store: Store, relay_of: Callable[..., Re
     relay = relay_of(Channel(), RelaySettings(idle_s=3_600.0))
     relay.start()
     time.sleep(0.05)
-    store.commit([an_alert(1)], [], now_ms=T0)
+    store.commit([numbered(1)], [], now_ms=T0)
     relay.notify()
     until(lambda: states(store) == {"delivered": 1})
 
@@ -295,7 +276,7 @@ def test_a_sender_that_raises_leaves_the_message_to_its_lease_and_the_others_go_
 ) -> None:
     channel = Channel(ValueError("broken promise"))
     relay = relay_of(channel, RelaySettings(workers=1))
-    store.commit([an_alert(1), an_alert(2)], [], now_ms=T0)
+    store.commit([numbered(1), numbered(2)], [], now_ms=T0)
     with caplog.at_level(logging.ERROR):
         relay.run_once(T0)
     assert (states(store), relay.counts()["errors"]) == ({"sending": 1, "delivered": 1}, 1)
@@ -323,7 +304,7 @@ def test_the_relay_survives_a_store_that_is_away(clock: Clock, caplog: pytest.Lo
     store = Flaky()
     store.put_people([Person(1, "o-1", Vehicle(1))])
     store.set_consent(1, "warnings", True, "v1", T0, "test")
-    store.commit([an_alert(1)], [], now_ms=T0)
+    store.commit([numbered(1)], [], now_ms=T0)
     relay = Relay(store, Channel(), clock, settings=QUICK)
     relay.start()
     until(lambda: states(store) == {"delivered": 1})
@@ -335,7 +316,7 @@ def test_the_relay_survives_a_store_that_is_away(clock: Clock, caplog: pytest.Lo
 def test_stop_drains_what_is_due(store: Store, relay_of: Callable[..., Relay]) -> None:
     channel = Channel(before=lambda _: time.sleep(0.002))
     relay = relay_of(channel)
-    store.commit([an_alert(number) for number in range(30)], [], now_ms=T0)
+    store.commit([numbered(number) for number in range(30)], [], now_ms=T0)
     relay.start()
     relay.stop(10.0)
     assert states(store) == {"delivered": 30}
@@ -350,7 +331,7 @@ def test_stop_gives_back_what_it_has_no_time_for(store: Store, clock: Clock, rel
 
     channel = Channel(before=hold)
     relay = relay_of(channel, RelaySettings(workers=1, idle_s=0.02))
-    store.commit([an_alert(number) for number in range(5)], [], now_ms=T0)
+    store.commit([numbered(number) for number in range(5)], [], now_ms=T0)
     relay.start()
     assert begun.wait(10)
     threading.Timer(0.3, free.set).start()
@@ -368,7 +349,7 @@ def test_stop_gives_back_what_it_has_no_time_for(store: Store, clock: Clock, rel
 def test_a_relay_that_was_killed_repeats_only_what_was_under_way(
     store: Store, clock: Clock, relay_of: Callable[..., Relay]
 ) -> None:
-    store.commit([an_alert(1), an_alert(2)], [], now_ms=T0)
+    store.commit([numbered(1), numbered(2)], [], now_ms=T0)
     store.claim(T0, limit=1, lease_ms=60_000)  # and then the process was gone
     channel = Channel()
     relay = relay_of(channel)
@@ -385,7 +366,7 @@ def test_an_unknown_outcome_is_repeated_then_left_unknown(
 ) -> None:
     channel = Channel(*[SendResult(Outcome.UNKNOWN)] * 20)
     relay = relay_of(channel)
-    store.commit([an_alert(1)], [], now_ms=T0)
+    store.commit([numbered(1)], [], now_ms=T0)
     for _ in range(30):
         relay.run_once(clock.now_ms)
         clock.now_ms += 5_000

@@ -16,7 +16,8 @@ import pytest
 
 from geo_engine.alerting.message import Message, MessageSender, Outcome
 from geo_engine.errors import ConfigurationError
-from geo_engine.model import Alert, AlertReason, Language, ZoneKind
+from geo_engine.model import Language
+from geo_engine.testing import an_alert
 from geo_engine.wechat.client import WeChatSender
 from geo_engine.wechat.errcodes import ERRCODES, TOKEN_ERRCODES, errcode_rule
 from geo_engine.wechat.fake import FakeSettings
@@ -28,28 +29,7 @@ pytestmark = [pytest.mark.network, pytest.mark.enable_socket]
 
 ACCOUNT = FakeSettings()
 OPEN_ID = "o" + "a" * 27
-ALERT = Alert(
-    alert_id="0" * 32,
-    u7=1234,
-    time_ms=1_793_694_660_000,
-    zone_id="erqiao",
-    zone_name="长江二桥货车禁行",
-    kind=ZoneKind.TRUCK_RESTRICTION,
-    visit_ms=1_793_694_660_000,
-    send=True,
-    reason="approach",
-    trigger=AlertReason.APPROACH,
-    lon=114.3,
-    lat=30.6,
-    distance_m=420.0,
-    bearing_deg=45.0,
-    compass="NE",
-    eta_s=27.0,
-    may_apply=False,
-    text="",
-    revision=1,
-    expires_at_ms=1_793_694_750_000,
-)
+ALERT = an_alert()
 MESSAGE = Message(1, ALERT, OPEN_ID, "鄂A12345", Language.ZH, "m1", 0)
 
 
