@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from geo_engine.index.crossings import first_crossings
 from geo_engine.index.entries import Entries
 from geo_engine.index.protocol import Pairs, RayHits, Segments
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
@@ -31,14 +32,13 @@ def first_contacts(entries: Entries, entry: IntColumn, segments: Segments) -> Fl
     lines = _lines(entries, entry, segments)
     fraction = np.full(len(entry), np.nan)
     hit = np.flatnonzero(shapely.intersects(entries.geometry[entry], lines))
-    if len(hit):
-        common = shapely.intersection(entries.geometry[entry[hit]], lines[hit])
-        start = shapely.get_point(lines[hit], 0)
-        length = shapely.length(lines[hit])
-        # Rounding can empty the intersection of a line that only touches; the nearest place of the zone is then met.
-        met = np.where(shapely.is_empty(common), entries.geometry[entry[hit]], common)
-        reach = shapely.distance(start, met)
-        fraction[hit] = np.divide(reach, length, out=np.zeros_like(reach), where=length > 0.0)
+    begins_inside = holds(entries, entry[hit], segments.lon0[hit], segments.lat0[hit])
+    fraction[hit[begins_inside]] = 0.0
+    outside = hit[~begins_inside]
+    ways = np.asarray(shapely.get_coordinates(lines[outside])).reshape(-1, 4)
+    met = first_crossings(ways, entries.geometry[entry[outside]])
+    # They do meet, shapely's exact predicate said so. Where rounding hides the place, the end is the latest it can be.
+    fraction[outside] = np.nan_to_num(met, nan=1.0)
     return fraction
 
 
