@@ -16,6 +16,7 @@ from geo_engine.index import BruteForceIndex
 from geo_engine.model import (
     AlertReason,
     Applicability,
+    Language,
     RejectReason,
     SuppressReason,
     TransitionKind,
@@ -495,3 +496,18 @@ def test_ping_that_arrives_after_the_lag_limit_is_late_and_one_before_it_is_not(
 def test_number_of_memberships_is_told_after_each_step() -> None:
     engine = engine_of(box_zone("a"), box_zone("b"))
     assert run(engine, straight_drive(1, pings=1, lon=114.305))[0].inside == 2
+
+
+def test_vehicle_of_a_user_is_judged_not_the_default_one() -> None:
+    car = Vehicle(u7=1, kind=VehicleKind.CAR)
+    zones = ZoneSet.of([box_zone("z", applies_to=TRUCKS)])
+    known = Engine(zones, default_vehicle=DRIVER, vehicles=[car])
+    assert alerts(run(known, straight_drive(1, pings=40))) == []
+    assert len(alerts(run(known, straight_drive(2, pings=40)))) == 1
+
+
+def test_language_of_a_user_is_that_of_the_warning() -> None:
+    zones = ZoneSet.of([box_zone("z")])
+    reader = Engine(zones, vehicles=[Vehicle(u7=1, language=Language.EN)])
+    (alert,) = alerts(run(reader, straight_drive(1, pings=40)))
+    assert "closed to your vehicle" in alert.text
