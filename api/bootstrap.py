@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from api.app import make_app
+from api.clocks import Clocks
 from api.example import zones_dir
 from api.metrics import Metrics
 from api.routes.health import health_router
@@ -33,17 +33,10 @@ from geo_engine.wechat.client import WeChatSender
 from geo_engine.wechat.template import RESTRICTION_TEMPLATE
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["Enrolment", "Service", "bootstrap", "enrol", "wall_clock_ms", "wechat_sender"]
+__all__ = ["Enrolment", "Service", "bootstrap", "enrol", "wechat_sender"]
 
 _MEMORY_MS = 24 * 3600 * 1000
 """How far back visits are read at a start: longer than any cooldown."""
-
-Clock = Callable[[], int]
-
-
-def wall_clock_ms() -> int:
-    """Return the time of day in epoch milliseconds UTC."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +73,7 @@ def bootstrap(
     settings: Settings,
     sender: MessageSender,
     *,
-    clock: Clock = wall_clock_ms,
+    clocks: Clocks | None = None,
     people: Sequence[Enrolment] = (),
     on_decisions: Callable[[Decisions], None] = lambda _decisions: None,
     on_delivered: Callable[[Message, SendResult], None] = lambda _message, _result: None,
@@ -90,7 +83,7 @@ def bootstrap(
     Args:
         settings: all settings.
         sender: the channel warnings leave through.
-        clock: epoch milliseconds UTC.
+        clocks: None = those of the machine.
         people: users to enrol, e.g. those of a simulation.
         on_decisions: told of every step after its commit.
         on_delivered: told of every message the channel took.
@@ -105,14 +98,15 @@ def bootstrap(
         raise ZoneDocumentError(loaded.faults)
     with ExitStack() as stack:
         store = _open(settings, stack)
-        now_ms = clock()
+        clocks = clocks or Clocks()
+        now_ms = clocks.steady()
         # An embedded store has one process: whoever was sending when it ended is dead.
         store.end_leases(now_ms)
         enrol(store, people, now_ms)
         zones = replace(loaded.zone_set, revision=store.zone_revision(_content_hash(source), now_ms))
         engine = _engine(settings, zones)
         continued = _continue(engine, store, now_ms)
-        relay = Relay(store, sender, clock, on_delivered=on_delivered)
+        relay = Relay(store, sender, clocks.steady, on_delivered=on_delivered)
 
         def after_commit(decisions: Decisions) -> None:
             relay.notify()
@@ -120,10 +114,10 @@ def bootstrap(
 
         metrics = Metrics()
         ingest = IngestWorker(
-            engine, store, clock, metrics, max_waiting=settings.max_waiting_pings, on_decisions=after_commit
+            engine, store, clocks, metrics, max_waiting=settings.max_waiting_pings, on_decisions=after_commit
         )
         ingest.put_vehicles(person.vehicle for person in store.people())
-        app = _app(settings, (ingest, relay, store, metrics), clock)
+        app = _app(settings, (ingest, relay, store, metrics), clocks)
         return Service(app, zones, store, ingest, relay, metrics, continued, stack.pop_all())
 
 
@@ -146,17 +140,17 @@ def _continue(engine: Engine, store: Store, now_ms: int) -> int:
     return sum(visit.open for visit in visits) - len(gone)
 
 
-def _app(settings: Settings, parts: tuple[IngestWorker, Relay, Store, Metrics], clock: Clock) -> FastAPI:
+def _app(settings: Settings, parts: tuple[IngestWorker, Relay, Store, Metrics], clocks: Clocks) -> FastAPI:
     ingest, relay, store, metrics = parts
     routers = [
         pings_router(ingest, max_body_bytes=settings.max_body_bytes, datum=settings.ping_datum),
         health_router(
             {"ingest": ingest.ready, "store": lambda: _why_not(store), "relay": relay.ready},
-            lambda: metrics.page(waiting=ingest.waiting(), relay=relay.counts(), store=store.counts()),
+            lambda: metrics.page(waiting=ingest.waiting(), relay=relay.counts(), store=_counts(store)),
         ),
     ]
     if settings.wechat_token is not None:
-        routers.append(wechat_router(store, settings.wechat_token.get_secret_value(), clock))
+        routers.append(wechat_router(store, settings.wechat_token.get_secret_value(), clocks.wall))
     return make_app(routers)
 
 
@@ -211,6 +205,14 @@ def _content_hash(source: Path) -> str:
     for path in zone_file_paths(source)[0]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def _counts(store: Store) -> Mapping[str, int]:
+    """Return the store's counts, none while it is away: that is when the other metrics are needed most."""
+    try:
+        return store.counts()
+    except StoreError:
+        return {}
 
 
 def _why_not(store: Store) -> str | None:

@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from rich.live import Live
 from rich.text import Text
 
-from api.bootstrap import Enrolment, Service, bootstrap, wall_clock_ms, wechat_sender
+from api.bootstrap import Enrolment, Service, bootstrap, wechat_sender
+from api.clocks import wall_clock_ms
 from api.console import note_faults, out
 from api.demo import Driver, LeadTimes, demo_open_id
 from api.example import example_network

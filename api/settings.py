@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Self
 
@@ -44,7 +46,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8900, ge=0, le=65_535)
     ping_datum: Datum = Datum.WGS84
-    max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     max_waiting_pings: int = Field(default=1_000_000, ge=1)
     lookahead_s: float = Field(default=90.0, ge=5.0, le=600.0)
     cooldown_s: float = Field(default=1800.0, ge=0.0)
@@ -60,6 +62,19 @@ class Settings(BaseSettings):
     def has_account(self) -> bool:
         """Say whether a WeChat account is configured."""
         return self.wechat_app_id is not None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_every_name(cls, values: dict[str, object]) -> dict[str, object]:
+        """Refuse a misspelt variable: an account that is not read would start the demonstration instead."""
+        known = {f"GEO_ENGINE_{name.upper()}" for name in cls.model_fields}
+        unknown = sorted(name for name in os.environ if name.startswith("GEO_ENGINE_") and name not in known)
+        if unknown:
+            near = get_close_matches(unknown[0], known, n=1)
+            hint = near[0] if near else ", ".join(sorted(known))
+            message = f"found the variable {unknown[0]}, expected {hint}"
+            raise ValueError(message)
+        return values
 
     @model_validator(mode="after")
     def _account_is_whole(self) -> Self:

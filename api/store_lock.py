@@ -27,9 +27,11 @@ class StoreLock(AbstractContextManager["StoreLock"]):
         self._file: IO[str] | None = None
         if url == "memory:" or "://" in url.removeprefix("sqlite:///"):
             return
-        path = Path(url.removeprefix("sqlite:///") + ".lock")
-        if not path.parent.is_dir():
-            return  # opening the store will say what is missing
+        # One file has many spellings (links, relative paths); the lock must be one.
+        store = Path(url.removeprefix("sqlite:///")).resolve()
+        if store.is_dir() or not store.parent.is_dir():
+            return  # opening the store will say what is wrong
+        path = store.with_name(store.name + ".lock")
         self._file = path.open("a+", encoding="utf-8")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

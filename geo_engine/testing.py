@@ -51,8 +51,11 @@ class RecordingSender:
         self._lock = threading.Lock()
         self.messages: list[Message] = []
 
-    def send(self, message: Message) -> SendResult:
-        """Record ``message`` and answer."""
+    def send(self, message: Message, *, why_not: Callable[[], str] = lambda: "") -> SendResult:
+        """Record ``message`` and answer, unless it must not leave."""
+        why = why_not()
+        if why:
+            return SendResult(Outcome.RETRY, detail=f"not sent: {why}")
         with self._lock:
             self.messages.append(message)
         return self._answer(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ ARROW: Final = "application/vnd.apache.arrow.stream"
 JSON: Final = "application/json"
 _SHOWN: Final = 20
 _LARGE_BODY: Final = 256 * 1024
+_MOST_ROWS: Final = 1_000_000
 
 _EXPECTED: Final = {
     RejectReason.MALFORMED: "a ping with u7, time, lon and lat",
@@ -85,7 +87,9 @@ _OPENAPI: Final[dict[str, Any]] = {
 }
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "Judged; the decisions are on disk.", "content": {JSON: {"schema": _ANSWER}}},
-    400: _problem("Not readable as a batch of pings, or an unknown datum."),
+    400: _problem(
+        "Not readable as a batch of at most a million pings, a compressed Arrow stream, or an unknown datum."
+    ),
     413: _problem("The body is larger than the limit."),
     415: _problem("Neither JSON nor an Arrow stream."),
     503: _problem("Too many pings wait, or the store is away; see Retry-After."),
@@ -112,10 +116,10 @@ def pings_router(ingest: IngestWorker, *, max_body_bytes: int, datum: Datum) -> 
         if body is None:
             detail = f"body: found more than {max_body_bytes} bytes, expected at most that; send smaller batches"
             return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
-        if len(body) > _LARGE_BODY:
-            decoded = await asyncio.to_thread(decode, body, datum=Datum(named))
-        else:
-            decoded = decode(body, datum=Datum(named))
+        work = partial(decode, body, datum=Datum(named), max_rows=_MOST_ROWS)
+        # An Arrow body tells by its size nothing about its rows, so it never holds up the event loop.
+        large = decode is decode_arrow or len(body) > _LARGE_BODY
+        decoded = await asyncio.to_thread(work) if large else work()
         try:
             judged = await asyncio.wrap_future(ingest.submit(decoded.batch))
         except Busy:

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from api.clocks import Clocks
 from api.metrics import Metrics
 from geo_engine.engine import Decisions, Engine
 from geo_engine.model import U7_COUNT, Alert, IntColumn, PingBatch, RejectReason, Vehicle, Visit
@@ -60,7 +61,7 @@ class IngestWorker:
         self,
         engine: Engine,
         store: Store,
-        clock: Callable[[], int],
+        clocks: Clocks,
         metrics: Metrics,
         *,
         max_waiting: int,
@@ -71,14 +72,14 @@ class IngestWorker:
         Args:
             engine: owned by the worker's thread from ``start`` on.
             store: where decisions go.
-            clock: epoch milliseconds UTC.
+            clocks: pings are judged by the wall clock, decisions are kept by the steady one.
             metrics: counters.
             max_waiting: more pings than this may not wait.
             on_decisions: told of every step, in the worker's thread, after the commit.
         """
         self._engine = engine
         self._store = store
-        self._clock = clock
+        self._clocks = clocks
         self._metrics = metrics
         self._max_waiting = max_waiting
         self._on_decisions = on_decisions
@@ -177,10 +178,10 @@ class IngestWorker:
     def _patience_s(self) -> float:
         if self._deadline_ms is None:
             return _IDLE_S
-        return min(max((self._deadline_ms - self._clock()) / 1000.0, 0.01), _IDLE_S)
+        return min(max((self._deadline_ms - self._clocks.wall()) / 1000.0, 0.01), _IDLE_S)
 
     def _step(self, requests: list[_Request]) -> None:
-        now_ms = self._clock()
+        now_ms = self._clocks.wall()
         due = self._deadline_ms is not None and now_ms >= self._deadline_ms
         if not requests and not due and not any(self._unsaved):
             return
@@ -192,7 +193,7 @@ class IngestWorker:
         refused = len(whole) - len(allowed)
         self._metrics.count(decisions)
         self._metrics.rejected.labels(RejectReason.NO_CONSENT.value).inc(refused)
-        self._commit(decisions, now_ms)
+        self._commit(decisions, self._clocks.steady())
         self._metrics.step_seconds.observe(time.perf_counter() - began)
         _settle(requests, whole, allowed, decisions)
         self._on_decisions(decisions)

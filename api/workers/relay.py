@@ -31,7 +31,7 @@ class RelaySettings:
         retry_first_s: pause before the second attempt; it doubles with each attempt.
         retry_max_s: longest pause between attempts.
         max_attempts: attempts before a message is set aside.
-        stop_pause_s: how long nothing is sent after the channel said stop.
+        stop_pause_s: how long nothing is sent after the channel said stop and not for how long.
     """
 
     workers: int = 4
@@ -86,6 +86,7 @@ class Relay:
         self._under_way: set[Future[None]] = set()
         self._counted: Counter[str] = Counter()
         self._paused_until_ms = 0
+        self._why_paused = ""
 
     def start(self) -> None:
         """Begin to deliver in a thread of its own."""
@@ -99,6 +100,8 @@ class Relay:
         """Return why the relay is not delivering, None when it is."""
         if not self._thread.is_alive():
             return "the relay is not running"
+        if self._clock() < self._paused_until_ms:
+            return f"the channel said stop: {self._why_paused}"
         return None
 
     def counts(self) -> dict[str, int]:
@@ -176,7 +179,7 @@ class Relay:
         if why_not:
             self._give_back(message, why_not)
             return
-        result = self._sender.send(message)
+        result = self._sender.send(message, why_not=lambda: self._why_not(message, claimed_ms))
         self._count(result.outcome.value)
         now_ms = self._clock()
         retry_at_ms = self._retry_at_ms(message, result, now_ms)
@@ -206,8 +209,10 @@ class Relay:
 
     def _retry_at_ms(self, message: Message, result: SendResult, now_ms: int) -> int | None:
         if result.outcome is Outcome.STOP:
-            self._paused_until_ms = now_ms + _ms(self._settings.stop_pause_s)
-            _log.error("relay: sending stops for %s s: %s", self._settings.stop_pause_s, result.detail)
+            pause_s = self._settings.stop_pause_s if result.retry_after_s is None else result.retry_after_s
+            self._paused_until_ms = max(self._paused_until_ms, now_ms + _ms(pause_s))
+            self._why_paused = result.detail
+            _log.error("relay: sending stops for %s s: %s", pause_s, result.detail)
             return self._paused_until_ms
         if message.attempts + 1 >= self._settings.max_attempts:
             return None

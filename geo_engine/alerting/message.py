@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -63,6 +64,10 @@ class SendResult:
 class MessageSender(Protocol):
     """A channel that takes messages. Implementations never raise for what the channel answers."""
 
-    def send(self, message: Message) -> SendResult:
-        """Try to send ``message`` once and say what came of it."""
+    def send(self, message: Message, *, why_not: Callable[[], str] = lambda: "") -> SendResult:
+        """Try to send ``message`` once and say what came of it.
+
+        ``why_not`` is asked at the last moment before anything leaves and says why it must not, empty if it may; the
+        answer is then RETRY.
+        """
         ...

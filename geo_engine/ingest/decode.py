@@ -7,6 +7,7 @@ that block are read one by one, by ``read_row``, which says what is wrong with a
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from geo_engine.errors import Fault, PingFileError
 from geo_engine.geodesy.datum import Datum, to_wgs84
+from geo_engine.ingest.arrow_heads import announced_rows
 from geo_engine.ingest.rows import OPTIONAL_FIELDS, REQUIRED_FIELDS, BadField, Row, iso_ms, load_json, read_row, shown
 from geo_engine.model import FloatColumn, IntColumn, PingBatch, RejectReason
 
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 _FAULTS_KEPT: Final = 100
+_MOST_SECONDS: Final = 2**63 // 1000
 _BLOCK_ROWS: Final = 65_536
 _UNREADABLE: Final = (pa.ArrowException, OSError, ValueError, TypeError, OverflowError, msgspec.MsgspecError)
 
@@ -123,7 +126,9 @@ class PingCollector:
         return Decoded(batch, row, tuple(self._faults), rejected)
 
 
-def decode_json(body: bytes, *, where: str = "body", datum: Datum = Datum.WGS84) -> Decoded:
+def decode_json(
+    body: bytes, *, where: str = "body", datum: Datum = Datum.WGS84, max_rows: int | None = None
+) -> Decoded:
     """Decode a JSON list of ping objects.
 
     Unknown fields are ignored. A row with a missing field, a wrong type (text for a number, NaN), an integer beyond
@@ -136,6 +141,7 @@ def decode_json(body: bytes, *, where: str = "body", datum: Datum = Datum.WGS84)
         body: the document.
         where: what a fault calls the source.
         datum: datum of the positions.
+        max_rows: a longer list is refused; None = any length.
 
     Raises:
         PingFileError: the whole is not a JSON list (empty, cut off, another type, nested too deeply).
@@ -144,11 +150,13 @@ def decode_json(body: bytes, *, where: str = "body", datum: Datum = Datum.WGS84)
     try:
         collector.add_block(batch_of_records(_LIST_DECODER.decode(body)), first=1)
     except (*_UNREADABLE, RecursionError):
-        collector.add_rows(enumerate(_rows_of_document(body, where), start=1))
+        collector.add_rows(enumerate(_rows_of_document(body, where, max_rows), start=1))
     return collector.result()
 
 
-def decode_arrow(body: bytes, *, where: str = "body", datum: Datum = Datum.WGS84) -> Decoded:
+def decode_arrow(
+    body: bytes, *, where: str = "body", datum: Datum = Datum.WGS84, max_rows: int | None = None
+) -> Decoded:
     """Decode an Arrow IPC stream or file, recognised by its first bytes.
 
     ``time`` may be whole numbers (epoch ms), a timestamp with zone, or ISO 8601 text with zone. Unknown columns are
@@ -160,21 +168,33 @@ def decode_arrow(body: bytes, *, where: str = "body", datum: Datum = Datum.WGS84
         body: the stream or file.
         where: what a fault calls the source.
         datum: datum of the positions.
+        max_rows: for a body of a stranger: only a plain stream of at most so many rows is unpacked.
 
     Raises:
-        PingFileError: the whole is not Arrow (empty, cut off), or a required column is missing or doubled.
+        PingFileError: the whole is not Arrow (empty, cut off), a required column is missing or doubled, or it is more
+            than ``max_rows`` allows.
     """
     try:
+        if max_rows is not None:
+            _check_heads(body, where, max_rows)
         source = pa.BufferReader(body)
         reader = pa.ipc.open_file(source) if body.startswith(b"ARROW1") else pa.ipc.open_stream(source)
         table = reader.read_all()
         # The bytes come from a stranger: offsets that point outside their buffers must not reach a kernel.
         table.validate(full=True)
-    except (*_UNREADABLE, MemoryError) as error:
+    except (*_UNREADABLE, MemoryError, struct.error, IndexError) as error:
         raise unreadable(where, shown(error), "an Arrow IPC stream or file") from error
     collector = PingCollector(where, unit="row", datum=datum)
     add_table(collector, table, where)
     return collector.result()
+
+
+def _check_heads(body: bytes, where: str, max_rows: int) -> None:
+    rows, compressed = announced_rows(body)
+    if compressed:
+        raise unreadable(where, "compressed buffers", "a plain Arrow stream")
+    if rows > max_rows:
+        raise unreadable(where, f"{rows} rows", f"at most {max_rows} in one batch")
 
 
 def add_table(collector: PingCollector, table: pa.Table, where: str) -> None:
@@ -184,13 +204,27 @@ def add_table(collector: PingCollector, table: pa.Table, where: str) -> None:
         PingFileError: a required column is missing, or a ping column stands there twice.
     """
     names = check_columns(table.schema.names, where)
+    empty = [name for name in REQUIRED_FIELDS if pa.types.is_null(table.schema.field(name).type)]
+    if empty and table.num_rows:
+        raise PingFileError([Fault(where, name, "a column of nulls", "values", "missing_column") for name in empty])
+    table = _known_types(table.select(names))
     first = 1
-    for block in table.select(names).to_batches(max_chunksize=_BLOCK_ROWS):
+    for block in table.to_batches(max_chunksize=_BLOCK_ROWS):
         try:
             collector.add_block(batch_of_arrow(block), first)
         except _UNREADABLE:
             collector.add_rows(enumerate(_plain(block).to_pylist(), start=first))
         first += block.num_rows
+
+
+def _known_types(table: pa.Table) -> pa.Table:
+    """Return the table with forms of text and whole numbers that other programs write in the plain ones."""
+    for place, column in enumerate(table.schema):
+        if pa.types.is_string_view(column.type):
+            table = table.set_column(place, column.name, table.column(place).cast(pa.large_string()))
+        elif pa.types.is_decimal(column.type) and column.type.scale == 0 and column.type.precision <= 18:
+            table = table.set_column(place, column.name, table.column(place).cast(pa.int64()))
+    return table
 
 
 def check_columns(names: Iterable[str], where: str) -> list[str]:
@@ -259,7 +293,7 @@ def unreadable(where: str, found: str, expected: str) -> PingFileError:
 _LIST_DECODER: Final = msgspec.json.Decoder(list[PingRecord])
 
 
-def _rows_of_document(body: bytes, where: str) -> list[object]:
+def _rows_of_document(body: bytes, where: str, max_rows: int | None) -> list[object]:
     expected = "a JSON list of pings"
     if not body.strip():
         raise unreadable(where, "an empty document", expected)
@@ -271,6 +305,8 @@ def _rows_of_document(body: bytes, where: str) -> list[object]:
         raise unreadable(where, shown(error), expected) from error
     if not isinstance(document, list):
         raise unreadable(where, shown(document), expected)
+    if max_rows is not None and len(document) > max_rows:
+        raise unreadable(where, f"{len(document)} rows", f"at most {max_rows} in one batch")
     return document
 
 
@@ -321,8 +357,13 @@ def _time_column(column: pa.Array) -> IntColumn:
             raise ValueError(message)
         per_ms = {"s": 0.001, "ms": 1, "us": 1_000, "ns": 1_000_000}[column.type.unit]
         ticks = np.asarray(column.cast(pa.int64()).to_numpy(zero_copy_only=False))
-        return ticks * 1000 if per_ms < 1 else ticks // int(per_ms)
+        return _seconds_as_ms(ticks) if per_ms < 1 else ticks // int(per_ms)
     return _int_column(column)
+
+
+def _seconds_as_ms(seconds: IntColumn) -> IntColumn:
+    """Return milliseconds; a second beyond what 64 bits can hold stays beyond any calendar instead of wrapping."""
+    return np.clip(seconds, -_MOST_SECONDS, _MOST_SECONDS) * 1000
 
 
 def _float_column(column: pa.Array) -> FloatColumn:
@@ -343,11 +384,7 @@ def _plain_column(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(kind):
         return _plain_column(column.dictionary_decode())
     if pa.types.is_timestamp(kind):
-        # Without a zone it stays text, for the fault to show; Python's datetime cannot hold every one.
-        ticks = kind.tz is not None
-        return (
-            column.cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64()) if ticks else column.cast(pa.string())
-        )
+        return _plain_time(column)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         # As bytes: text of a file need not be UTF-8, and Python's text must be.
         return column.cast(pa.large_binary())
@@ -356,3 +393,14 @@ def _plain_column(column: pa.Array) -> pa.Array:
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
         return column
     return pa.array([f"a value of type {kind}"] * len(column))
+
+
+def _plain_time(column: pa.Array) -> pa.Array:
+    """Return times with a zone as milliseconds; without one they stay text, for the fault to show."""
+    kind = column.type
+    if kind.tz is None:
+        return column.cast(pa.string())
+    if kind.unit == "s" and not column.null_count:
+        return pa.array(_seconds_as_ms(np.asarray(column.cast(pa.int64()).to_numpy())))
+    # Python's datetime cannot hold every one of them.
+    return column.cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64())

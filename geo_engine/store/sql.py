@@ -71,6 +71,7 @@ class SqlStore:
         self._writer = self._engine.execution_options(**{_WRITES: True})
         try:
             self._open(create)
+            self._use_wal()
         except StoreError:
             self.close()
             raise
@@ -82,6 +83,15 @@ class SqlStore:
             return
         with self._write() as connection:
             self._placed(schema.upgrade, connection)
+
+    def _use_wal(self) -> None:
+        """Switch to write-ahead logging, once the file is known to be ours: the mode stays in the file."""
+        with self._named_errors():
+            connection = self._engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA journal_mode=WAL").close()
+            finally:
+                connection.close()
 
     def _placed(self, step: Callable[[Connection], object], connection: Connection) -> None:
         try:
@@ -325,7 +335,7 @@ def _on_connect(driver: DBAPIConnection, _record: object) -> None:
     # SQLAlchemy begins transactions itself (see _on_begin): the driver's own habit begins too late and only for writes.
     driver.isolation_level = None
     cursor = driver.cursor()
-    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

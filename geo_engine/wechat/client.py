@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
 from urllib3.util import Timeout
@@ -37,6 +38,8 @@ _STABLE: Final = "stable_token"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _CONNECTIONS: Final = 64
 _DETAIL_LIMIT: Final = 300
+_LONGEST_ANSWER: Final = 1 << 20
+
 _BEFORE_THE_REQUEST: Final = (
     requests.exceptions.ConnectTimeout,
     requests.exceptions.InvalidURL,
@@ -110,8 +113,11 @@ class WeChatSender:
         session: requests.Session = self._client._http
         session.close()
 
-    def send(self, message: Message) -> SendResult:
-        """Try to send ``message`` once and say what came of it; never raises for what WeChat answers."""
+    def send(self, message: Message, *, why_not: Callable[[], str] = lambda: "") -> SendResult:
+        """Try to send ``message`` once and say what came of it; never raises for what WeChat answers.
+
+        ``why_not`` is asked just before each call that sends: a token may have taken its time.
+        """
         values = {key: {"value": value} for key, value in render(message, self._template).items()}
         body = {
             "touser": message.open_id,
@@ -120,17 +126,21 @@ class WeChatSender:
             "client_msg_id": message.client_msg_id,
         }
         try:
-            return _with_rule(self._send_with_token(body), message.attempts)
+            return _with_rule(self._send_with_token(body, why_not), message.attempts)
         except TokenError as error:
             return error.result
 
-    def _send_with_token(self, body: Mapping[str, object]) -> SendResult:
+    def _send_with_token(self, body: Mapping[str, object], why_not: Callable[[], str]) -> SendResult:
         token = self._tokens.current()
-        result = self._send_once(body, token)
+        result = self._send_unless(why_not, body, token)
         if result.errcode in TOKEN_ERRCODES:
             token = self._tokens.replace(token)
-            result = self._send_once(body, token)
+            result = self._send_unless(why_not, body, token)
         return result
+
+    def _send_unless(self, why_not: Callable[[], str], body: Mapping[str, object], token: str) -> SendResult:
+        why = why_not()
+        return SendResult(Outcome.RETRY, detail=f"not sent: {why}") if why else self._send_once(body, token)
 
     def _send_once(self, body: Mapping[str, object], token: str) -> SendResult:
         answer = self._call(_SEND, {"access_token": token}, body, token)
@@ -187,13 +197,40 @@ def _checked_base(api_base: str) -> str:
     return api_base.rstrip("/")
 
 
+class _WholeAnswer(HTTPAdapter):
+    """Reads answers whole, within the time limit and a size no real answer has.
+
+    requests limits each read of the socket; a server that sends one byte at a time could hold a sender for ever.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        super().__init__(pool_connections=2, pool_maxsize=_CONNECTIONS)
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]  # noqa: ANN401 - passed on
+        end = time.monotonic() + self._timeout_s
+        response = super().send(request, **{**options, "stream": True})
+        body = bytearray()
+        try:
+            while piece := response.raw.read1(8_192, decode_content=True):
+                body += piece
+                if time.monotonic() > end or len(body) > _LONGEST_ANSWER:
+                    response.close()
+                    message = "the answer took too long or was too large"
+                    raise requests.exceptions.ReadTimeout(message)
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.exceptions.ReadTimeout(error) from error
+        response._content = bytes(body)
+        return response
+
+
 def _new_client(app_id: str, api_base: str, timeout_s: float) -> Any:  # noqa: ANN401 - wechatpy has no types
     """Return a wechatpy client that renews nothing, knows no secret and talks to ``api_base`` only."""
     client = WeChatClient(app_id, "", timeout=Timeout(total=timeout_s), auto_retry=False)
     client.API_BASE_URL = f"{api_base}/cgi-bin/"
     session: requests.Session = client._http
     for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(pool_connections=2, pool_maxsize=_CONNECTIONS))
+        session.mount(scheme, _WholeAnswer(timeout_s))
     if urlsplit(api_base).hostname in _LOOPBACK:
         session.trust_env = False  # A proxy of the environment cannot reach this machine's own fake server.
     return client

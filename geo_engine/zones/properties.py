@@ -78,7 +78,11 @@ APPLIES_TO: Final = (
         list_of(choice(VehicleClass), up_to=len(VehicleClass)),
         "national size classes concerned; absent = every class",
     ),
-    PropertySpec("gross_weight_over_t", number("tonnes", up_to=1_000), "concerned above this permitted gross weight"),
+    PropertySpec(
+        "gross_weight_over_t",
+        number("tonnes", at_least=0.1, up_to=1_000),
+        "concerned above this permitted gross weight",
+    ),
     PropertySpec("plate_prefixes", _PLATE, "concerned when the plate begins with one of these, e.g. 鄂A"),
     PropertySpec("plate_prefixes_except", _PLATE, "not concerned when the plate begins with one of these"),
 )
@@ -143,11 +147,13 @@ ZONE_PROPERTIES: Final = (
     PropertySpec("severity", choice(Severity), "how much it matters to the person; absent = normal"),
     PropertySpec("advice", text(500), "what staff advise the driver to do"),
     PropertySpec(
-        "width_m", number("metres", up_to=1_000), "whole width of the corridor along a line; required for lines"
+        "width_m",
+        number("metres", at_least=0.1, up_to=1_000),
+        "whole width of the corridor along a line; required for lines",
     ),
     PropertySpec(
         "radius_m",
-        number("metres", up_to=200_000),
+        number("metres", at_least=0.1, up_to=200_000),
         "radius of the circle round a point; required for points, except a venue",
     ),
     PropertySpec("note", text(2_000), "remark for staff; not shown to drivers"),

@@ -40,6 +40,17 @@ _REFUSED: Final = (
     (re.compile(r"\d:\d\d\s*/"), "a window without a repetition (/)"),
 )
 
+_HORIZON: Final = datetime(2101, 1, 1)  # noqa: DTZ001 - the library counts in wall-clock time
+"""No ping is accepted from 2100 on; without an end the library searches thousands of years."""
+
+_MOST_RULES: Final = 30
+"""Rules and windows in one text. The search takes milliseconds for each."""
+
+_LAST_DAY: Final = {"feb": 29, "apr": 30, "jun": 30, "sep": 30, "nov": 30}
+_DAYS_OF_MONTH: Final = re.compile(
+    r"\b(Feb|Apr|Jun|Sep|Nov)\s+(\d{1,2})(?![\d:])(?:\s*-\s*(\d{1,2})(?![\d:]))?", re.IGNORECASE
+)
+
 _GRAMMAR: Final = "opening_hours text such as 07:00-22:00"
 
 _HINTS: Final = (
@@ -149,8 +160,9 @@ class Schedule:
 
     def _next_on_the_clock(self, time_ms: int) -> int | None:
         """Return the next change, as if the UTC offset of ``time_ms`` lasted for ever."""
-        wall = self._hours.next_change(self._wall(time_ms))
-        if wall is None:
+        stretch = next(iter(self._hours.intervals(self._wall(time_ms), _HORIZON)), None)
+        wall = None if stretch is None else stretch[1]
+        if wall is None or wall >= _HORIZON:
             return None
         return (wall - _EPOCH.replace(tzinfo=None)) // _MILLISECOND - self._offset_ms(time_ms)
 
@@ -188,6 +200,7 @@ def _compile(text: str) -> OpeningHours:
         if match:
             found = f"{match.group()!r} in {describe(text)}"
             raise ScheduleError(found, expected)
+    _check_size_and_dates(text)
     try:
         return OpeningHours(text)
     except ParserError as error:
@@ -196,6 +209,19 @@ def _compile(text: str) -> OpeningHours:
         found = f"{describe(text)}, which cannot be read from {describe(rest)} on"
         hints = [f"{right} instead of {match.group()!r}" for wrong, right in _HINTS if (match := wrong.search(text))]
         raise ScheduleError(found, "; ".join([_GRAMMAR, *hints])) from error
+
+
+def _check_size_and_dates(text: str) -> None:
+    rules = text.count(";") + text.count(",") + 1
+    if rules > _MOST_RULES:
+        found = f"{rules} rules and windows"
+        raise ScheduleError(found, f"at most {_MOST_RULES}")
+    for date in _DAYS_OF_MONTH.finditer(text):
+        # The library reads a day that no month has as every day.
+        last = _LAST_DAY[date[1].lower()]
+        if any(day and int(day) > last for day in date.groups()[1:]):
+            found = f"{date.group()!r} in {describe(text)}"
+            raise ScheduleError(found, f"a day that exists: {date[1]} has at most {last}")
 
 
 @lru_cache(maxsize=256)

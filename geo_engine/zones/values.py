@@ -95,20 +95,20 @@ def choice(members: type[StrEnum]) -> ValueType:
     return ValueType(read, {"enum": values})
 
 
-def number(unit: str, *, up_to: float) -> ValueType:
-    """A number above zero and at most ``up_to``."""
-    expected = f"a number of {unit} above 0, at most {up_to:g}"
+def number(unit: str, *, at_least: float, up_to: float) -> ValueType:
+    """A number from ``at_least`` to ``up_to``."""
+    expected = f"a number of {unit} from {at_least:g} to {up_to:g}"
 
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise Refusal(describe(value), expected, "wrong_type")
         if isinstance(value, float) and not isfinite(value):
             raise Refusal(describe(value), expected, "not_finite")
-        if not 0 < value <= up_to:
+        if not at_least <= value <= up_to:
             raise Refusal(describe(value), expected, "out_of_range")
         return float(value)
 
-    return ValueType(read, {"type": "number", "exclusiveMinimum": 0, "maximum": up_to})
+    return ValueType(read, {"type": "number", "minimum": at_least, "maximum": up_to})
 
 
 def moment() -> ValueType:

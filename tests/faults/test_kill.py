@@ -1,7 +1,7 @@
 """``kill -9`` of the running service at random instants: what was decided is delivered, once.
 
 The fake WeChat server is a process of its own and survives; the service is started, killed and started again on the
-same store. ``GEO_ENGINE_KILLS`` sets the number of kills (default 3; the acceptance run uses 20).
+same store. ``FAULT_KILLS`` sets the number of kills (default 3; the acceptance run uses 20).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import urllib3
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
-KILLS = int(os.environ.get("GEO_ENGINE_KILLS", "3"))
+KILLS = int(os.environ.get("FAULT_KILLS", "3"))
 COMMAND = [sys.executable, "-m", "api"]
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,6 +14,7 @@ import shapely
 from fastapi.testclient import TestClient
 
 from api.bootstrap import Enrolment, Service, bootstrap
+from api.clocks import Clocks
 from api.errors import PROBLEM
 from api.settings import Settings
 from geo_engine.model import PingBatch, Vehicle, VehicleKind
@@ -62,7 +63,7 @@ def door(tmp_path: Path) -> Iterator[Door]:
     (tmp_path / "zones.geojson").write_text(json.dumps(ZONES), encoding="utf-8")
     clock, sender = ManualClock(noon_ms), RecordingSender()
     settings = Settings(store="memory:", zones=tmp_path, max_body_bytes=200_000)
-    service = bootstrap(settings, sender, clock=clock, people=[TRUCK, SHY])
+    service = bootstrap(settings, sender, clocks=Clocks(clock, clock), people=[TRUCK, SHY])
     service.start()
     yield Door(service, clock, sender)
     service.stop(1.0)
@@ -193,7 +194,10 @@ def test_openapi_declares_the_body_and_every_status_of_the_ping_route(door: Door
 def test_batch_of_ten_megabytes_is_judged_and_its_bad_rows_are_named(tmp_path: Path) -> None:
     (tmp_path / "zones.geojson").write_text(json.dumps(ZONES), encoding="utf-8")
     service = bootstrap(
-        Settings(store="memory:", zones=tmp_path), RecordingSender(), clock=ManualClock(), people=[TRUCK]
+        Settings(store="memory:", zones=tmp_path),
+        RecordingSender(),
+        clocks=Clocks(ManualClock(), ManualClock()),
+        people=[TRUCK],
     )
     service.start()
     count = 190_000

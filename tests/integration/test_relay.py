@@ -51,8 +51,10 @@ class Channel:
         self.most_at_once = 0
         self.lock = threading.Lock()
 
-    def send(self, message: Message) -> SendResult:
-        """Answer the next of the script."""
+    def send(self, message: Message, *, why_not: Callable[[], str] = lambda: "") -> SendResult:
+        """Answer the next of the script, unless the message must not leave."""
+        if why := why_not():
+            return SendResult(Outcome.RETRY, detail=f"not sent: {why}")
         with self.lock:
             self.sent.append(message)
             self.at_once[message.alert.u7] += 1
@@ -373,3 +375,37 @@ def test_an_unknown_outcome_is_repeated_then_left_unknown(
     assert len(channel.sent) > 1
     assert {message.client_msg_id for message in channel.sent} == {f"{1:032x}"}
     assert states(store) == {"unknown": 1}
+
+
+def test_stop_of_the_channel_lasts_as_long_as_it_asks_and_is_told_by_readiness(
+    store: Store, relay_of: Callable[..., Relay], clock: Clock
+) -> None:
+    channel = Channel(SendResult(Outcome.STOP, errcode=45009, detail="quota", retry_after_s=600.0))
+    relay = relay_of(channel)
+    relay.start()
+    assert relay.ready() is None
+    store.commit([numbered(1, life_ms=10**7)], [], now_ms=T0)
+    while relay.ready() is None:
+        relay.notify()
+    assert relay.ready() == "the channel said stop: quota"
+    clock.now_ms = T0 + 599_999
+    assert relay.run_once(clock.now_ms) == 0
+    clock.now_ms = T0 + 600_000
+    while len(channel.sent) < 2:
+        relay.notify()
+    assert relay.ready() is None
+
+
+def test_message_that_expires_while_the_channel_prepares_is_not_sent(
+    store: Store, relay_of: Callable[..., Relay], clock: Clock
+) -> None:
+    class SlowToken(Channel):
+        def send(self, message: Message, *, why_not: Callable[[], str] = lambda: "") -> SendResult:
+            clock.now_ms = message.alert.expires_at_ms
+            return super().send(message, why_not=why_not)
+
+    channel = SlowToken()
+    store.commit([numbered(1)], [], now_ms=T0)
+    relay_of(channel).run_once(T0)
+    assert channel.sent == []
+    assert store.counts()["outbox.expired"] == 1

@@ -75,8 +75,11 @@ def test_receipt_is_kept(client: TestClient, store: MemoryStore) -> None:
         b"<xml><Event>LOCATION</Event></xml>",
         b"<xml><Event>TEMPLATESENDJOBFINISH</Event></xml>",
         b'<!DOCTYPE x [<!ENTITY a "b">]>' + RECEIPT % (b"&a;", b"success"),
-        b"<?xml version='1.0' encoding='nonsense'?>" + RECEIPT % (b"1", b"success"),
         b"\xff\xfe\x00",
+        (
+            '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE x [<!ENTITY a "b">]>'
+            + (RECEIPT % (b"1", b"&a;")).decode()
+        ).encode("utf-16"),
     ],
 )
 def test_anything_else_is_acknowledged_and_left_alone(client: TestClient, store: MemoryStore, body: bytes) -> None:

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -314,3 +314,22 @@ def test_a_proxy_of_the_environment_does_not_hide_the_fake_server(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with sender_to(server.url) as sender:
         assert sender.send(MESSAGE).outcome is Outcome.ACCEPTED
+
+
+def test_an_answer_that_drips_is_given_up_within_the_time_limit() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                for _ in range(100):
+                    connection.sendall(b" ")
+                    time.sleep(0.1)
+
+        threading.Thread(target=drip, daemon=True).start()
+        with sender_to(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout_s=0.5) as sender:
+            begun = time.monotonic()
+            assert sender.send(MESSAGE).outcome is Outcome.RETRY  # the token's answer: nothing was sent
+            assert time.monotonic() - begun < 3.0

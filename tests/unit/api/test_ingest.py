@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from api.clocks import Clocks
 from api.metrics import Metrics
 from api.workers.ingest import Busy, IngestWorker
 from geo_engine import Decisions, Engine, PingBatch, Vehicle, ZoneSet
@@ -44,7 +45,7 @@ class Bench:
         self.worker = IngestWorker(
             self.engine,
             self.store,
-            self.clock,
+            Clocks(self.clock, self.clock),
             Metrics(),
             max_waiting=10,
             on_decisions=told or self.decisions.append,

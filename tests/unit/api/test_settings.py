@@ -36,3 +36,9 @@ def test_secret_is_not_shown() -> None:
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().port = 1
+
+
+def test_misspelt_variable_is_refused_with_the_name_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEO_ENGINE_WECHAT_APPID", "wx1")
+    with pytest.raises(ValidationError, match="expected GEO_ENGINE_WECHAT_APP_ID"):
+        Settings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from contextlib import suppress
@@ -11,10 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geo_engine.errors import PingFileError
+from geo_engine.errors import InputError, PingFileError
 from geo_engine.geodesy.datum import Datum, from_wgs84
 from geo_engine.geodesy.measure import distance_m
 from geo_engine.ingest.decode import Decoded, decode_arrow, decode_json
@@ -283,7 +284,6 @@ def test_bad_arrow_row_is_named_and_its_neighbour_kept(name: str, column: pa.Arr
         ("lon", pa.array(["114.3", "114.3"])),
         ("lon", pa.array([True, True])),
         ("lat", pa.array([[1.0], [1.0]])),
-        ("lat", pa.nulls(2)),
     ],
     ids=lambda value: str(value.type) if isinstance(value, pa.Array) else value,
 )
@@ -332,3 +332,73 @@ def test_spoilt_arrow_is_refused_or_read_but_never_a_traceback(file: bool) -> No
         for value in (0x00, 0xFF):
             with suppress(PingFileError):
                 decode_arrow(whole[:place] + bytes([value]) + whole[place + 1 :])
+
+
+def arrow_body(table: pa.Table, compression: str | None = None) -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def good_table(rows: int) -> pa.Table:
+    return pa.table({"u7": range(rows), "time": [TIME_MS] * rows, "lon": [114.3] * rows, "lat": [30.5] * rows})
+
+
+def test_few_bytes_that_announce_many_rows_are_refused_unread() -> None:
+    body = arrow_body(pa.table({name: pa.nulls(10**9) for name in ("u7", "time", "lon", "lat")}))
+    assert len(body) < 1000
+    with pytest.raises(PingFileError, match="1000000000 rows, expected at most 1000"):
+        decode_arrow(body, max_rows=1000)
+
+
+def test_stream_within_the_limit_is_read_and_one_row_more_is_not() -> None:
+    assert len(decode_arrow(arrow_body(good_table(10)), max_rows=10).batch) == 10
+    with pytest.raises(PingFileError, match="11 rows"):
+        decode_arrow(arrow_body(good_table(11)), max_rows=10)
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+def test_compressed_stream_of_a_stranger_is_refused_and_that_of_a_file_is_read(compression: str) -> None:
+    body = arrow_body(good_table(1000), compression)
+    with pytest.raises(PingFileError, match="compressed"):
+        decode_arrow(body, max_rows=10_000)
+    assert len(decode_arrow(body).batch) == 1000
+
+
+def test_required_column_without_any_value_is_named() -> None:
+    table = good_table(2).set_column(3, "lat", pa.nulls(2))
+    with pytest.raises(PingFileError, match="a column of nulls"):
+        decode_arrow(arrow_body(table))
+
+
+def test_dictionary_columns_count_their_rows_too() -> None:
+    text = pa.array(["2026-10-19T04:00:00Z"] * 5).dictionary_encode()
+    body = arrow_body(good_table(5).set_column(1, "time", text))
+    assert len(decode_arrow(body, max_rows=100).batch) == 5
+
+
+@settings(max_examples=200, deadline=None)
+@given(at=st.integers(0, 700), value=st.integers(0, 255))
+def test_changed_header_byte_never_ends_in_anything_but_a_named_error(at: int, value: int) -> None:
+    body = bytearray(arrow_body(good_table(3)))
+    body[min(at, len(body) - 1)] = value
+    with suppress(InputError):
+        decode_arrow(bytes(body), max_rows=100)
+
+
+def test_json_list_longer_than_the_limit_is_refused() -> None:
+    with pytest.raises(PingFileError, match="3 rows, expected at most 2"):
+        decode_json(b"[0,0,0]", max_rows=2)
+
+
+def test_text_and_whole_numbers_of_other_programs_are_read() -> None:
+    times = pa.array(["2026-10-19T04:00:00Z"]).cast(pa.string_view())
+    users = pa.array([Decimal(7)], pa.decimal128(18, 0))
+    table = pa.table({"u7": users, "time": times, "lon": [114.3], "lat": [30.5]})
+    assert decode_arrow(arrow_body(table)).batch.u7.tolist() == [7]
+
+
+def test_time_that_would_wrap_around_stays_beyond_the_calendar() -> None:
+    table = good_table(1).set_column(1, "time", pa.array([18446744073709551], pa.timestamp("s", "UTC")))
+    assert decode_arrow(arrow_body(table)).batch.time_ms[0] > 4_102_444_800_000

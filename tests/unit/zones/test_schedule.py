@@ -199,3 +199,30 @@ def test_schedule_survives_pickling() -> None:
     again = pickle.loads(pickle.dumps(schedule))  # noqa: S301  # made on this line
     assert again == schedule
     assert again.is_open(at("2026-11-16T08:00:00"))
+
+
+@pytest.mark.parametrize("text", ["Feb 30", "Apr 31 07:00-22:00", "Jun 31", "Sep 31 Mo", "Nov 20-31", "Feb 29-30"])
+def test_day_no_month_has_is_refused_not_read_as_every_day(text: str) -> None:
+    with pytest.raises(ScheduleError, match="a day that exists"):
+        Schedule.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["Feb 29", "Apr 30 07:00-22:00", "Jan 31", "Nov 20-30", "Feb 28-29", "Sep 07:00-09:00"]
+)
+def test_day_a_month_has_is_accepted(text: str) -> None:
+    assert Schedule.parse(text).text == text
+
+
+@pytest.mark.parametrize(
+    "text", ["Mo-Su", "Mo-Su 00:00-24:00", "2020-2025 Mo-Fr 07:00-09:00", "2026 Feb 29 Mo", "24/7"]
+)
+def test_change_that_never_comes_is_none(text: str) -> None:
+    assert Schedule.parse(text).next_change_ms(1_792_382_400_000) is None
+
+
+def test_text_with_too_many_rules_is_refused_and_one_with_thirty_is_not() -> None:
+    window = "00:00-00:01"
+    assert Schedule.parse(",".join([window] * 30)).is_open(0) in (True, False)
+    with pytest.raises(ScheduleError, match="31 rules"):
+        Schedule.parse(",".join([window] * 31))
