@@ -50,7 +50,7 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
     if version:
-        from geo_engine import __version__  # noqa: PLC0415
+        from geo_engine import __version__  # noqa: PLC0415 - costs the whole engine, for one option
 
         typer.echo(__version__)
     elif context.invoked_subcommand is None:

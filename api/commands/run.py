@@ -47,7 +47,7 @@ def run(
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: stopping.set())
     # The service is imported here, so that --help and a wrong setting answer at once.
-    from api.serving import Demo, Serving  # noqa: PLC0415
+    from api.serving import Demo, Serving  # noqa: PLC0415 - see above
 
     demo = Demo(users, int(time.time_ns() // 10**9) % 10**6 if seed is None else seed, vehicles)
     try:
