@@ -214,6 +214,7 @@ class IngestWorker:
         try:
             self._store.commit(alerts, visits, now_ms=now_ms)
         except Exception:
+            # Whatever refused it, the decisions are kept for the next commit; the error goes on to the senders.
             self._metrics.store_failures.inc()
             self._stuck = True
             raise
