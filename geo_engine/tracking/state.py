@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
 from geo_engine.index.protocol import Pairs
 from geo_engine.model import U7_COUNT, IntColumn
 
-__all__ = ["ROW", "InsideSets", "new_rows"]
+__all__ = ["CONSENTED", "FRESH", "NO_SPEED", "PACKED_ROW", "PLACED", "ROW", "InsideSets", "new_rows"]
+
+PACKED_ROW: Final = np.dtype(
+    [
+        ("time_ms", np.int64),  # event time of the last accepted ping, 0 = never
+        ("lon", np.float64),
+        ("lat", np.float64),
+        ("inside", np.int32),  # number of the interned set of zones the user is in, 0 = none
+        ("venue", np.int32),  # 1 + position of the nearest venue within reach, 0 = none
+        ("jump_after_ms", np.int32),  # event time of the last ping set aside as absurd, after time_ms
+        ("east_cmps", np.int16),  # velocity over the last step, NO_SPEED = unknown
+        ("north_cmps", np.int16),
+        ("profile", np.int16),  # row of the applicability matrix
+        ("sent_day", np.uint16),  # local day, counted from 1970, on which the last warning was sent
+        ("sent", np.uint8),  # warnings sent on that day
+        ("jumps", np.uint8),  # pings set aside in a row as absurd
+        ("flags", np.uint8),  # PLACED, FRESH, CONSENTED
+        ("spare", np.uint8),
+    ],
+    align=True,
+)
+"""One user's row, 48 bytes. All zero means "never heard of" but for the velocity, which FLAGS tell apart."""
+
+PLACED: Final = 1
+"""Flag: lon, lat are known."""
+FRESH: Final = 2
+"""Flag: the last accepted ping was recent enough to warn when it was judged."""
+CONSENTED: Final = 4
+"""Flag: the user agreed to be warned."""
+NO_SPEED: Final = -32768
 
 ROW = np.dtype(
     [
