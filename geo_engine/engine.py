@@ -8,20 +8,23 @@ from typing import Final
 
 import numpy as np
 
+from geo_engine.alerting.alerts import Alerts
 from geo_engine.alerting.happenings import APPROACH, CROSS, ENTER, EXIT, OPENED, OWED, Happenings, Places
 from geo_engine.alerting.judge import Judge
 from geo_engine.alerting.people import People
 from geo_engine.alerting.policy import Policy
-from geo_engine.alerting.visits import VisitBook, VisitRecord
+from geo_engine.alerting.visits import VisitChanges
 from geo_engine.index.protocol import Pairs, ZoneIndex
 from geo_engine.index.rtree import RtreeIndex
 from geo_engine.model import (
-    Alert,
+    U7_COUNT,
     BoolColumn,
     IntColumn,
+    Language,
     PingBatch,
     RejectReason,
     Rejects,
+    TransitionReason,
     Transitions,
     Vehicle,
     Visit,
@@ -29,7 +32,7 @@ from geo_engine.model import (
 from geo_engine.tracking.approach import LookAhead, find_approaches
 from geo_engine.tracking.motion import Motion, estimate_motion
 from geo_engine.tracking.screening import REASONS, Codes, JumpLimits, absurd_jumps, arrange, screen
-from geo_engine.tracking.state import InsideSets, new_rows
+from geo_engine.tracking.state import PACKED_ROW, InsideSets, new_rows
 from geo_engine.tracking.steps import Steps
 from geo_engine.tracking.transitions import crossed, left_and_entered, zones_before
 from geo_engine.zones.rulebook import RuleBook
@@ -101,8 +104,8 @@ class Decisions:
     accepted: int
     rejects: Rejects
     transitions: Transitions
-    alerts: tuple[Alert, ...]
-    visits: tuple[Visit, ...]
+    alerts: Alerts
+    visits: VisitChanges
     inside: int
     next_deadline_ms: int | None
 
@@ -138,8 +141,13 @@ class Engine:
         self._rules = RuleBook(zones, self._people.default)
         self._rows = new_rows()
         self._inside = InsideSets()
-        book = VisitBook(reset_ms=_ms(self.config.approach_reset_s), remember_ms=_ms(self.config.policy.cooldown_s))
-        self._judge = Judge(zones, self._people, self.config.policy, book)
+        self._judge = Judge(
+            zones,
+            np.zeros(U7_COUNT, dtype=PACKED_ROW),
+            self.config.policy,
+            reset_ms=_ms(self.config.approach_reset_s),
+            default=self._people.default,
+        )
         self._deadline_ms: int = _NO_DEADLINE
         self._restored_ms = 0
         self.put_vehicles(vehicles)
@@ -148,6 +156,12 @@ class Engine:
         """Set what is known of users: vehicle, consent, language."""
         known = list(vehicles)
         self._people.put(known)
+        told = {vehicle.u7: vehicle for vehicle in known}
+        self._judge.tell(
+            np.array(list(told), dtype=np.int64),
+            np.array([vehicle.consent_warnings for vehicle in told.values()], dtype=np.bool_),
+            np.array([vehicle.language is Language.EN for vehicle in told.values()], dtype=np.bool_),
+        )
         for vehicle in known:
             self._rows["profile"][vehicle.u7] = self._rules.profile_of(vehicle)
 
@@ -158,28 +172,13 @@ class Engine:
         user is judged as a point, and silence counts from ``now_ms``.
         """
         positions = self.zones.position
-        inside: list[tuple[int, int]] = []
-        for visit in visits:
-            zone = positions.get(visit.zone_id)
-            if zone is None:
-                continue
-            record = VisitRecord(
-                visit.visit_ms,
-                visit.last_ms,
-                open=visit.open,
-                inside=visit.inside,
-                decided=visit.decided,
-                sent_ms=visit.sent_ms,
-            )
-            self._judge.book.restore((visit.u7, zone), record)
+        known = [(visit, positions[visit.zone_id]) for visit in visits if visit.zone_id in positions]
+        self._judge.restore(known, sent_today, now_ms=now_ms)
+        for visit, _ in known:
             self._rows["time_ms"][visit.u7] = max(int(self._rows["time_ms"][visit.u7]), visit.last_ms)
-            if visit.inside:
-                inside.append((visit.u7, zone))
-        users = np.unique(np.array([u7 for u7, _ in inside], dtype=np.int64))
-        members = np.array(inside, dtype=np.int64).reshape(-1, 2)
+        members = np.array([(one.u7, zone) for one, zone in known if one.inside], dtype=np.int64).reshape(-1, 2)
+        users = np.unique(members[:, 0])
         self._inside.replace(users, Pairs(np.searchsorted(users, members[:, 0]), members[:, 1]))
-        for u7, count in sent_today.items():
-            self._judge.restore_sent(u7, now_ms, count)
         self._restored_ms = now_ms
         if len(users) and self.config.lost_after_s is not None:
             self._deadline_ms = now_ms + _ms(self.config.lost_after_s)
@@ -207,16 +206,15 @@ class Engine:
         parts = self._movements(steps, now)
         parts.append(self._silences(now))
         happenings = Happenings.joined(parts)
-        reported, alerts = self._judge.walk(happenings, now_ms=now)
-        visits = self._changed_visits()
-        self._judge.book.forget_old(now)
+        judged = self._judge.walk(happenings, now_ms=now)
+        self._judge.visits.forget_old(now)
         rejected = np.flatnonzero(codes >= 0)
         return Decisions(
             accepted=len(steps),
-            rejects=Rejects(rejected, tuple(REASONS[code] for code in codes[rejected].tolist())),
-            transitions=happenings.transitions(np.flatnonzero(reported)),
-            alerts=tuple(alerts),
-            visits=visits,
+            rejects=Rejects(rejected, codes[rejected]),
+            transitions=happenings.transitions(np.flatnonzero(judged.reported)),
+            alerts=judged.alerts,
+            visits=judged.visits,
             inside=len(self._inside),
             next_deadline_ms=None if self._deadline_ms == _NO_DEADLINE else self._deadline_ms,
         )
@@ -287,7 +285,9 @@ class Engine:
         since = np.maximum(steps.before_ms[rows], self._restored_ms)
         lost_ms = _ms(self.config.lost_after_s or 0.0)
         place = (np.where(steps.placed[rows], column[rows], np.nan) for column in (steps.before_lon, steps.before_lat))
-        return Happenings.plain(Places(steps.pings.u7[rows], since + lost_ms, lost.zone, *place), EXIT, lost=True)
+        return Happenings.plain(
+            Places(steps.pings.u7[rows], since + lost_ms, lost.zone, *place), EXIT, reason=TransitionReason.LOST
+        )
 
     def _ruled(self, at: Places, kind: int) -> Happenings:
         """Return happenings with the rule that is in force at their time."""
@@ -373,22 +373,8 @@ class Engine:
         self._inside.replace(users, _NO_PAIRS)
         state = self._rows[users[held.query]]
         place = (np.where(state["placed"], state[name], np.nan) for name in ("lon", "lat"))
-        return Happenings.plain(Places(users[held.query], due_ms[held.query], held.zone, *place), EXIT, lost=True)
-
-    def _changed_visits(self) -> tuple[Visit, ...]:
-        zones = self.zones.zones
-        return tuple(
-            Visit(
-                u7=u7,
-                zone_id=zones[zone].zone_id,
-                visit_ms=record.visit_ms,
-                last_ms=record.last_ms,
-                open=record.open,
-                inside=record.inside,
-                decided=record.decided,
-                sent_ms=record.sent_ms,
-            )
-            for (u7, zone), record in self._judge.book.take_changed()
+        return Happenings.plain(
+            Places(users[held.query], due_ms[held.query], held.zone, *place), EXIT, reason=TransitionReason.LOST
         )
 
 

@@ -10,7 +10,18 @@ import numpy.typing as npt
 from geo_engine.index.protocol import Pairs
 from geo_engine.model import U7_COUNT, IntColumn
 
-__all__ = ["CONSENTED", "FRESH", "NO_SPEED", "PACKED_ROW", "PLACED", "ROW", "InsideSets", "new_rows"]
+__all__ = [
+    "CONSENTED",
+    "ENGLISH",
+    "FRESH",
+    "NO_SPEED",
+    "PACKED_ROW",
+    "PLACED",
+    "ROW",
+    "TOLD",
+    "InsideSets",
+    "new_rows",
+]
 
 PACKED_ROW: Final = np.dtype(
     [
@@ -26,7 +37,7 @@ PACKED_ROW: Final = np.dtype(
         ("sent_day", np.uint16),  # local day, counted from 1970, on which the last warning was sent
         ("sent", np.uint8),  # warnings sent on that day
         ("jumps", np.uint8),  # pings set aside in a row as absurd
-        ("flags", np.uint8),  # PLACED, FRESH, CONSENTED
+        ("flags", np.uint8),  # PLACED, FRESH, CONSENTED, TOLD, ENGLISH
         ("spare", np.uint8),
     ],
     align=True,
@@ -39,6 +50,10 @@ FRESH: Final = 2
 """Flag: the last accepted ping was recent enough to warn when it was judged."""
 CONSENTED: Final = 4
 """Flag: the user agreed to be warned."""
+TOLD: Final = 8
+"""Flag: what the user agreed to and reads is known; without it the default vehicle answers for both."""
+ENGLISH: Final = 16
+"""Flag: the user reads English."""
 NO_SPEED: Final = -32768
 
 ROW = np.dtype(
