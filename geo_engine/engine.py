@@ -96,7 +96,7 @@ class EngineConfig:
             policy=policy or Policy(),
         )
 
-    def limits(self, *, consent: bool) -> Limits:
+    def limits(self) -> Limits:
         """Return what the tracker needs, in milliseconds."""
         return Limits(
             look=self.look,
@@ -107,7 +107,6 @@ class EngineConfig:
             max_lag_ms=_span(self.max_lag_s),
             future_tolerance_ms=_ms(self.future_tolerance_s),
             stale_after_ms=_span(self.policy.stale_after_s),
-            consent=consent,
         )
 
 
@@ -190,10 +189,9 @@ class Engine:
         self._users = UserRows()
         self._sets = ZoneSets()
         self._ground = self._ground_of(zones, index(zones))
-        limits = self.config.limits(consent=self._people.default.consent_warnings)
         fused = COMPILED and isinstance(self._ground.index, CellIndex)
         tracker = FusedTracker if fused else ColumnTracker
-        self._tracker: Tracker = tracker(self._users, self._sets, self._ground, limits)
+        self._tracker: Tracker = tracker(self._users, self._sets, self._ground, self.config.limits())
         self._judge = Judge(
             zones,
             self._users.rows,

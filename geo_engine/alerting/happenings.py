@@ -10,21 +10,17 @@ import numpy as np
 
 from geo_engine.model import (
     BoolColumn,
+    CodeColumn,
     FloatColumn,
     IntColumn,
-    TransitionKind,
     TransitionReason,
     Transitions,
 )
 
-__all__ = ["APPROACH", "CROSS", "ENTER", "EXIT", "OPENED", "OWED", "Happenings", "Places"]
+__all__ = ["Happenings", "Places"]
 
-_KINDS: Final = tuple(TransitionKind)
-EXIT, CROSS, ENTER, APPROACH = range(4)
-OPENED: Final = 4
-"""Code of "the rule began to apply to a user who is inside": not a transition, but a reason to warn."""
-OWED: Final = 5
-"""Code of "the pings that showed the enter were too old to warn, this one is not": a reason to warn as well."""
+_REASONS: Final = tuple(TransitionReason)
+_KIND_BITS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +48,8 @@ class Happenings:
 
     Attributes:
         at: who, when, which zone, where.
-        kind: position in ``TransitionKind``, or ``OPENED``, or ``OWED``.
-        lost: the user went silent.
+        kind: int8, position in ``TransitionKind``, or ``OPENED``, or ``OWED``.
+        reason: int8, position in ``TransitionReason``.
         due: a rule that concerns the user is in force, so a warning may be due.
         unsure: ... and a field of the vehicle it asks for is unknown.
         distance_m: metres to the border, NaN unless approaching.
@@ -62,18 +58,22 @@ class Happenings:
     """
 
     at: Places
-    kind: IntColumn
-    lost: BoolColumn
+    kind: CodeColumn
+    reason: CodeColumn
     due: BoolColumn
     unsure: BoolColumn
     distance_m: FloatColumn
     eta_s: FloatColumn
     bearing_deg: FloatColumn
 
+    def __len__(self) -> int:
+        """Return the number of happenings."""
+        return len(self.kind)
+
     @classmethod
-    def plain(cls, at: Places, kind: int, *, lost: bool = False) -> Happenings:
+    def plain(cls, at: Places, kind: int, *, reason: TransitionReason = TransitionReason.MOVED) -> Happenings:
         """Return happenings that no rule and no distance belongs to."""
-        return cls.judged(at, kind, np.zeros(len(at), dtype=np.int64), lost=lost)
+        return cls.judged(at, kind, np.zeros(len(at), dtype=np.int64), reason=reason)
 
     @classmethod
     def judged(
@@ -82,7 +82,7 @@ class Happenings:
         kind: int,
         concern: IntColumn,
         *,
-        lost: bool = False,
+        reason: TransitionReason = TransitionReason.MOVED,
         ahead: tuple[FloatColumn, FloatColumn, FloatColumn] | None = None,
     ) -> Happenings:
         """Return happenings with the ``Applicability`` of the rule in force (0 = none), and what lies ahead.
@@ -93,8 +93,8 @@ class Happenings:
         distance_m, eta_s, bearing_deg = ahead or (unknown, unknown, unknown)
         return cls(
             at=at,
-            kind=np.full(len(at), kind, dtype=np.int64),
-            lost=np.full(len(at), lost),
+            kind=np.full(len(at), kind, dtype=np.int8),
+            reason=np.full(len(at), _REASONS.index(reason), dtype=np.int8),
             due=concern > 0,
             unsure=concern == 1,
             distance_m=distance_m,
@@ -104,29 +104,41 @@ class Happenings:
 
     @classmethod
     def joined(cls, parts: Sequence[Happenings]) -> Happenings:
-        """Join parts into one, ordered by time, user, kind, zone."""
+        """Join parts into one, ordered by time, user, kind, zone. Cost: about 20 ns a happening and column."""
         at = Places(*(np.concatenate([getattr(part.at, name) for part in parts]) for name in Places.__slots__))
-        kind = np.concatenate([part.kind for part in parts])
-        order = np.lexsort((at.zone, kind, at.u7, at.time_ms))
         rest: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts])[order]
-            for name in cls.__slots__
-            if name not in ("at", "kind")
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__ if name != "at"
         }
-        return cls(at=at.take(order), kind=kind[order], **rest)
+        order = in_order(at.time_ms, at.u7, rest["kind"], at.zone)
+        return cls(at=at.take(order), **{name: column[order] for name, column in rest.items()})
 
     def transitions(self, rows: IntColumn) -> Transitions:
         """Return the given rows as transitions to report."""
         at = self.at.take(rows)
-        moved, lost = TransitionReason.MOVED, TransitionReason.LOST
         return Transitions(
             u7=at.u7,
             time_ms=at.time_ms,
             zone=at.zone,
-            kind=tuple(_KINDS[kind] for kind in self.kind[rows].tolist()),
-            reason=tuple(lost if gone else moved for gone in self.lost[rows].tolist()),
+            kind=self.kind[rows],
+            reason=self.reason[rows],
             lon=at.lon,
             lat=at.lat,
             distance_m=self.distance_m[rows],
             eta_s=self.eta_s[rows],
         )
+
+
+def in_order(time_ms: IntColumn, u7: IntColumn, kind: CodeColumn, zone: IntColumn) -> IntColumn:
+    """Return the rows ordered by time, user, kind, zone.
+
+    Cost: one sort of one column where the four fit into 63 bits together, which a batch of some minutes over less than
+    32,768 zones does; else one sort for each of them.
+    """
+    if not len(time_ms):
+        return np.empty(0, dtype=np.int64)
+    since_ms = time_ms - time_ms.min()
+    bits = [int(column.max()).bit_length() for column in (u7, zone)]
+    if int(since_ms.max()).bit_length() + bits[0] + _KIND_BITS + bits[1] > 63:
+        return np.lexsort((zone, kind, u7, time_ms))
+    key = ((since_ms << bits[0] | u7) << _KIND_BITS | kind.astype(np.int64)) << bits[1] | zone
+    return np.argsort(key, kind="stable")

@@ -15,7 +15,7 @@ from geo_engine.tracking.motion import Motion, estimate_motion
 from geo_engine.tracking.screening import REASONS, Codes, absurd_jumps, arrange, screen
 from geo_engine.tracking.sets import ZoneSets
 from geo_engine.tracking.start import Start
-from geo_engine.tracking.state import CONSENTED, FRESH, MOVING, PLACED, TOLD, UserRows
+from geo_engine.tracking.state import FRESH, KEPT_FLAGS, MOVING, PLACED, UserRows
 from geo_engine.tracking.steps import Steps
 from geo_engine.tracking.transitions import crossed, left_and_entered, zones_before
 
@@ -210,9 +210,7 @@ class ColumnTracker:
         stays = last[now.query]
         inside = self._sets.intern(Pairs(np.searchsorted(rows, now.query[stays]), now.zone[stays]), len(rows))
         gained = int(self._sets.sizes[inside].sum() - self._sets.sizes[state["inside"]].sum())
-        flags = state["flags"] & (CONSENTED | TOLD)
-        stranger = (state["time_ms"] == 0) & ((flags & TOLD) == 0)
-        flags = flags | np.where(stranger & self._limits.consent, CONSENTED, 0).astype(np.uint8)
+        flags = state["flags"] & KEPT_FLAGS
         fresh = self._fresh(steps.pings.time_ms[rows], moment)
         moving = ~np.isnan(motion.step_east_cmps[rows])
         state["flags"] = flags | PLACED | np.where(fresh, FRESH, 0) | np.where(moving, MOVING, 0)

@@ -152,7 +152,6 @@ class FusedTracker:
             jump_believe_after=jumps.believe_after if jumps else -1,
             look_s=look.lookahead_s if look else 0.0,
             look_min_mps=look.min_speed_mps if look else 0.0,
-            consent=self._limits.consent,
         )
 
 

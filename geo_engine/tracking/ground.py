@@ -32,7 +32,6 @@ class Limits:
         max_lag_ms: a ping that arrives later than this after its event time is late.
         future_tolerance_ms: how far ahead of ``now`` a device's clock may run.
         stale_after_ms: a ping older than this when it is judged raises no warning.
-        consent: whether users nobody told about have agreed to be warned.
     """
 
     look: LookAhead | None = field(default_factory=LookAhead)
@@ -43,7 +42,6 @@ class Limits:
     max_lag_ms: int | None = 600_000
     future_tolerance_ms: int = 300_000
     stale_after_ms: int | None = 60_000
-    consent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from geo_engine.model import (
 )
 from geo_engine.tracking.events import APPROACH, CROSS, ENTER, EXIT, LOST, MOVED, OPENED, OWED
 from geo_engine.tracking.screening import REASONS
-from geo_engine.tracking.state import BLOCK, CONSENTED, FRESH, MOVING, PLACED, TOLD
+from geo_engine.tracking.state import BLOCK, FRESH, KEPT_FLAGS, MOVING, PLACED
 
 __all__ = ["PING", "BatchColumns", "EventColumns", "PingColumns", "RowColumns", "Screen", "Walk", "World", "arrange"]
 __all__ += ["TILES", "advance", "locate"]
@@ -176,7 +176,6 @@ class Walk(NamedTuple):
         jump_believe_after: so many absurd pings in a row are believed.
         look_s: length of the look-ahead.
         look_min_mps: slower is standing.
-        consent: whether users nobody told about have agreed to be warned.
     """
 
     now_ms: int
@@ -191,7 +190,6 @@ class Walk(NamedTuple):
     jump_believe_after: int
     look_s: float
     look_min_mps: float
-    consent: bool
 
 
 @inlined
@@ -531,8 +529,6 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
         before = rows.inside[u7]
         now = now_set[k]
         joined = placed and not anchored and elapsed_ms <= walk.gap_ms
-        if not known and (flags & TOLD) == 0 and walk.consent:
-            flags |= CONSENTED
         fresh = walk.now_ms - time_ms <= walk.fresh_ms
         from_lon, from_lat = (before_lon, before_lat) if placed else (np.nan, np.nan)
         held = before
@@ -617,7 +613,7 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
                         events.bearing_deg[n - 1] = math.degrees(math.atan2(mean_east, mean_north)) % 360.0
         # The row moves on.
         venue, _ = nearest_venue(world.venues, lon, lat, world.venues.within_m)
-        flags = (flags & (CONSENTED | TOLD)) | PLACED
+        flags = (flags & KEPT_FLAGS) | PLACED
         if fresh:
             flags |= FRESH
         if moves:

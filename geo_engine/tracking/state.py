@@ -12,7 +12,9 @@ from geo_engine.model import U7_COUNT, FloatColumn, IntColumn
 __all__ = [
     "BLOCK",
     "CONSENTED",
+    "ENGLISH",
     "FRESH",
+    "KEPT_FLAGS",
     "MOVING",
     "NEVER_MS",
     "PACKED_ROW",
@@ -52,7 +54,11 @@ CONSENTED: Final = 4
 MOVING: Final = 8
 """Flag: east_cmps, north_cmps are known."""
 TOLD: Final = 16
-"""Flag: somebody told the engine about the user's vehicle and consent; else the defaults stand."""
+"""Flag: what the user agreed to and reads is known; without it the default vehicle answers for both."""
+ENGLISH: Final = 32
+"""Flag: the user reads English."""
+KEPT_FLAGS: Final = CONSENTED | TOLD | ENGLISH
+"""What a ping does not change."""
 
 BLOCK: Final = 4096
 """Rows in a block: what is saved and looked through together."""
@@ -89,6 +95,15 @@ class UserRows:
         rows = self.rows[u7]
         inside = rows["inside"] != 0
         np.minimum.at(self.inside_from_ms, block[inside], rows["time_ms"][inside])
+
+    def positions(self) -> tuple[IntColumn, FloatColumn, FloatColumn]:
+        """Return (u7, lon, lat) of every user with a known last position. Cost: a pass over the blocks in use."""
+        parts = [np.empty(0, dtype=np.int64)]
+        for block in np.flatnonzero(self.used):
+            where = self.block_rows(block)
+            parts.append(np.flatnonzero(self.rows["flags"][where] & PLACED) + where.start)
+        u7 = np.concatenate(parts)
+        return u7, self.rows["lon"][u7], self.rows["lat"][u7]
 
     def block_rows(self, block: int) -> slice:
         """Return where the rows of a block lie."""

@@ -46,6 +46,9 @@ def test_joined_batches_keep_their_order_and_cutting_gives_them_back() -> None:
 
 
 def test_rejects_are_counted_by_reason_and_absent_reasons_are_not_listed() -> None:
-    rejects = Rejects(np.array([0, 4, 9]), (RejectReason.LATE, RejectReason.MALFORMED, RejectReason.LATE))
+    reasons = (RejectReason.LATE, RejectReason.MALFORMED, RejectReason.LATE)
+    codes = np.array([tuple(RejectReason).index(reason) for reason in reasons], dtype=np.int8)
+    rejects = Rejects(np.array([0, 4, 9]), codes)
+    assert rejects.reasons() == reasons
     assert rejects.counts() == {"malformed": 1, "late": 2}
     assert len(rejects) == 3
