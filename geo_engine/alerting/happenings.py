@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-import numpy as np
 
 from geo_engine.model import (
     BoolColumn,
     CodeColumn,
     FloatColumn,
     IntColumn,
-    TransitionReason,
     Transitions,
 )
 
 __all__ = ["Happenings", "Places"]
-
-_REASONS: Final = tuple(TransitionReason)
-_KIND_BITS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,48 +62,6 @@ class Happenings:
         """Return the number of happenings."""
         return len(self.kind)
 
-    @classmethod
-    def plain(cls, at: Places, kind: int, *, reason: TransitionReason = TransitionReason.MOVED) -> Happenings:
-        """Return happenings that no rule and no distance belongs to."""
-        return cls.judged(at, kind, np.zeros(len(at), dtype=np.int64), reason=reason)
-
-    @classmethod
-    def judged(
-        cls,
-        at: Places,
-        kind: int,
-        concern: IntColumn,
-        *,
-        reason: TransitionReason = TransitionReason.MOVED,
-        ahead: tuple[FloatColumn, FloatColumn, FloatColumn] | None = None,
-    ) -> Happenings:
-        """Return happenings with the ``Applicability`` of the rule in force (0 = none), and what lies ahead.
-
-        ``ahead`` is (distance_m, eta_s, bearing_deg).
-        """
-        unknown = np.full(len(at), np.nan)
-        distance_m, eta_s, bearing_deg = ahead or (unknown, unknown, unknown)
-        return cls(
-            at=at,
-            kind=np.full(len(at), kind, dtype=np.int8),
-            reason=np.full(len(at), _REASONS.index(reason), dtype=np.int8),
-            due=concern > 0,
-            unsure=concern == 1,
-            distance_m=distance_m,
-            eta_s=eta_s,
-            bearing_deg=bearing_deg,
-        )
-
-    @classmethod
-    def joined(cls, parts: Sequence[Happenings]) -> Happenings:
-        """Join parts into one, ordered by time, user, kind, zone. Cost: about 20 ns a happening and column."""
-        at = Places(*(np.concatenate([getattr(part.at, name) for part in parts]) for name in Places.__slots__))
-        rest: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__ if name != "at"
-        }
-        order = in_order(at.time_ms, at.u7, rest["kind"], at.zone)
-        return cls(at=at.take(order), **{name: column[order] for name, column in rest.items()})
-
     def transitions(self, rows: IntColumn) -> Transitions:
         """Return the given rows as transitions to report."""
         at = self.at.take(rows)
@@ -126,19 +76,3 @@ class Happenings:
             distance_m=self.distance_m[rows],
             eta_s=self.eta_s[rows],
         )
-
-
-def in_order(time_ms: IntColumn, u7: IntColumn, kind: CodeColumn, zone: IntColumn) -> IntColumn:
-    """Return the rows ordered by time, user, kind, zone.
-
-    Cost: one sort of one column where the four fit into 63 bits together, which a batch of some minutes over less than
-    32,768 zones does; else one sort for each of them.
-    """
-    if not len(time_ms):
-        return np.empty(0, dtype=np.int64)
-    since_ms = time_ms - time_ms.min()
-    bits = [int(column.max()).bit_length() for column in (u7, zone)]
-    if int(since_ms.max()).bit_length() + bits[0] + _KIND_BITS + bits[1] > 63:
-        return np.lexsort((zone, kind, u7, time_ms))
-    key = ((since_ms << bits[0] | u7) << _KIND_BITS | kind.astype(np.int64)) << bits[1] | zone
-    return np.argsort(key, kind="stable")

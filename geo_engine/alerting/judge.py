@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from geo_engine.alerting import kernels
 from geo_engine.alerting.alerts import Alerts
-from geo_engine.alerting.happenings import APPROACH, Happenings
+from geo_engine.alerting.happenings import Happenings
 from geo_engine.alerting.policy import Policy
 from geo_engine.alerting.visits import VisitChanges, VisitTable
 from geo_engine.model import BoolColumn, IntColumn, Language, Severity, Vehicle, Visit, ZoneKind
+from geo_engine.tracking.events import APPROACH
 from geo_engine.tracking.state import CONSENTED, ENGLISH, TOLD
 from geo_engine.zones.zoneset import ZoneSet
 

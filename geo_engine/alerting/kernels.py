@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from geo_engine.alerting.happenings import APPROACH, CROSS, ENTER, OPENED
 from geo_engine.compiled import inlined, kernel
 from geo_engine.model import AlertReason, BoolColumn, CodeColumn, FloatColumn, IntColumn, SuppressReason
+from geo_engine.tracking.events import APPROACH, CROSS, ENTER, OPENED
 from geo_engine.tracking.state import CONSENTED, TOLD
 
 __all__ = [

@@ -1,8 +1,7 @@
-"""Which zones hold a point, touch a segment or lie ahead, and what is near: one protocol each, several implementations."""
+"""Which zones hold a point, touch a segment or lie ahead: one protocol, several implementations."""
 
 from geo_engine.index.brute import BruteForceIndex
 from geo_engine.index.protocol import Pairs, RayHits, ZoneIndex
 from geo_engine.index.rtree import RtreeIndex
-from geo_engine.index.venues import VenueIndex
 
-__all__ = ["BruteForceIndex", "Pairs", "RayHits", "RtreeIndex", "VenueIndex", "ZoneIndex"]
+__all__ = ["BruteForceIndex", "Pairs", "RayHits", "RtreeIndex", "ZoneIndex"]

@@ -16,11 +16,12 @@ import numpy.typing as npt
 from geo_engine.compiled import inlined, kernel
 from geo_engine.index.predicates import side
 
-__all__ = ["MOST_BITS", "Cells", "combo_at", "combo_zones", "leaf_at", "zones_at"]
+__all__ = ["MOST_BITS", "Cells", "combo_at", "combo_in", "combo_zones", "entry_holds", "leaf_at", "is_faint", "touches_faintly", "zones_at"]
 
 MOST_BITS: Final = 5
 """A leaf with more boundary entries than this has no combos: 2^5 inside-sets a leaf are enough."""
 
+_FAINT: Final = 2.0**-104
 _COLUMNS: Final = 1_474_560
 _ROWS: Final = 737_280
 
@@ -73,6 +74,24 @@ def leaf_at(cells: Cells, lon: float, lat: float) -> int:
 
 
 @inlined
+def is_faint(x: float, y: float) -> bool:
+    """Say whether a coordinate lies below 2^-104 degrees without being 0.
+
+    GEOS decides with numbers of 106 bits, to which such a coordinate is 0 beside the ends of an edge: it calls a
+    position on the edge that is 1e-40 degrees beside it. ``touches_faintly`` finds those.
+    """
+    return (x != 0.0 and abs(x) < _FAINT) or (y != 0.0 and abs(y) < _FAINT)
+
+
+@kernel
+def touches_faintly(ax: float, ay: float, bx: float, by: float, x: float, y: float) -> bool:
+    """Say whether a position with a faint coordinate lies in the box of an edge and, but for that coordinate, on it."""
+    if not (min(ax, bx) <= x <= max(ax, bx) and min(ay, by) <= y <= max(ay, by)):
+        return False
+    return side(ax, ay, bx, by, x if abs(x) >= _FAINT else 0.0, y if abs(y) >= _FAINT else 0.0) == 0
+
+
+@inlined
 def entry_holds(cells: Cells, entry: int, lon: float, lat: float) -> bool:
     """Say whether the zone of a boundary entry holds a position of its cell, border included.
 
@@ -82,17 +101,20 @@ def entry_holds(cells: Cells, entry: int, lon: float, lat: float) -> bool:
     at = int(cells.entry[entry, 1])
     left_end, end = at + 1 + int(cells.entry[entry, 2]), at + 1 + int(cells.entry[entry, 3])
     ref_x, ref_y = edge[at, 0], edge[at, 1]
-    x = lon - edge[at, 2]
+    x, y = lon - edge[at, 2], lat
+    faint = is_faint(x, y)
     inside = edge[at, 3] > 0.0
     for j in range(at + 1, end):
         ax, ay, bx, by = edge[j, 0], edge[j, 1], edge[j, 2], edge[j, 3]
-        found = side(ax, ay, bx, by, x, lat)
+        if faint and touches_faintly(ax, ay, bx, by, x, y):
+            return True
+        found = side(ax, ay, bx, by, x, y)
         if found == 0:
-            if min(ax, bx) <= x <= max(ax, bx) and min(ay, by) <= lat <= max(ay, by):
+            if min(ax, bx) <= x <= max(ax, bx) and min(ay, by) <= y <= max(ay, by):
                 return True
             # On its line but not on it: both its ends then lie on one side of the way, no crossing.
-        elif (found < 0) == (j < left_end) and (side(ref_x, ref_y, x, lat, ax, ay) > 0) != (
-            side(ref_x, ref_y, x, lat, bx, by) > 0
+        elif (found < 0) == (j < left_end) and (side(ref_x, ref_y, x, y, ax, ay) > 0) != (
+            side(ref_x, ref_y, x, y, bx, by) > 0
         ):
             inside = not inside
     return inside
@@ -104,7 +126,12 @@ def combo_at(cells: Cells, lon: float, lat: float) -> int:
 
     Equal numbers mean equal sets; ``combo_zones`` lists them. On -1 ask ``zones_at``.
     """
-    leaf = leaf_at(cells, lon, lat)
+    return combo_in(cells, leaf_at(cells, lon, lat), lon, lat)
+
+
+@inlined
+def combo_in(cells: Cells, leaf: int, lon: float, lat: float) -> int:
+    """Return ``combo_at`` of a position whose leaf is known."""
     combo = int(cells.leaf[leaf, 0])
     if combo >= 0:
         first = int(cells.leaf[leaf, 1])

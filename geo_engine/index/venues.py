@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.compiled import COMPILED, inlined, kernel
+from geo_engine.compiled import COMPILED, kernel, uncounted
 from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.model import FloatColumn, IntColumn
 
@@ -69,7 +69,7 @@ class VenueGrid(NamedTuple):
     venue: npt.NDArray[np.int32]
 
 
-@inlined
+@uncounted
 def nearest_venue(grid: VenueGrid, lon: float, lat: float, within_m: float) -> tuple[int, float]:
     """Return the position and the distance in metres of the nearest venue, or ``(-1, nan)`` when none is in reach.
 
@@ -95,14 +95,14 @@ def nearest_venue(grid: VenueGrid, lon: float, lat: float, within_m: float) -> t
     return position, distance_m
 
 
-@inlined
+@uncounted
 def _wrapped(lon: float) -> float:
     if -180.0 <= lon < 180.0:
         return lon
     return lon - 360.0 * math.floor((lon + 180.0) / 360.0)
 
 
-@inlined
+@uncounted
 def _cell_of(grid: VenueGrid, lon: float, lat: float) -> tuple[int, int]:
     """Return the band and the number of the cell, -1 when the cell does not exist."""
     band, cell = 0, -1
@@ -119,7 +119,7 @@ def _cell_of(grid: VenueGrid, lon: float, lat: float) -> tuple[int, int]:
     return band, cell
 
 
-@inlined
+@uncounted
 def _tile_number(grid: VenueGrid, key: int) -> int:
     mask = grid.table.shape[0] - 1
     slot = ((key * _HASH_FACTOR) >> _HASH_SHIFT) & mask
@@ -128,7 +128,7 @@ def _tile_number(grid: VenueGrid, key: int) -> int:
     return int(grid.table[slot, 1])
 
 
-@inlined
+@uncounted
 def _nearest_candidate(grid: VenueGrid, band: int, lon: float, lat: float, first: int, last: int) -> tuple[int, float]:
     centre = grid.bands[band, _CENTRE]
     east0, east1, east2 = grid.bands[band, _EAST], grid.bands[band, _EAST + 1], grid.bands[band, _EAST + 2]

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_engine.index.cells import CellIndex
+from geo_engine.index.protocol import Pairs
 from geo_engine.model import IntColumn, PingBatch
 from geo_engine.tracking.events import EVENT
 from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult
@@ -23,6 +24,7 @@ from geo_engine.tracking.kernels import (
     World,
     advance,
     arrange,
+    combo_members,
     locate,
 )
 from geo_engine.tracking.sets import ZoneSets
@@ -64,7 +66,8 @@ class FusedTracker:
             message = f"found a ground with {type(ground.index).__name__}, expected CellIndex"
             raise TypeError(message)
         self._ground, self._sets, self._index = ground, sets, ground.index
-        self._combo_set = sets.intern(ground.index.combo_members(), ground.index.combo_count)
+        members = combo_members(self._index.cells, len(ground.warnable))
+        self._combo_set = sets.intern(Pairs(*members), self._index.combo_count)
         zones = max(len(ground.warnable), 1)
         self._scratch = np.zeros(zones, dtype=np.int64), np.zeros(zones, dtype=np.float64)
 

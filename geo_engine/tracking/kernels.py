@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from geo_engine.compiled import inlined, kernel
 from geo_engine.geodesy.kernels import degree_lengths, geodesic_m
-from geo_engine.index.kernels import Cells, borders_ahead, combo_at, touched_borders
+from geo_engine.index.kernels import Cells, combo_at, combo_zones
 from geo_engine.index.venues import VenueGrid, nearest_venue
+from geo_engine.index.ways import ahead, touched_borders
 from geo_engine.model import (
     EARLIEST_TIME_MS,
     LATEST_TIME_MS,
@@ -31,7 +32,7 @@ from geo_engine.tracking.screening import REASONS
 from geo_engine.tracking.state import BLOCK, FRESH, KEPT_FLAGS, MOVING, PLACED
 
 __all__ = ["PING", "BatchColumns", "EventColumns", "PingColumns", "RowColumns", "Screen", "Walk", "World", "arrange"]
-__all__ += ["TILES", "advance", "locate"]
+__all__ += ["TILES", "advance", "combo_members", "locate"]
 
 PING: Final = np.dtype(
     [
@@ -600,7 +601,7 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
                 reach = mean_east * walk.look_s / max(lon_m, 1.0)
                 end_lon = lon + min(max(reach, -90.0), 90.0)
                 end_lat = min(max(lat + mean_north * walk.look_s / lat_m, -90.0), 90.0)
-                met = borders_ahead(
+                met = ahead(
                     cells, lon, lat, end_lon, end_lat, world.wanted[profile], scratch_zone, scratch_fraction
                 )
                 for at in range(met):
@@ -640,3 +641,22 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
     tally[0] += accepted
     tally[1] += memberships
     return k, n
+
+
+@kernel
+def combo_members(cells: Cells, zones: int) -> tuple[IntColumn, IntColumn]:
+    """Return (combo, zone) of every member of every combo's set, ordered by combo, then zone. ``zones``: how many."""
+    room = np.empty(max(zones, 1), dtype=np.int64)
+    total = 0
+    combos = len(cells.combo_leaf)
+    for combo in range(combos):
+        total += combo_zones(cells, combo, room)
+    query, zone = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
+    used = 0
+    for combo in range(combos):
+        count = combo_zones(cells, combo, room)
+        for k in range(count):
+            query[used] = combo
+            zone[used] = room[k]
+            used += 1
+    return query, zone

@@ -73,6 +73,11 @@ class ZoneSets:
         self._check(found, members.zone, first)
         return found
 
+    def renumbering(self, first: IntColumn, members: Numbers) -> Numbers:
+        """Take in the sets of another numbering; return the number here of each number there."""
+        row = np.repeat(np.arange(len(first) - 1), np.diff(first))
+        return self.intern(Pairs(row, members.astype(np.int64)), len(first) - 1)
+
     def holding(self, wanted: BoolColumn) -> BoolColumn:
         """Say for every set whether it has a member that is wanted (bool per zone)."""
         counts = np.concatenate([[0], np.cumsum(wanted[self.members])])

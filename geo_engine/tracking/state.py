@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -104,6 +105,28 @@ class UserRows:
             parts.append(np.flatnonzero(self.rows["flags"][where] & PLACED) + where.start)
         u7 = np.concatenate(parts)
         return u7, self.rows["lon"][u7], self.rows["lat"][u7]
+
+    def saved(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the blocks in use as arrays for a snapshot."""
+        blocks = np.flatnonzero(self.used)
+        parts = [self.rows[self.block_rows(block)] for block in blocks]
+        rows = np.concatenate(parts) if parts else self.rows[:0]
+        return {"blocks": blocks, "inside_from_ms": self.inside_from_ms[blocks], "rows": rows}
+
+    def load(self, arrays: Mapping[str, npt.NDArray[Any]], set_number: npt.NDArray[np.int32]) -> None:
+        """Take up saved blocks; ``set_number`` is the number here of each set they name.
+
+        What is told of users rather than seen (profile, consent, language) stays as it is here.
+        """
+        at = 0
+        for block, from_ms in zip(arrays["blocks"].tolist(), arrays["inside_from_ms"].tolist(), strict=True):
+            here = self.rows[self.block_rows(block)]
+            told, profile = here["flags"] & KEPT_FLAGS, here["profile"].copy()
+            here[:] = arrays["rows"][at : at + len(here)]
+            here["flags"] = (here["flags"] & ~np.uint8(KEPT_FLAGS)) | told
+            here["profile"], here["inside"] = profile, set_number[here["inside"]]
+            self.used[block], self.inside_from_ms[block] = True, from_ms
+            at += len(here)
 
     def block_rows(self, block: int) -> slice:
         """Return where the rows of a block lie."""
