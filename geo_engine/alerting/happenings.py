@@ -146,4 +146,7 @@ def in_order(time_ms: IntColumn, u7: IntColumn, kind: CodeColumn, zone: IntColum
     if int(since_ms.max()).bit_length() + bits[0] + _KIND_BITS + bits[1] > 63:
         return np.lexsort((zone, kind, u7, time_ms))
     key = ((since_ms << bits[0] | u7) << _KIND_BITS | kind.astype(np.int64)) << bits[1] | zone
-    return np.argsort(key, kind="stable")
+    order = np.argsort(key)
+    ordered = key[order]
+    # The fast sort is not stable, which only rows equal in all four could tell.
+    return np.argsort(key, kind="stable") if (ordered[1:] == ordered[:-1]).any() else order

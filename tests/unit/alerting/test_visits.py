@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from geo_engine.alerting.happenings import APPROACH, ENTER, EXIT
 from geo_engine.alerting.judge import Judge, Judged
+from geo_engine.alerting.kernels import FLAGS, INSIDE, KEY, LAST, NEVER, OPEN, SENT, WIDTH, put, slot_of, sweep
 from geo_engine.model import Visit
 from geo_engine.testing import box_zone, noon_ms
 from geo_engine.zones.zoneset import ZoneSet
@@ -87,11 +92,44 @@ def test_old_closed_visits_are_forgotten_and_open_or_recent_ones_kept() -> None:
     ]
 
 
-def test_few_visits_are_not_worth_a_pass() -> None:
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), start=st.integers(0, 1023), count=st.integers(0, 1024))
+def test_sweep_drops_what_is_over_from_its_part_and_loses_nothing_else(seed: int, start: int, count: int) -> None:
+    draw = np.random.Generator(np.random.PCG64(seed))
+    rows = draw.choice(40_000, 600, replace=False)
+    records = np.zeros((len(rows), WIDTH), dtype=np.int64)
+    records[:, KEY] = 1 + ((rows // 4 << 24) | rows % 4)
+    records[:, LAST], records[:, SENT] = draw.integers(0, 2000, (2, len(rows)))
+    records[:, SENT] = np.where(draw.random(len(rows)) < 0.3, NEVER, records[:, SENT])
+    records[:, FLAGS] = draw.choice([0, OPEN, OPEN | INSIDE], len(rows))
+    table = np.zeros((1024, WIDTH), dtype=np.int64)
+    assert put(table, records) == len(rows)
+    removed = sweep(table, start, count, 1000)
+    left = {tuple(record) for record in table[table[:, KEY] != 0].tolist()}
+    everything = {tuple(record) for record in records.tolist()}
+    over = {
+        record
+        for record in everything
+        if not record[FLAGS] & INSIDE
+        and ((record[SENT] == NEVER and not record[FLAGS] & OPEN) or max(record[LAST], record[SENT]) < 1000)
+    }
+    assert len(left) == len(rows) - removed
+    assert everything - over <= left <= everything
+    assert count < 1024 or left == everything - over
+    # Each record that is left is found where the table looks for it.
+    assert all(table[slot_of(table, record[KEY] - 1), KEY] == record[KEY] for record in left)
+
+
+def test_table_that_is_used_for_long_does_not_grow_without_end() -> None:
     judge = judge_of(ZONES)
-    judge.visits.restore([(Visit(1, "z", 0, 0, open=False, inside=False, decided=True), 0)])
-    judge.visits.forget_old(10**10)
-    assert len(judge.visits) == 1
+    for step in range(60):
+        rows = [Happening(noon_ms + step * 60_000, u7, ENTER) for u7 in range(step * 100, step * 100 + 100)]
+        gone = [row._replace(kind=EXIT, time_ms=row.time_ms + 1) for row in rows]
+        judge.walk(columns([*rows, *gone]), now_ms=rows[0].time_ms)
+        judge.visits.forget_old(rows[0].time_ms)
+    # Half an hour of cooldown is 3,000 visits.
+    assert 3000 <= len(judge.visits) <= 4500
+    assert len(judge.visits.slots) == 8192
 
 
 def test_records_of_one_table_fill_another() -> None:
