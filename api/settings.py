@@ -31,7 +31,7 @@ class Settings(BaseSettings):
         max_waiting_pings: more pings than this waiting to be judged are refused with 503 and Retry-After.
         lookahead_s: how far ahead in time a border is looked for.
         cooldown_s: no second warning about the same zone within this time.
-        daily_cap: most warnings to one person a day.
+        daily_cap: most warnings to one person a day, at most 255.
         drain_s: how long a shutdown waits for messages on their way.
         wechat_app_id: the service account; None = a fake WeChat server is started beside the service.
         wechat_app_secret: its secret.

@@ -401,7 +401,7 @@ class Alert:
         zone_id: id of the zone as staff wrote it.
         zone_name: the zone's name as the driver reads it.
         kind: kind of the zone.
-        visit_ms: event time at which this visit (approach or enter) began.
+        visit_ms: event time at which the visit began: the first moment at which a warning was due.
         send: True = goes to the outbox, False = suppressed.
         reason: an ``AlertReason`` when sent, a ``SuppressReason`` when not.
         trigger: what made it due, also when it is suppressed.
@@ -445,10 +445,12 @@ class Alert:
 class Visit:
     """The engine's memory of one user at one zone, as the store keeps it for a restart.
 
+    Only a visit about which a warning was due is remembered; where nobody is to be warned there is nothing to repeat.
+
     Attributes:
         u7: the user.
         zone_id: the zone.
-        visit_ms: event time at which the visit (approach or enter) began.
+        visit_ms: event time at which the visit began: the first moment at which a warning was due.
         last_ms: event time at which it was last seen.
         open: the visit goes on (approaching or inside).
         inside: the user is inside.

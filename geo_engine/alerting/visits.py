@@ -14,14 +14,13 @@ from geo_engine.alerting.kernels import (
     FLAGS,
     INSIDE,
     KEY,
-    LAST,
     NEVER,
     OPEN,
-    SENT,
     WIDTH,
     Table,
     put,
     slot_of,
+    sweep,
 )
 from geo_engine.model import IntColumn, Visit
 from geo_engine.zones.zoneset import ZoneSet
@@ -33,6 +32,8 @@ _ZONE_MASK: Final = (1 << _ZONE_BITS) - 1
 _SMALLEST: Final = 1024
 _MOST_FULL: Final = 0.6
 """Above this share of used slots a look-up walks too far."""
+_SWEEP_LEAST: Final = 1024
+_SWEEP_PER_RECORD: Final = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +82,7 @@ class VisitTable:
         """Start empty; ``remember_ms`` is how long a visit that was warned about is kept for the cooldown."""
         self._remember_ms = remember_ms
         self.slots: Table = np.zeros((_SMALLEST, WIDTH), dtype=np.int64)
-        self._used = 0
-        self._purge_at = _SMALLEST
+        self._used = self._fresh = self._swept = 0
 
     def __len__(self) -> int:
         """Return the number of visits remembered."""
@@ -96,6 +96,7 @@ class VisitTable:
     def added(self, count: int) -> None:
         """Count records that a kernel has added to ``slots``."""
         self._used += count
+        self._fresh += count
 
     def records(self) -> Table:
         """Return the records alone, in no order: what a snapshot keeps."""
@@ -105,7 +106,7 @@ class VisitTable:
     def put(self, records: Table) -> None:
         """Write records, each over the one of its user and zone: what a restart brings back."""
         self.reserve(len(records))
-        self._used += put(self.slots, records)
+        self.added(put(self.slots, records))
 
     def restore(self, visits: list[tuple[Visit, int]]) -> None:
         """Put back visits from before a restart, each with the position of its zone."""
@@ -148,21 +149,19 @@ class VisitTable:
     def forget_old(self, now_ms: int) -> None:
         """Drop visits that are over: at once when nothing was sent, after the cooldown when something was.
 
-        An approach that is not renewed is over as well. Cost: a pass over all visits, only each time they doubled.
+        An approach that is not renewed is over as well. Each call looks at a part of the table, eight slots for each
+        record that came since the call before, so what is over takes an eighth of the slots at most and no call is
+        long. Cost: some 20 ns for each of those records, 2 us at the least.
         """
-        if self._used < self._purge_at:
-            return
-        records = self.records()
-        horizon_ms = now_ms - self._remember_ms
-        flags, last_ms, sent_ms = records[:, FLAGS], records[:, LAST], records[:, SENT]
-        ended_unsent = (flags & OPEN == 0) & (sent_ms == NEVER)
-        recent = (last_ms >= horizon_ms) | (sent_ms >= horizon_ms)
-        self._refill(records[(flags & INSIDE != 0) | (recent & ~ended_unsent)])
-        self._purge_at = max(_SMALLEST, 2 * self._used)
+        count = min(len(self.slots), _SWEEP_LEAST + _SWEEP_PER_RECORD * self._fresh)
+        self._used -= sweep(self.slots, self._swept, count, now_ms - self._remember_ms)
+        self._swept = (self._swept + count) % len(self.slots)
+        self._fresh = 0
 
     def _refill(self, records: Table, *, spare: int = 0) -> None:
         """Begin a table anew, at most 0.3 full with the records and 0.6 with the spare room."""
         needed = max(2 * len(records), len(records) + spare) / _MOST_FULL
         capacity = max(_SMALLEST, 1 << int(np.ceil(np.log2(needed + 1.0))))
         self.slots = np.zeros((capacity, WIDTH), dtype=np.int64)
-        self._used = put(self.slots, np.ascontiguousarray(records))
+        self._used = put(self.slots, records)
+        self._swept = 0
