@@ -82,7 +82,7 @@ class Fleet:
     """The vehicles of all users: a few different ones, and which of them each user drives. All have agreed.
 
     Attributes:
-        models: the different vehicles, their ``u7`` without meaning; the first one is "nothing known".
+        models: the different vehicles, their ``u7`` without meaning; the first one is the most common, a car.
         model_of: uint8 per user, position in ``models``.
     """
 
@@ -91,11 +91,11 @@ class Fleet:
 
     @property
     def default(self) -> Vehicle:
-        """The vehicle of users about whom nothing was said."""
+        """The most common vehicle, for an engine to take where it is told of no other."""
         return self.models[0]
 
-    def known(self) -> Iterator[Vehicle]:
-        """Yield the vehicle of every user about whom something is known. Cost: a microsecond each."""
+    def others(self) -> Iterator[Vehicle]:
+        """Yield the vehicle of every user who drives another. Cost: a microsecond each."""
         for u7 in np.flatnonzero(self.model_of).tolist():
             yield replace(self.models[self.model_of[u7]], u7=u7)
 
@@ -147,9 +147,9 @@ class City:
         random = np.random.default_rng([self.seed, 3])
         draw = random.random(users, dtype=np.float32)
         model = random.integers(2, 2 + len(_TRUCKS), users, dtype=np.uint8)
-        model[draw >= 0.15] = 1
-        model[draw >= 0.85] = 0
-        return Fleet((_UNKNOWN, _CAR, *_TRUCKS), model)
+        model[draw >= 0.15] = 0
+        model[draw >= 0.85] = 1
+        return Fleet((_CAR, _UNKNOWN, *_TRUCKS), model)
 
     def traffic(self, users: int, seed: int = 1) -> Traffic:
         """Put ``users`` users on the streets; see ``Traffic``."""

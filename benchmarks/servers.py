@@ -1,7 +1,7 @@
 """Servers that match or store positions: PostGIS and Redis, started for the benchmark, and a running Tile38.
 
-Each is a context manager that raises ``AbsentError`` when its server is not there. A server started here listens on a Unix
-socket in a new folder of its own, keeps its data there and ends with the block.
+Each is a context manager that raises ``AbsentError`` when its server is not there. A server started here listens on a
+Unix socket in a new folder of its own, keeps its data there and ends with the block.
 """
 
 from __future__ import annotations
