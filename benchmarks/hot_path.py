@@ -174,9 +174,8 @@ def run(
 
 def print_document(document: dict[str, Any]) -> None:
     """Print every measurement as a row, and what else was found as a line."""
-    table = Table(
-        "section", "what", "ns/ping min", "median", "p99", "per s at median", title=f"plan {document['plan']}"
-    )
+    columns = ("section", "what", "ns/ping min", "median", "p99", "per s at median")
+    table = Table(*columns, title=f"plan {document['plan']}")
     lines = []
     for section, found in document.items():
         if not isinstance(found, dict):
@@ -214,9 +213,7 @@ def main() -> None:
     parser.add_argument("--quick", dest="plan", action="store_const", const=QUICK, default=QUICK)
     parser.add_argument("--full", dest="plan", action="store_const", const=FULL_PLAN)
     parser.add_argument("--small", dest="plan", action="store_const", const=SMALL)
-    parser.add_argument(
-        "--only", default="", help=f"sections, e.g. match,step; all: {', '.join(_SECTIONS)}, alternatives"
-    )
+    parser.add_argument("--only", default="", help=f"some of {','.join(_SECTIONS)},alternatives")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of hot_path.json and hot_path.svg")
     parser.add_argument("--tile38", metavar="HOST:PORT", help="a Tile38 server whose data may be overwritten")
     arguments = parser.parse_args()

@@ -63,7 +63,7 @@ def measure_match(city: City, zones: Sequence[int], batches: Sequence[int], roun
 def measure_step(
     city: City, cases: Iterable[tuple[int, int, Sequence[int]]], *, warm_ticks: int, ticks: int
 ) -> dict[str, Any]:
-    """The whole step in steady state, for each (zones, users, batch sizes); ten million users get a third of the ticks."""
+    """The whole step in steady state, per (zones, users, batch sizes); ten million users get fewer ticks."""
     rows = []
     for zones, users, batches in cases:
         many = users > 1_000_000
@@ -214,7 +214,7 @@ def _settled(city: City, zones: int, users: int) -> tuple[Engine, Traffic]:
 def _under_load(
     engine: Engine, traffic: Traffic, load_per_s: int, seconds: float, edits: Iterator[ZoneSet]
 ) -> tuple[list[float], list[float], list[float]]:
-    """Judge batches at a steady pace; return what each took, when it was done after it was due, and each edit's time."""
+    """Judge batches at a steady pace; return what each took, how long after its moment it was done, and each edit."""
     publish = publisher(engine)
     took: list[float] = []
     late: list[float] = []
