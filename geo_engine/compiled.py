@@ -34,12 +34,17 @@ def kernel(function: Function) -> Function:
 
 
 def inlined(function: Function) -> Function:
-    """Compile a small scalar function that LLVM should paste into the kernels that call it."""
+    """Compile a small scalar function that LLVM should paste into the kernels that call it.
+
+    It may read and write the arrays it is given but not make one: it is compiled without Numba's counting of
+    references, which for a tuple of arrays would cost more at every call than many such functions do.
+    """
     return _compile(function, inline=True)
 
 
 def _compile(function: Function, *, inline: bool) -> Function:
     if numba is None:
         return function
-    compiled: Function = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=inline)(function)
+    options = {"forceinline": True, "_nrt": False} if inline else {}
+    compiled: Function = numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
     return compiled
