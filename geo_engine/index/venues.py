@@ -74,7 +74,7 @@ def nearest_venue(grid: VenueGrid, lon: float, lat: float, within_m: float) -> t
     """Return the position and the distance in metres of the nearest venue, or ``(-1, nan)`` when none is in reach.
 
     The distance is that of the local frame at the middle latitude (``geodesy/frame.py``), to 1e-8 m; of equally near
-    venues the first is taken. A position that is not finite has no venue. Cost: about 40 ns in map order, half of it for branches nobody can foresee.
+    venues the first is taken. A position that is not finite has no venue. Cost: about 40 ns in map order.
 
     Args:
         grid: the grid of a ``VenueIndex``.
@@ -236,6 +236,7 @@ def _nearest_in_columns(
     candidate = first[query] + within
     squared = _squared_metres(grid, band[query], (lon[query], lat[query]), candidate)
     # The sort is stable and candidates come in ascending order: of equally near venues the first stays in front.
+    # The sort is stable and candidates ascend: of equally near venues the first stays in front.
     order = np.lexsort((squared, query))
     some = np.flatnonzero(counts)
     winner = order[(np.cumsum(counts) - counts)[some]]

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geo_engine.alerting.happenings import APPROACH, CROSS, ENTER, OPENED, Happenings, Places
+from geo_engine.alerting.happenings import Happenings, Places
 from geo_engine.alerting.judge import Judge
 from geo_engine.alerting.policy import Candidate, Policy, Suppress, decide
 from geo_engine.model import AlertReason, IntColumn, SuppressReason, Vehicle, ZoneKind
+from geo_engine.tracking.events import APPROACH, CROSS, ENTER, OPENED
 from geo_engine.tracking.state import PACKED_ROW
 from geo_engine.zones.zoneset import ZoneSet
 
@@ -35,13 +36,12 @@ def columns(rows: Sequence[Happening]) -> Happenings:
     time_ms, u7, kind, zone, due, distance_m = (list(column) for column in zip(*ordered, strict=True))
     far = np.where(np.array(kind) == APPROACH, distance_m, np.nan)
     at = Places(*(np.array(column, dtype=np.int64) for column in (u7, time_ms, zone)), *np.zeros((2, len(ordered))))
-    plain = Happenings.plain(at, 0)
     return Happenings(
         at=at,
         kind=np.array(kind, dtype=np.int8),
-        reason=plain.reason,
+        reason=np.zeros(len(at), dtype=np.int8),
         due=np.array(due, dtype=np.bool_),
-        unsure=plain.unsure,
+        unsure=np.zeros(len(at), dtype=np.bool_),
         distance_m=far,
         eta_s=far / 10.0,
         bearing_deg=far * 0.5,

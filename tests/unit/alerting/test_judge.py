@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo_engine.alerting.alerts import Alerts
-from geo_engine.alerting.happenings import APPROACH, ENTER, EXIT, OPENED, OWED, in_order
 from geo_engine.alerting.judge import Judge
 from geo_engine.alerting.policy import Policy
 from geo_engine.errors import ConfigurationError
@@ -247,14 +246,3 @@ def test_changed_visits_are_ordered_by_user_and_zone() -> None:
     assert [(visit.u7, visit.zone_id) for visit in visits] == [(1, "z0"), (1, "z4"), (2, "z1")]
     assert visits[0] == Visit(1, "z0", noon_ms + 2, noon_ms + 2, True, True, True, noon_ms + 2)
     assert visits[1:] == list(visits)[1:]
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    rows=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 5), st.integers(0, 9)), max_size=30),
-    far_ms=st.sampled_from([1, 10**9, 10**12]),
-)
-def test_order_of_happenings_is_time_user_kind_zone(rows: list[tuple], far_ms: int) -> None:
-    time_ms, u7, kind, zone = np.array(rows, dtype=np.int64).reshape(-1, 4).T
-    order = in_order(time_ms * far_ms, u7 * 999_999, kind.astype(np.int8), zone * 1_000_000)
-    assert [rows[row] for row in order.tolist()] == sorted(rows)
