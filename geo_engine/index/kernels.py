@@ -3,7 +3,8 @@
 A position finds its leaf by at most four table look-ups. The leaf names the zones that cover the whole cell (true
 hits, no geometry) and the zones whose border runs through it, each with the few edges that touch the cell and one
 point of which it is known whether it is inside: a position is inside when the way from there crosses an even number
-of edges. Signs are exact (``predicates``), so the answers are those of ``shapely.covers`` and ``intersects``.
+of edges. Signs are exact (``predicates``), so the answers are those of ``shapely.covers`` and ``intersects``; but for
+coordinates that are not 0 and yet below 1e-30 degrees, where GEOS, which calculates with 106 bits, errs by rounding.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from geo_engine.compiled import inlined, kernel
 from geo_engine.index.predicates import side
 
-__all__ = ["MOST_BITS", "Cells", "combo_at", "combo_zones", "leaf_at", "zones_at"]
+__all__ = ["MOST_BITS", "Cells", "combo_at", "combo_in", "combo_zones", "entry_holds", "leaf_at", "zones_at"]
 
 MOST_BITS: Final = 5
 """A leaf with more boundary entries than this has no combos: 2^5 inside-sets a leaf are enough."""
@@ -82,17 +83,17 @@ def entry_holds(cells: Cells, entry: int, lon: float, lat: float) -> bool:
     at = int(cells.entry[entry, 1])
     left_end, end = at + 1 + int(cells.entry[entry, 2]), at + 1 + int(cells.entry[entry, 3])
     ref_x, ref_y = edge[at, 0], edge[at, 1]
-    x = lon - edge[at, 2]
+    x, y = lon - edge[at, 2], lat
     inside = edge[at, 3] > 0.0
     for j in range(at + 1, end):
         ax, ay, bx, by = edge[j, 0], edge[j, 1], edge[j, 2], edge[j, 3]
-        found = side(ax, ay, bx, by, x, lat)
+        found = side(ax, ay, bx, by, x, y)
         if found == 0:
-            if min(ax, bx) <= x <= max(ax, bx) and min(ay, by) <= lat <= max(ay, by):
+            if min(ax, bx) <= x <= max(ax, bx) and min(ay, by) <= y <= max(ay, by):
                 return True
             # On its line but not on it: both its ends then lie on one side of the way, no crossing.
-        elif (found < 0) == (j < left_end) and (side(ref_x, ref_y, x, lat, ax, ay) > 0) != (
-            side(ref_x, ref_y, x, lat, bx, by) > 0
+        elif (found < 0) == (j < left_end) and (side(ref_x, ref_y, x, y, ax, ay) > 0) != (
+            side(ref_x, ref_y, x, y, bx, by) > 0
         ):
             inside = not inside
     return inside
@@ -104,7 +105,12 @@ def combo_at(cells: Cells, lon: float, lat: float) -> int:
 
     Equal numbers mean equal sets; ``combo_zones`` lists them. On -1 ask ``zones_at``.
     """
-    leaf = leaf_at(cells, lon, lat)
+    return combo_in(cells, leaf_at(cells, lon, lat), lon, lat)
+
+
+@inlined
+def combo_in(cells: Cells, leaf: int, lon: float, lat: float) -> int:
+    """Return ``combo_at`` of a position whose leaf is known."""
     combo = int(cells.leaf[leaf, 0])
     if combo >= 0:
         first = int(cells.leaf[leaf, 1])

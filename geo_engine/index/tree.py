@@ -23,6 +23,9 @@ ROOTS: Final = 360 * 180
 # A cell with more edges than this is split, by level: below it the look-up would cost more than the edges.
 _MOST_EDGES: Final = (8, 6, 3)
 
+# A cell with more edges than this is not split when its parent had less than twice as many.
+_MOST_STACKED: Final = 32
+
 # No level may lay out more than about this many edges (some GB): the cells with the fewest edges then stay coarse.
 _MOST_LAID: Final = 12_000_000
 
@@ -59,8 +62,11 @@ def compiled_cells(base: Cells, shapes: Shapes, roots: BoolColumn, changed: Ints
     roots_of = nodes.node[:-1, 3]
     kept = roots[roots_of]
     levels = []
+    weight = np.empty(0, dtype=np.int64)
     for depth in range(3):
-        chosen = _to_split(nodes, kept, _MOST_EDGES[depth])
+        parent_weight = weight[chosen][nodes.node[:-1, 3] // (LEVELS[depth][0] * LEVELS[depth][1])] if depth else None
+        weight = np.diff(nodes.record[nodes.node[:, 4], 2])
+        chosen = _to_split(np.where(kept, weight, 0), parent_weight, _MOST_EDGES[depth])
         leaves = kept.copy()
         if depth < 2:
             leaves[chosen] = False
@@ -77,10 +83,16 @@ Level = tuple[Nodes, Ints, Ints, Ints]
 """The nodes, the tables they stand in, those that are split, those that are leaves."""
 
 
-def _to_split(nodes: Nodes, kept: BoolColumn, most: int) -> Ints:
-    """Return the nodes with more edges than ``most``; the fullest only, where all would be too many."""
-    weight = np.diff(nodes.record[nodes.node[:, 4], 2])
-    full = np.flatnonzero(kept & (weight > most))
+def _to_split(weight: Ints, parent_weight: Ints | None, most: int) -> Ints:
+    """Return the nodes with more than ``most`` edges (``weight``) for which splitting is worth its memory.
+
+    Where the parent's edges lie one upon the other a child has as many as its parent, and so would its children. Where
+    all nodes would be too many the fullest are split.
+    """
+    worth = weight > most
+    if parent_weight is not None:
+        worth &= (weight <= _MOST_STACKED) | (2 * weight < parent_weight)
+    full = np.flatnonzero(worth)
     order = full[np.argsort(-weight[full], kind="stable")]
     return np.sort(order[np.cumsum(weight[order]) <= _MOST_LAID])
 

@@ -1,0 +1,127 @@
+"""The questions of a zone index for whole columns: loops over the scalar kernels, results in growing arrays."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from geo_engine.compiled import kernel
+from geo_engine.index.buffers import longer
+from geo_engine.index.kernels import Cells, combo_in, leaf_at, zones_at
+from geo_engine.index.ways import ahead, touched_borders
+from geo_engine.model import FloatColumn, IntColumn
+
+__all__ = ["ahead_of_all", "containing_all", "match", "touched_by_all"]
+
+# Pings looked up together: their table look-ups do not wait for one another, and the leaves stay in the first cache.
+_BLOCK: Final = 256
+
+
+@kernel
+def match(cells: Cells, lon: FloatColumn, lat: FloatColumn, order: IntColumn | None, combo: IntColumn) -> None:
+    """Write the combo of each position, -1 where its leaf has none (``combo_at``).
+
+    Args:
+        cells: the compiled cells.
+        lon: longitudes, -180 .. 180.
+        lat: latitudes.
+        order: rows in the order to visit them, near ones together; None = as they come.
+        combo: one per position, in the rows of ``lon``.
+    """
+    leaf = np.empty(_BLOCK, dtype=np.int64)
+    for start in range(0, len(combo), _BLOCK):
+        size = min(_BLOCK, len(combo) - start)
+        for k in range(size):
+            row = start + k if order is None else order[start + k]
+            leaf[k] = leaf_at(cells, lon[row], lat[row])
+        for k in range(size):
+            row = start + k if order is None else order[start + k]
+            combo[row] = combo_in(cells, leaf[k], lon[row], lat[row])
+
+
+@kernel
+def containing_all(cells: Cells, lon: FloatColumn, lat: FloatColumn) -> tuple[IntColumn, IntColumn]:
+    """Return (query, zone) of every zone that holds a position, by query, then zone."""
+    query, zone = np.empty(2 * len(lon) + 64, dtype=np.int64), np.empty(2 * len(lon) + 64, dtype=np.int64)
+    used = 0
+    for i in range(len(lon)):
+        needed = zones_at(cells, lon[i], lat[i], zone[used:])
+        if used + needed > len(zone):
+            zone, query = longer(zone, used + needed), longer(query, used + needed)
+            zones_at(cells, lon[i], lat[i], zone[used:])
+        query[used : used + needed] = i
+        used += needed
+    return query[:used].copy(), zone[:used].copy()
+
+
+@kernel
+def touched_by_all(
+    cells: Cells, lon0: FloatColumn, lat0: FloatColumn, lon1: FloatColumn, lat1: FloatColumn
+) -> tuple[IntColumn, IntColumn]:
+    """Return (query, zone) of every zone a segment touches or lies in; ``lon1`` is continuous from ``lon0``."""
+    query, zone = np.empty(2 * len(lon0) + 64, dtype=np.int64), np.empty(2 * len(lon0) + 64, dtype=np.int64)
+    held, met = np.empty(64, dtype=np.int64), np.empty(64, dtype=np.int64)
+    used = 0
+    for i in range(len(lon0)):
+        held_count = zones_at(cells, lon0[i], lat0[i], held)
+        if held_count > len(held):
+            held = longer(held, held_count)
+            held_count = zones_at(cells, lon0[i], lat0[i], held)
+        met_count = touched_borders(cells, lon0[i], lat0[i], lon1[i], lat1[i], met)
+        if met_count > len(met):
+            met = longer(met, met_count)
+            met_count = touched_borders(cells, lon0[i], lat0[i], lon1[i], lat1[i], met)
+        zone, query = longer(zone, used + held_count + met_count), longer(query, used + held_count + met_count)
+        first = used
+        used = _joined(held[:held_count], met[:met_count], zone, used)
+        query[first:used] = i
+    return query[:used].copy(), zone[:used].copy()
+
+
+@kernel
+def _joined(left: IntColumn, right: IntColumn, out: IntColumn, used: int) -> int:
+    """Write the union of two ascending lists; return the new end."""
+    a, b = 0, 0
+    while a < len(left) or b < len(right):
+        if b >= len(right) or (a < len(left) and left[a] < right[b]):
+            out[used] = left[a]
+            a += 1
+        else:
+            out[used] = right[b]
+            a += 1 if a < len(left) and left[a] == right[b] else 0
+            b += 1
+        used += 1
+    return used
+
+
+@kernel
+def ahead_of_all(
+    cells: Cells,
+    ways: tuple[FloatColumn, FloatColumn, FloatColumn, FloatColumn],
+    group: IntColumn,
+    wanted: npt.NDArray[np.uint64],
+) -> tuple[IntColumn, IntColumn, FloatColumn]:
+    """Return (query, zone, fraction) of every wanted zone a segment meets.
+
+    Args:
+        cells: the compiled cells.
+        ways: lon0, lat0, lon1 (continuous from lon0), lat1.
+        group: row of ``wanted`` per segment.
+        wanted: one bit per zone, (groups, words).
+    """
+    lon0, lat0, lon1, lat1 = ways
+    size = 2 * len(lon0) + 64
+    query, zone, fraction = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), np.empty(size)
+    used = 0
+    for i in range(len(lon0)):
+        words = wanted[group[i]]
+        needed = ahead(cells, lon0[i], lat0[i], lon1[i], lat1[i], words, zone[used:], fraction[used:])
+        if used + needed > len(zone):
+            zone, query = longer(zone, used + needed), longer(query, used + needed)
+            fraction = longer(fraction, used + needed)
+            needed = ahead(cells, lon0[i], lat0[i], lon1[i], lat1[i], words, zone[used:], fraction[used:])
+        query[used : used + needed] = i
+        used += needed
+    return query[:used].copy(), zone[:used].copy(), fraction[:used].copy()
