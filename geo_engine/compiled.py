@@ -16,7 +16,7 @@ try:
 except ImportError:  # the optional extra "fast" is not installed
     numba = None
 
-__all__ = ["COMPILED", "inlined", "kernel", "uncounted"]
+__all__ = ["COMPILED", "bare", "inlined", "kernel", "uncounted"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -45,6 +45,11 @@ def uncounted(function: Function) -> Function:
     than many such functions do.
     """
     return _compile(function, forceinline=True, _nrt=False)
+
+
+def bare(function: Function) -> Function:
+    """Compile like ``kernel``, for a function that makes no array and calls none that does: see ``uncounted``."""
+    return _compile(function, _nrt=False)
 
 
 def _compile(function: Function, **options: bool) -> Function:

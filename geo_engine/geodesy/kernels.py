@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from geo_engine.compiled import inlined, kernel
+from geo_engine.compiled import bare, uncounted
 
 __all__ = ["degree_lengths", "geodesic_m"]
 
@@ -17,7 +17,7 @@ _M_PER_RADIAN_DEG: Final = math.pi / 180.0
 _MOST_ROUNDS: Final = 50
 
 
-@inlined
+@uncounted
 def degree_lengths(lat_deg: float) -> tuple[float, float]:
     """Return the metres of one degree of longitude and of latitude: ``metres_per_degree`` for one latitude.
 
@@ -31,7 +31,7 @@ def degree_lengths(lat_deg: float) -> tuple[float, float]:
     return prime_vertical_m * cosine * _M_PER_RADIAN_DEG, meridional_m * _M_PER_RADIAN_DEG
 
 
-@kernel
+@bare
 def geodesic_m(lon0: float, lat0: float, lon1: float, lat1: float) -> float:
     """Return the length of the geodesic between two positions, metres.
 

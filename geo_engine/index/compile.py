@@ -306,8 +306,14 @@ def _lay(  # noqa: PLR0913 - the edge, the grid and the place to write to
     below the margin.
     """
     column, row, size, columns = grid
-    x0, y0 = (edges[edge, 0] + turn + 180.0) * UNITS_PER_DEGREE - column, (edges[edge, 1] + 90.0) * UNITS_PER_DEGREE - row
-    x1, y1 = (edges[edge, 2] + turn + 180.0) * UNITS_PER_DEGREE - column, (edges[edge, 3] + 90.0) * UNITS_PER_DEGREE - row
+    x0, y0 = (
+        (edges[edge, 0] + turn + 180.0) * UNITS_PER_DEGREE - column,
+        (edges[edge, 1] + 90.0) * UNITS_PER_DEGREE - row,
+    )
+    x1, y1 = (
+        (edges[edge, 2] + turn + 180.0) * UNITS_PER_DEGREE - column,
+        (edges[edge, 3] + 90.0) * UNITS_PER_DEGREE - row,
+    )
     if y0 > y1:
         x0, y0, x1, y1 = x1, y1, x0, y0
     for child_row in range(

@@ -3,7 +3,8 @@
 A position finds its leaf by at most four table look-ups. The leaf names the zones that cover the whole cell (true
 hits, no geometry) and the zones whose border runs through it, each with the few edges that touch the cell and one
 point of which it is known whether it is inside: a position is inside when the way from there crosses an even number
-of edges. Signs are exact (``predicates``), so the answers are those of ``shapely.covers`` and ``intersects``.
+of edges. Signs are exact (``predicates``), so the answers are those of ``shapely.covers`` and ``intersects``; but for
+coordinates that are not 0 and yet below 1e-30 degrees, where GEOS, which calculates with 106 bits, errs by rounding.
 """
 
 from __future__ import annotations
@@ -13,15 +14,27 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.compiled import inlined, kernel
+from geo_engine.compiled import bare, uncounted
 from geo_engine.index.predicates import side
 
-__all__ = ["MOST_BITS", "Cells", "combo_at", "combo_in", "combo_zones", "entry_holds", "leaf_at", "is_faint", "touches_faintly", "zones_at"]
+__all__ = [
+    "MOST_BITS",
+    "Cells",
+    "combo_at",
+    "combo_in",
+    "combo_zones",
+    "entry_counts",
+    "entry_holds",
+    "entry_zone",
+    "leaf_at",
+    "packed_counts",
+    "packed_zone",
+    "zones_at",
+]
 
 MOST_BITS: Final = 5
 """A leaf with more boundary entries than this has no combos: 2^5 inside-sets a leaf are enough."""
 
-_FAINT: Final = 2.0**-104
 _COLUMNS: Final = 1_474_560
 _ROWS: Final = 737_280
 
@@ -29,7 +42,8 @@ _ROWS: Final = 737_280
 class Cells(NamedTuple):
     """The compiled cells as flat arrays; immutable once built.
 
-    A table value of 0 or more is a leaf, ``~t`` below zero is table ``t`` of the next level. Leaf 0 is empty.
+    A table value of 0 or more is a leaf, ``~t`` below zero is table ``t`` of the next level. A leaf is a row of
+    ``page``, where everything a position in it needs lies together: one or two cache lines.
 
     Attributes:
         root: int32 (64800,): the cells of one degree, row by row from the south-west.
@@ -37,11 +51,10 @@ class Cells(NamedTuple):
         table2: int32: 16 x 16 cells of 1/512 degree for each table.
         table3: int32: 8 x 8 cells of 1/4096 degree for each table.
         coarse: int32: for each table of ``table3`` the leaf of the whole cell of 1/512 degree.
-        leaf: int32 (n, 8): first combo (-1 = too many entries), first entry, entries, first hit, hits, 3 unused.
-        entry: int32 (m, 4): zone, first row in ``edge``, edges that have the reference point on their left, edges.
-            The entries of a leaf ascend by zone, then turn.
-        edge: float64 (e, 4): per entry one row (reference point in the zone's frame, turn in degrees, 1.0 = the point
-            is inside), then its edges x0, y0, x1, y1 as the zone has them, those with the point on their left first.
+        page: float64 (n, 4). A leaf is one row (first combo or -1, boundary entries, first hit, hits), then its
+            entries, which ascend by zone, then turn. An entry is one row (reference point in the zone's frame, packed
+            numbers of edges, packed zone, turn and inside: see ``entry_counts`` and ``entry_zone``), then its edges
+            x0, y0, x1, y1 as the zone has them, those with the point on their left first. Row 0 is the empty leaf.
         hits: int32: zones that cover a whole cell, ascending in each leaf.
         combo_leaf: int32: the leaf of each combo.
     """
@@ -51,14 +64,42 @@ class Cells(NamedTuple):
     table2: npt.NDArray[np.int32]
     table3: npt.NDArray[np.int32]
     coarse: npt.NDArray[np.int32]
-    leaf: npt.NDArray[np.int32]
-    entry: npt.NDArray[np.int32]
-    edge: npt.NDArray[np.float64]
+    page: npt.NDArray[np.float64]
     hits: npt.NDArray[np.int32]
     combo_leaf: npt.NDArray[np.int32]
 
 
-@inlined
+_COUNT_BITS: Final = 26
+_COUNT_MASK: Final = (1 << _COUNT_BITS) - 1
+
+
+@uncounted
+def packed_counts(left: int, edges: int) -> int:
+    """Return the third number of an entry's row; exact in a double."""
+    return (left << _COUNT_BITS) | edges
+
+
+@uncounted
+def packed_zone(zone: int, turn: float, inside: int) -> int:
+    """Return the fourth number of an entry's row; exact in a double."""
+    return (((zone << 2) | (int(turn) // 360 + 1)) << 1) | inside
+
+
+@uncounted
+def entry_counts(page: npt.NDArray[np.float64], at: int) -> tuple[int, int]:
+    """Return how many edges of an entry have the reference point on their left, and how many there are."""
+    packed = int(page[at, 2])
+    return packed >> _COUNT_BITS, packed & _COUNT_MASK
+
+
+@uncounted
+def entry_zone(page: npt.NDArray[np.float64], at: int) -> tuple[int, float, bool]:
+    """Return the zone of an entry, its turn in degrees, and whether the zone holds the reference point."""
+    packed = int(page[at, 3])
+    return packed >> 3, ((packed >> 1) & 3) * 360.0 - 360.0, (packed & 1) == 1
+
+
+@uncounted
 def leaf_at(cells: Cells, lon: float, lat: float) -> int:
     """Return the leaf of a position in -180 .. 180, -90 .. 90. Cost: one to four dependent loads."""
     column = min(max(int((lon + 180.0) * 4096.0), 0), _COLUMNS - 1)
@@ -73,41 +114,19 @@ def leaf_at(cells: Cells, lon: float, lat: float) -> int:
     return value
 
 
-@inlined
-def is_faint(x: float, y: float) -> bool:
-    """Say whether a coordinate lies below 2^-104 degrees without being 0.
-
-    GEOS decides with numbers of 106 bits, to which such a coordinate is 0 beside the ends of an edge: it calls a
-    position on the edge that is 1e-40 degrees beside it. ``touches_faintly`` finds those.
-    """
-    return (x != 0.0 and abs(x) < _FAINT) or (y != 0.0 and abs(y) < _FAINT)
-
-
-@kernel
-def touches_faintly(ax: float, ay: float, bx: float, by: float, x: float, y: float) -> bool:
-    """Say whether a position with a faint coordinate lies in the box of an edge and, but for that coordinate, on it."""
-    if not (min(ax, bx) <= x <= max(ax, bx) and min(ay, by) <= y <= max(ay, by)):
-        return False
-    return side(ax, ay, bx, by, x if abs(x) >= _FAINT else 0.0, y if abs(y) >= _FAINT else 0.0) == 0
-
-
-@inlined
-def entry_holds(cells: Cells, entry: int, lon: float, lat: float) -> bool:
+@uncounted
+def entry_holds(page: npt.NDArray[np.float64], at: int, lon: float, lat: float) -> bool:
     """Say whether the zone of a boundary entry holds a position of its cell, border included.
 
     Cost: about 2 ns per local edge.
     """
-    edge = cells.edge
-    at = int(cells.entry[entry, 1])
-    left_end, end = at + 1 + int(cells.entry[entry, 2]), at + 1 + int(cells.entry[entry, 3])
-    ref_x, ref_y = edge[at, 0], edge[at, 1]
-    x, y = lon - edge[at, 2], lat
-    faint = is_faint(x, y)
-    inside = edge[at, 3] > 0.0
-    for j in range(at + 1, end):
-        ax, ay, bx, by = edge[j, 0], edge[j, 1], edge[j, 2], edge[j, 3]
-        if faint and touches_faintly(ax, ay, bx, by, x, y):
-            return True
+    left, edges = entry_counts(page, at)
+    _, turn, inside = entry_zone(page, at)
+    ref_x, ref_y = page[at, 0], page[at, 1]
+    x, y = lon - turn, lat
+    left_end = at + 1 + left
+    for j in range(at + 1, at + 1 + edges):
+        ax, ay, bx, by = page[j, 0], page[j, 1], page[j, 2], page[j, 3]
         found = side(ax, ay, bx, by, x, y)
         if found == 0:
             if min(ax, bx) <= x <= max(ax, bx) and min(ay, by) <= y <= max(ay, by):
@@ -120,7 +139,7 @@ def entry_holds(cells: Cells, entry: int, lon: float, lat: float) -> bool:
     return inside
 
 
-@inlined
+@uncounted
 def combo_at(cells: Cells, lon: float, lat: float) -> int:
     """Return the number of the set of zones that holds the position, -1 when its leaf has no combos.
 
@@ -129,54 +148,58 @@ def combo_at(cells: Cells, lon: float, lat: float) -> int:
     return combo_in(cells, leaf_at(cells, lon, lat), lon, lat)
 
 
-@inlined
+@uncounted
 def combo_in(cells: Cells, leaf: int, lon: float, lat: float) -> int:
     """Return ``combo_at`` of a position whose leaf is known."""
-    combo = int(cells.leaf[leaf, 0])
+    page = cells.page
+    combo = int(page[leaf, 0])
     if combo >= 0:
-        first = int(cells.leaf[leaf, 1])
-        for j in range(int(cells.leaf[leaf, 2])):
-            if entry_holds(cells, first + j, lon, lat):
-                combo += 1 << j
+        at = leaf + 1
+        for bit in range(int(page[leaf, 1])):
+            if entry_holds(page, at, lon, lat):
+                combo += 1 << bit
+            at += 1 + entry_counts(page, at)[1]
     return combo
 
 
-@kernel
+@bare
 def combo_zones(cells: Cells, combo: int, out: npt.NDArray[np.int64]) -> int:
     """Write the zones of a combo, ascending, each once; return their number, which may exceed ``len(out)``."""
-    leaf = int(cells.combo_leaf[combo])
-    bits = combo - int(cells.leaf[leaf, 0])
-    first, hit = int(cells.leaf[leaf, 1]), int(cells.leaf[leaf, 3])
-    hit_end = hit + int(cells.leaf[leaf, 4])
-    count, last = 0, -1
-    for j in range(int(cells.leaf[leaf, 2])):
-        zone = int(cells.entry[first + j, 0])
-        if (bits >> j) & 1 and zone != last:
+    page, leaf = cells.page, int(cells.combo_leaf[combo])
+    bits = combo - int(page[leaf, 0])
+    hit = int(page[leaf, 2])
+    hit_end = hit + int(page[leaf, 3])
+    count, last, at = 0, -1, leaf + 1
+    for bit in range(int(page[leaf, 1])):
+        zone = entry_zone(page, at)[0]
+        if (bits >> bit) & 1 and zone != last:
             count, hit = _hits_before(cells, hit, hit_end, zone, out, count)
             count, last = _put(out, count, zone), zone
+        at += 1 + entry_counts(page, at)[1]
     return _hits_before(cells, hit, hit_end, 1 << 40, out, count)[0]
 
 
-@kernel
+@bare
 def zones_at(cells: Cells, lon: float, lat: float, out: npt.NDArray[np.int64]) -> int:
     """Write the zones that hold a position, ascending, each once; return their number, which may exceed ``len(out)``.
 
     Cost: about 2 ns per local edge of its leaf beside the look-up.
     """
-    leaf = leaf_at(cells, lon, lat)
-    first, hit = int(cells.leaf[leaf, 1]), int(cells.leaf[leaf, 3])
-    hit_end = hit + int(cells.leaf[leaf, 4])
-    count, last = 0, -1
-    for j in range(first, first + int(cells.leaf[leaf, 2])):
-        zone = int(cells.entry[j, 0])
-        if zone != last and entry_holds(cells, j, lon, lat):
+    page, leaf = cells.page, leaf_at(cells, lon, lat)
+    hit = int(page[leaf, 2])
+    hit_end = hit + int(page[leaf, 3])
+    count, last, at = 0, -1, leaf + 1
+    for _ in range(int(page[leaf, 1])):
+        zone = entry_zone(page, at)[0]
+        if zone != last and entry_holds(page, at, lon, lat):
             count, hit = _hits_before(cells, hit, hit_end, zone, out, count)
             count, last = _put(out, count, zone), zone
+        at += 1 + entry_counts(page, at)[1]
     return _hits_before(cells, hit, hit_end, 1 << 40, out, count)[0]
 
 
-@inlined
-def _hits_before(  # noqa: PLR0913 - one step of a merge
+@uncounted
+def _hits_before(  # noqa: PLR0917 - one step of a merge
     cells: Cells, hit: int, hit_end: int, zone: int, out: npt.NDArray[np.int64], count: int
 ) -> tuple[int, int]:
     """Write the true hits below ``zone`` and skip it among them; return the new count and the next hit."""
@@ -187,7 +210,7 @@ def _hits_before(  # noqa: PLR0913 - one step of a merge
     return count, hit
 
 
-@inlined
+@uncounted
 def _put(out: npt.NDArray[np.int64], count: int, zone: int) -> int:
     if count < len(out):
         out[count] = zone

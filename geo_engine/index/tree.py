@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from geo_engine.compiled import kernel
 from geo_engine.index.compile import LEVELS, Lists, Nodes, Shapes, no_lists, split, whole_earth
-from geo_engine.index.kernels import MOST_BITS, Cells
+from geo_engine.index.kernels import MOST_BITS, Cells, packed_counts, packed_zone
 from geo_engine.index.predicates import side
 from geo_engine.model import BoolColumn, IntColumn
 
@@ -32,17 +32,9 @@ _MOST_LAID: Final = 12_000_000
 
 def nothing() -> Cells:
     """Return the cells of an earth without zones: leaf 0 everywhere."""
-    tables = [np.empty(0, dtype=np.int32) for _ in range(4)]
-    leaf = np.zeros((1, 8), dtype=np.int32)
-    return Cells(
-        np.zeros(ROOTS, dtype=np.int32),
-        *tables,
-        leaf=leaf,
-        entry=np.empty((0, 4), dtype=np.int32),
-        edge=np.empty((0, 4)),
-        hits=np.empty(0, dtype=np.int32),
-        combo_leaf=np.zeros(1, dtype=np.int32),
-    )
+    none = np.empty(0, dtype=np.int32)
+    root, combo_leaf = np.zeros(ROOTS, dtype=np.int32), np.zeros(1, dtype=np.int32)
+    return Cells(root, none, none, none, none, np.zeros((1, 4)), none, combo_leaf)
 
 
 def compiled_cells(base: Cells, shapes: Shapes, roots: BoolColumn, changed: Ints | None) -> Cells:
@@ -58,7 +50,9 @@ def compiled_cells(base: Cells, shapes: Shapes, roots: BoolColumn, changed: Ints
     Cost: about 1 us per edge and cell of 1/512 degree it touches.
     """
     entries = np.flatnonzero(_reach(shapes.box, roots))
-    nodes, table, lists = split(shapes, whole_earth(shapes, entries), np.zeros(1, dtype=np.int64), LEVELS[0], no_lists())
+    nodes, table, lists = split(
+        shapes, whole_earth(shapes, entries), np.zeros(1, dtype=np.int64), LEVELS[0], no_lists()
+    )
     roots_of = nodes.node[:-1, 3]
     kept = roots[roots_of]
     levels = []
@@ -121,38 +115,29 @@ def _joined(
 ) -> Cells:
     """Number leaves and tables after those of ``base`` and put everything together."""
     list_count = int(lists.used[0])
-    list_leaf = np.arange(list_count) + len(base.leaf) - 1
+    list_leaf = np.arange(list_count) + len(base.page) - 1
     list_leaf[0] = 0
-    plain = np.zeros((list_count - 1, 8), dtype=np.int64)
-    plain[:, 3:5] = lists.span[1:list_count, :2]
-    leaves, entries, edges, leaf_of = [plain], [], [], []
-    first = len(base.leaf) + list_count - 1
-    entry_first, edge_first = len(base.entry), len(base.edge)
+    plain = np.zeros((list_count - 1, 4))
+    plain[:, 2:] = lists.span[1:list_count, :2] + [len(base.hits), 0]
+    pages, rows, leaf_of = [base.page, plain], [list_leaf[1:]], []
+    first = len(base.page) + list_count - 1
     for nodes, _, _, ends in levels:
-        leaf, entry, edge = _leaves(shapes, nodes, ends, lists.span)
-        leaf[:, 1] += entry_first
-        entry[:, 1] += edge_first
-        entry_first, edge_first = entry_first + len(entry), edge_first + len(edge)
-        number = np.full(len(nodes.node), -1, dtype=np.int64)
-        number[ends] = first + np.arange(len(ends))
-        first += len(ends)
-        for column, part in ((leaves, leaf), (entries, entry), (edges, edge), (leaf_of, number)):
-            column.append(part)
-    leaf = np.concatenate(leaves)
-    leaf[:, 3] += len(base.hits)
-    combos = np.where(leaf[:, 2] <= MOST_BITS, 1 << np.minimum(leaf[:, 2], MOST_BITS), 0)
-    leaf[:, 0] = np.where(combos > 0, len(base.combo_leaf) + np.cumsum(combos) - combos, -1)
-    combo_leaf = np.repeat(np.arange(len(base.leaf), len(base.leaf) + len(leaf)), combos)
-    tables = _tables(base, levels, list_leaf, leaf_of, (roots, changed))
-    coarse = leaf_of[2][levels[2][2]]
+        page, row = _leaves(shapes, nodes, ends, lists.span, len(base.hits))
+        pages.append(page)
+        rows.append(row + first)
+        leaf_of.append(np.full(len(nodes.node), -1, dtype=np.int64))
+        leaf_of[-1][ends] = row + first
+        first += len(page)
+    page, row = np.concatenate(pages), np.concatenate(rows)
+    entries = page[row, 1].astype(np.int64)
+    combos = np.where(entries <= MOST_BITS, 1 << np.minimum(entries, MOST_BITS), 0)
+    page[row, 0] = np.where(combos > 0, len(base.combo_leaf) + np.cumsum(combos) - combos, -1)
     return Cells(
-        *tables,
-        coarse=_appended(base.coarse, coarse),
-        leaf=_appended(base.leaf, leaf),
-        entry=_appended(base.entry, *entries),
-        edge=np.concatenate([base.edge, *edges]),
+        *_tables(base, levels, list_leaf, leaf_of, (roots, changed)),
+        coarse=_appended(base.coarse, leaf_of[2][levels[2][2]]),
+        page=page,
         hits=_appended(base.hits, lists.zone[: int(lists.used[1])]),
-        combo_leaf=_appended(base.combo_leaf, combo_leaf),
+        combo_leaf=_appended(base.combo_leaf, np.repeat(row, combos)),
     )
 
 
@@ -173,7 +158,9 @@ def _tables(
             size = LEVELS[depth + 1][0] * LEVELS[depth + 1][1]
             value[chosen] = -1 - (len(older) // size + np.arange(len(chosen)))
         del nodes
-        found.append(np.where(table >= 0, list_leaf[np.maximum(table, 0)], value[np.minimum(-1 - table, len(value) - 1)]))
+        found.append(
+            np.where(table >= 0, list_leaf[np.maximum(table, 0)], value[np.minimum(-1 - table, len(value) - 1)])
+        )
     root = np.where(roots, found[0], base.root).astype(np.int32)
     if changed is not None:
         _keep_unchanged(base, levels, found[1], changed)
@@ -199,30 +186,29 @@ def _keep_unchanged(base: Cells, levels: list[Level], table: Ints, changed: Ints
 
 
 @kernel
-def _leaves(shapes: Shapes, nodes: Nodes, chosen: Ints, span: Ints) -> tuple[Ints, Ints, Floats]:
-    """Return leaves, entries and edges of the chosen nodes as in ``Cells``, numbered from 0, without combos."""
-    entries, edges = 0, 0
+def _leaves(shapes: Shapes, nodes: Nodes, chosen: Ints, span: Ints, first_hit: int) -> tuple[Floats, Ints]:
+    """Return the page of the chosen nodes as in ``Cells``, without combos, and the row of each leaf in it."""
+    size = 0
     for k in range(len(chosen)):
         low, high = nodes.node[chosen[k], 4], nodes.node[chosen[k] + 1, 4]
-        entries += high - low
-        edges += high - low + nodes.record[high, 2] - nodes.record[low, 2]
-    leaf = np.zeros((len(chosen), 8), dtype=np.int64)
-    entry, edge = np.empty((entries, 4), dtype=np.int64), np.empty((edges, 4))
-    entries, edges = 0, 0
+        size += 1 + high - low + nodes.record[high, 2] - nodes.record[low, 2]
+    page, row = np.empty((size, 4)), np.empty(len(chosen), dtype=np.int64)
+    at = 0
     for k in range(len(chosen)):
         node = chosen[k]
         low, high, hit_list = nodes.node[node, 4], nodes.node[node + 1, 4], nodes.node[node, 2]
-        leaf[k, 1], leaf[k, 2], leaf[k, 3], leaf[k, 4] = entries, high - low, span[hit_list, 0], span[hit_list, 1]
-        for at in range(low, high):
-            owner, first, end = nodes.record[at, 0], nodes.record[at, 2], nodes.record[at + 1, 2]
-            edge[edges, 0], edge[edges, 1] = nodes.ref[at, 0], nodes.ref[at, 1]
-            edge[edges, 2], edge[edges, 3] = shapes.turn[owner], nodes.record[at, 1]
-            entry[entries, 0], entry[entries, 1], entry[entries, 3] = shapes.zone[owner], edges, end - first
-            left = _laid(shapes.edge, nodes.edge[first:end], nodes.ref[at], edge[edges + 1 : edges + 1 + end - first])
-            entry[entries, 2] = left
-            edges += 1 + end - first
-            entries += 1
-    return leaf, entry, edge
+        page[at, 0], page[at, 1] = -1.0, high - low
+        page[at, 2], page[at, 3] = span[hit_list, 0] + first_hit, span[hit_list, 1]
+        row[k] = at
+        at += 1
+        for record in range(low, high):
+            owner, first, end = nodes.record[record, 0], nodes.record[record, 2], nodes.record[record + 1, 2]
+            left = _laid(shapes.edge, nodes.edge[first:end], nodes.ref[record], page[at + 1 : at + 1 + end - first])
+            page[at, 0], page[at, 1] = nodes.ref[record, 0], nodes.ref[record, 1]
+            page[at, 2] = packed_counts(left, end - first)
+            page[at, 3] = packed_zone(shapes.zone[owner], shapes.turn[owner], nodes.record[record, 1])
+            at += 1 + end - first
+    return page, row
 
 
 @kernel

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.compiled import inlined, kernel
-from geo_engine.index.kernels import Cells, entry_holds, is_faint, leaf_at, touches_faintly
+from geo_engine.compiled import bare, uncounted
+from geo_engine.index.kernels import Cells, entry_counts, entry_holds, entry_zone, leaf_at
 from geo_engine.index.predicates import segments_meet
 
 __all__ = ["ahead", "touched_borders"]
@@ -35,7 +35,7 @@ _BEHIND: Final = 1e-9
 _NOWHERE: Final = 2.0
 
 
-@kernel
+@bare
 def touched_borders(cells: Cells, lon0: float, lat0: float, lon1: float, lat1: float, out: Ints) -> int:
     """Write the zones whose border the segment meets, ascending, each once; touching counts.
 
@@ -60,8 +60,8 @@ def touched_borders(cells: Cells, lon0: float, lat0: float, lon1: float, lat1: f
     return count
 
 
-@kernel
-def ahead(  # noqa: PLR0913 - a segment is four numbers
+@bare
+def ahead(  # noqa: PLR0917 - a segment is four numbers
     cells: Cells, lon0: float, lat0: float, lon1: float, lat1: float, wanted: Words, zones: Ints, fractions: Floats
 ) -> int:
     """Write the wanted zones the segment meets, ascending, each once, and the fraction at which it first does.
@@ -94,7 +94,7 @@ def ahead(  # noqa: PLR0913 - a segment is four numbers
     return count
 
 
-@inlined
+@uncounted
 def _start(x0: float, y0: float, dx: float, dy: float) -> tuple[int, int]:
     """Return the first cell of 1/4096 degree on the earth along a way, column -1 when it never gets there."""
     along = 0.0
@@ -112,7 +112,7 @@ def _start(x0: float, y0: float, dx: float, dy: float) -> tuple[int, int]:
     return column, min(max(int(y0 + along * dy), 0), _ROWS - 1)
 
 
-@inlined
+@uncounted
 def _coarse_leaf(cells: Cells, column: int, row: int) -> tuple[int, int]:
     """Return the leaf of a cell of 1/512 degree or larger, and the binary logarithm of its size in finest units."""
     value = int(cells.root[(row >> 12) * 360 + (column >> 12)])
@@ -125,11 +125,14 @@ def _coarse_leaf(cells: Cells, column: int, row: int) -> tuple[int, int]:
     return (value if value >= 0 else int(cells.coarse[-1 - value])), 3
 
 
-@inlined
-def _step(  # noqa: PLR0913 - the way, the cell and its size
+@uncounted
+def _step(  # noqa: PLR0917 - the way, the cell and its size
     x0: float, y0: float, dx: float, dy: float, column: int, row: int, shift: int
 ) -> tuple[int, int, float]:
-    """Return the next cell along the way and the fraction at which it is entered; above 1 the way ends before."""
+    """Return the next cell along the way and the fraction at which it is entered; above 1 the way ends before.
+
+    The slopes come as ``dx`` and ``dy``; two divisions a step hide behind the loads of the next cell.
+    """
     west, south = (column >> shift) << shift, (row >> shift) << shift
     size = 1 << shift
     along_x, along_y = _NOWHERE, _NOWHERE
@@ -146,35 +149,43 @@ def _step(  # noqa: PLR0913 - the way, the cell and its size
     return column, row, (along_y if 0 <= row < _ROWS else _NOWHERE)
 
 
-@kernel
-def _borders(  # noqa: PLR0913 - a segment is four numbers
+@bare
+def _borders(  # noqa: PLR0917 - a segment is four numbers
     cells: Cells, lon0: float, lat0: float, lon1: float, lat1: float, out: Ints, count: int
 ) -> int:
+    page = cells.page
     x0, y0 = (lon0 + 180.0) * 4096.0, (lat0 + 90.0) * 4096.0
-    x1, y1 = (lon1 + 180.0) * 4096.0, (lat1 + 90.0) * 4096.0
-    dx, dy = x1 - x0, y1 - y0
+    dx, dy = (lon1 + 180.0) * 4096.0 - x0, (lat1 + 90.0) * 4096.0 - y0
     column, row = _start(x0, y0, dx, dy)
     if column < 0:
         return count
-    along = 0.0
-    while along <= 1.0:
-        leaf, shift = _coarse_leaf(cells, column, row)
-        first = int(cells.leaf[leaf, 1])
-        for entry in range(first, first + int(cells.leaf[leaf, 2])):
-            zone = int(cells.entry[entry, 0])
-            at = _place(out, min(count, len(out)), zone)
-            known = at < min(count, len(out)) and out[at] == zone
-            if not known and _meets_entry(cells, entry, lon0, lat0, lon1, lat1):
-                for k in range(min(count, len(out) - 1), at, -1):
-                    out[k] = out[k - 1]
-                if at < len(out):
-                    out[at] = zone
-                count += 1
+    leaf, shift = _coarse_leaf(cells, column, row)
+    entries = int(page[leaf, 1])
+    while True:
+        # The next cell is looked up before this one is settled, so that its memory comes meanwhile.
         column, row, along = _step(x0, y0, dx, dy, column, row, shift)
-    return count
+        next_leaf, next_entries = 0, 0
+        if along <= 1.0:
+            next_leaf, shift = _coarse_leaf(cells, column, row)
+            next_entries = int(page[next_leaf, 1])
+        at = leaf + 1
+        for _ in range(entries):
+            zone, edges = entry_zone(page, at)[0], entry_counts(page, at)[1]
+            kept = min(count, len(out))
+            place = _place(out, kept, zone)
+            if not (place < kept and out[place] == zone) and _meets_entry(page, at, lon0, lat0, lon1, lat1):
+                for k in range(min(count, len(out) - 1), place, -1):
+                    out[k] = out[k - 1]
+                if place < len(out):
+                    out[place] = zone
+                count += 1
+            at += 1 + edges
+        if along > 1.0:
+            return count
+        leaf, entries = next_leaf, next_entries
 
 
-@inlined
+@uncounted
 def _place(out: Ints, count: int, zone: int) -> int:
     """Return where an ascending list holds the zone or would hold it. The lists are short."""
     at = count
@@ -183,47 +194,41 @@ def _place(out: Ints, count: int, zone: int) -> int:
     return at
 
 
-@inlined
-def _meets_entry(  # noqa: PLR0913 - a segment is four numbers
-    cells: Cells, entry: int, lon0: float, lat0: float, lon1: float, lat1: float
-) -> bool:
-    edge = cells.edge
-    at = int(cells.entry[entry, 1])
-    turn = edge[at, 2]
+@uncounted
+def _meets_entry(page: Floats, at: int, lon0: float, lat0: float, lon1: float, lat1: float) -> bool:
+    turn, edges = entry_zone(page, at)[1], entry_counts(page, at)[1]
     px, py, qx, qy = lon0 - turn, lat0, lon1 - turn, lat1
-    faint = is_faint(px, py) or is_faint(qx, qy)
-    for j in range(at + 1, at + 1 + int(cells.entry[entry, 3])):
-        ax, ay, bx, by = edge[j, 0], edge[j, 1], edge[j, 2], edge[j, 3]
-        if segments_meet(px, py, qx, qy, ax, ay, bx, by):
-            return True
-        if faint and (touches_faintly(ax, ay, bx, by, px, py) or touches_faintly(ax, ay, bx, by, qx, qy)):
+    for j in range(at + 1, at + 1 + edges):
+        if segments_meet(px, py, qx, qy, page[j, 0], page[j, 1], page[j, 2], page[j, 3]):
             return True
     return False
 
 
-@inlined
+@uncounted
 def _is_wanted(wanted: Words, zone: int) -> bool:
     return bool((wanted[zone >> 6] >> np.uint64(zone & 63)) & np.uint64(1))
 
 
-@kernel
+@bare
 def _held(cells: Cells, lon: float, lat: float, wanted: Words, zones: Ints, fractions: Floats) -> int:
     """Write the wanted zones that hold the start, with fraction 0; return their number."""
-    leaf = leaf_at(cells, lon, lat)
-    first, hit = int(cells.leaf[leaf, 1]), int(cells.leaf[leaf, 3])
+    page, leaf = cells.page, leaf_at(cells, lon, lat)
+    hit = int(page[leaf, 2])
     count = 0
-    for k in range(hit, hit + int(cells.leaf[leaf, 4])):
+    for k in range(hit, hit + int(page[leaf, 3])):
         zone = int(cells.hits[k])
         if _is_wanted(wanted, zone):
             count = _note(zones, fractions, count, zone, 0.0)
-    for entry in range(first, first + int(cells.leaf[leaf, 2])):
-        zone = int(cells.entry[entry, 0])
-        if _is_wanted(wanted, zone) and entry_holds(cells, entry, lon, lat):
+    at = leaf + 1
+    for _ in range(int(page[leaf, 1])):
+        zone, edges = entry_zone(page, at)[0], entry_counts(page, at)[1]
+        if _is_wanted(wanted, zone) and entry_holds(page, at, lon, lat):
             count = _note(zones, fractions, count, zone, 0.0)
+        at += 1 + edges
     return count
 
 
-@inlined
+@uncounted
 def _note(zones: Ints, fractions: Floats, count: int, zone: int, fraction: float) -> int:
     """Put a contact into the ascending list, or lower the one the zone has; return the new length."""
     kept = min(count, len(zones))
@@ -238,8 +243,8 @@ def _note(zones: Ints, fractions: Floats, count: int, zone: int, fraction: float
     return count + 1
 
 
-@kernel
-def _met(  # noqa: PLR0913 - a segment is four numbers
+@bare
+def _met(  # noqa: PLR0917 - a segment is four numbers
     cells: Cells,
     lon0: float,
     lat0: float,
@@ -250,50 +255,54 @@ def _met(  # noqa: PLR0913 - a segment is four numbers
     fractions: Floats,
     count: int,
 ) -> int:
+    page = cells.page
     x0, y0 = (lon0 + 180.0) * 4096.0, (lat0 + 90.0) * 4096.0
-    x1, y1 = (lon1 + 180.0) * 4096.0, (lat1 + 90.0) * 4096.0
-    dx, dy = x1 - x0, y1 - y0
+    dx, dy = (lon1 + 180.0) * 4096.0 - x0, (lat1 + 90.0) * 4096.0 - y0
     column, row = _start(x0, y0, dx, dy)
     if column < 0:
         return count
-    along = 0.0
-    while along <= 1.0:
-        leaf, shift = _coarse_leaf(cells, column, row)
-        first = int(cells.leaf[leaf, 1])
-        for entry in range(first, first + int(cells.leaf[leaf, 2])):
-            zone = int(cells.entry[entry, 0])
-            if not _is_wanted(wanted, zone):
-                continue
-            kept = min(count, len(zones))
-            at = _place(zones, kept, zone)
-            if at < kept and zones[at] == zone and fractions[at] < along - _BEHIND:
-                continue
-            fraction = _first_contact(cells, entry, lon0, lat0, lon1, lat1)
-            if fraction >= 0.0:
-                count = _note(zones, fractions, count, zone, fraction)
+    leaf, shift = _coarse_leaf(cells, column, row)
+    entries, here = int(page[leaf, 1]), 0.0
+    while True:
+        # The next cell is looked up before this one is settled, so that its memory comes meanwhile.
         column, row, along = _step(x0, y0, dx, dy, column, row, shift)
-    return count
+        next_leaf, next_entries = 0, 0
+        if along <= 1.0:
+            next_leaf, shift = _coarse_leaf(cells, column, row)
+            next_entries = int(page[next_leaf, 1])
+        at = leaf + 1
+        for _ in range(entries):
+            zone, edges = entry_zone(page, at)[0], entry_counts(page, at)[1]
+            if _is_wanted(wanted, zone) and not _is_settled(zones, fractions, count, zone, here - _BEHIND):
+                fraction = _first_contact(page, at, lon0, lat0, lon1, lat1)
+                if fraction >= 0.0:
+                    count = _note(zones, fractions, count, zone, fraction)
+            at += 1 + edges
+        if along > 1.0:
+            return count
+        leaf, entries, here = next_leaf, next_entries, along
 
 
-@inlined
-def _first_contact(  # noqa: PLR0913 - a segment is four numbers
-    cells: Cells, entry: int, lon0: float, lat0: float, lon1: float, lat1: float
-) -> float:
+@uncounted
+def _is_settled(zones: Ints, fractions: Floats, count: int, zone: int, before: float) -> bool:
+    """Say whether a contact with the zone is known that no edge beyond ``before`` can beat."""
+    kept = min(count, len(zones))
+    at = _place(zones, kept, zone)
+    return at < kept and zones[at] == zone and fractions[at] < before
+
+
+@uncounted
+def _first_contact(page: Floats, at: int, lon0: float, lat0: float, lon1: float, lat1: float) -> float:
     """Return the smallest fraction at which the segment meets a local edge, 2 when hidden by rounding, -1 for never.
 
     The fraction is that of ``crossings``, to the bit: (edge start - way start) x edge / (way x edge).
     """
-    edge = cells.edge
-    at = int(cells.entry[entry, 1])
-    turn = edge[at, 2]
+    turn, edges = entry_zone(page, at)[1], entry_counts(page, at)[1]
     px, py, qx, qy = lon0 - turn, lat0, lon1 - turn, lat1
-    faint = is_faint(px, py) or is_faint(qx, qy)
     found = -1.0
-    for j in range(at + 1, at + 1 + int(cells.entry[entry, 3])):
-        ax, ay, bx, by = edge[j, 0], edge[j, 1], edge[j, 2], edge[j, 3]
-        if not segments_meet(px, py, qx, qy, ax, ay, bx, by) and not (
-            faint and (touches_faintly(ax, ay, bx, by, px, py) or touches_faintly(ax, ay, bx, by, qx, qy))
-        ):
+    for j in range(at + 1, at + 1 + edges):
+        ax, ay, bx, by = page[j, 0], page[j, 1], page[j, 2], page[j, 3]
+        if not segments_meet(px, py, qx, qy, ax, ay, bx, by):
             continue
         if found < 0.0:
             found = _NOWHERE

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.compiled import inlined, kernel
+from geo_engine.compiled import bare, kernel, uncounted
 from geo_engine.geodesy.kernels import degree_lengths, geodesic_m
 from geo_engine.index.kernels import Cells, combo_at, combo_zones
 from geo_engine.index.venues import VenueGrid, nearest_venue
@@ -193,7 +193,7 @@ class Walk(NamedTuple):
     look_min_mps: float
 
 
-@inlined
+@uncounted
 def _fault(batch: BatchColumns, i: int, screen: Screen) -> int:
     """Return the code of the first reason that rules ping ``i`` out, -1 when none does."""
     if batch.u7[i] < 0 or batch.u7[i] >= U7_COUNT:
@@ -217,7 +217,7 @@ def _fault(batch: BatchColumns, i: int, screen: Screen) -> int:
     return -1
 
 
-@inlined
+@uncounted
 def _differ(a: float, b: float) -> int:
     """Compare two numbers as a sort does, NaN last."""
     if a < b:
@@ -227,7 +227,7 @@ def _differ(a: float, b: float) -> int:
     return int(math.isnan(a)) - int(math.isnan(b))
 
 
-@inlined
+@uncounted
 def _comes_before(batch: BatchColumns, i: int, j: int) -> bool:
     """Say whether ping i is ordered before ping j of the same user: by time, ties by accuracy and position."""
     if batch.time_ms[i] != batch.time_ms[j]:
@@ -244,7 +244,7 @@ def _comes_before(batch: BatchColumns, i: int, j: int) -> bool:
     return order < 0
 
 
-@kernel
+@bare
 def _sort_run(batch: BatchColumns, run: npt.NDArray[np.int32], spare: npt.NDArray[np.int32], count: int) -> None:
     """Order one user's pings in place: a merge sort that costs one pass when they are in order already."""
     ordered = True
@@ -269,7 +269,7 @@ def _sort_run(batch: BatchColumns, run: npt.NDArray[np.int32], spare: npt.NDArra
         width *= 2
 
 
-@kernel
+@bare
 def arrange(  # noqa: PLR0913 - work arrays are arguments so that a step allocates nothing per ping
     batch: BatchColumns,
     screen: Screen,
@@ -351,7 +351,7 @@ def arrange(  # noqa: PLR0913 - work arrays are arguments so that a step allocat
     return usable
 
 
-@kernel
+@bare
 def locate(
     cells: Cells,
     combo_set: npt.NDArray[np.int32],
@@ -375,7 +375,7 @@ def locate(
     return unknown
 
 
-@inlined
+@uncounted
 def _write(  # noqa: PLR0913 - one argument per field
     events: EventColumns,
     n: int,
@@ -401,7 +401,7 @@ def _write(  # noqa: PLR0913 - one argument per field
     return n + 1
 
 
-@inlined
+@uncounted
 def _in_set(world: World, number: int, zone: int) -> bool:
     """Say whether a zone is a member of a set. Sets are small, a scan beats a search."""
     for at in range(world.set_first[number], world.set_first[number + 1]):
@@ -410,7 +410,7 @@ def _in_set(world: World, number: int, zone: int) -> bool:
     return False
 
 
-@kernel
+@bare
 def _write_openings(  # noqa: PLR0913 - who, where and between which moments
     events: EventColumns,
     n: int,
@@ -432,12 +432,12 @@ def _write_openings(  # noqa: PLR0913 - who, where and between which moments
     return n
 
 
-@inlined
+@uncounted
 def _too_far(way_m: float, elapsed_ms: int, walk: Walk) -> bool:
     return way_m > walk.jump_mps * (elapsed_ms / 1000.0) + walk.jump_slack_m
 
 
-@kernel
+@bare
 def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one ping does to one row, start to end
     pings: PingColumns,
     now_set: npt.NDArray[np.int32],

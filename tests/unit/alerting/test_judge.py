@@ -15,6 +15,7 @@ from geo_engine.alerting.policy import Policy
 from geo_engine.errors import ConfigurationError
 from geo_engine.model import AlertReason, Language, Severity, SuppressReason, Visit, ZoneKind
 from geo_engine.testing import box_zone, noon_ms
+from geo_engine.tracking.events import APPROACH, ENTER, EXIT, OPENED, OWED
 from geo_engine.zones.zoneset import ZoneSet
 from tests.unit.alerting.happened import Clerk, Decision, Happening, columns, judge_of, users
 
