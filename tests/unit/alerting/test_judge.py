@@ -218,6 +218,7 @@ def test_decisions_are_a_sequence_that_makes_alerts_when_asked() -> None:
     assert found == tuple(made)
     assert found != made[:2]
     assert found != "alerts"
+    assert found != len(made)
     assert (found[0], found[-1]) == (made[0], made[-1])
     assert found[1:] == made[1:]
     with pytest.raises(IndexError):

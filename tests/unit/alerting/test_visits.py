@@ -132,6 +132,14 @@ def test_table_that_is_used_for_long_does_not_grow_without_end() -> None:
     assert len(judge.visits.slots) == 8192
 
 
+def test_visit_put_back_twice_is_one_visit_as_it_was_last() -> None:
+    judge = judge_of(ZONES)
+    for last_ms in (1000, 2000):
+        judge.visits.restore([(Visit(1, "z", 1000, last_ms, open=True, inside=False, decided=True), 0)])
+    assert len(judge.visits) == 1
+    assert judge.visits.records()[0, LAST] == 2000
+
+
 def test_records_of_one_table_fill_another() -> None:
     judge, other = judge_of(ZONES), judge_of(ZONES)
     for u7 in range(5):
