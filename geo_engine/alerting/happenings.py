@@ -115,7 +115,12 @@ class Happenings:
             name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__ if name != "at"
         }
         order = in_order(at.time_ms, at.u7, rest["kind"], at.zone)
-        return cls(at=at.take(order), **{name: column[order] for name, column in rest.items()})
+        return cls(at=at, **rest).take(order)
+
+    def take(self, rows: IntColumn | BoolColumn) -> Happenings:
+        """Return the given rows."""
+        rest: dict[str, Any] = {name: getattr(self, name)[rows] for name in type(self).__slots__ if name != "at"}
+        return Happenings(at=self.at.take(rows), **rest)
 
     def transitions(self, rows: IntColumn) -> Transitions:
         """Return the given rows as transitions to report."""
