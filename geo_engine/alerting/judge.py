@@ -14,6 +14,7 @@ from geo_engine.alerting.alerts import Alerts
 from geo_engine.alerting.happenings import Happenings
 from geo_engine.alerting.policy import Policy
 from geo_engine.alerting.visits import VisitChanges, VisitTable
+from geo_engine.compiled import COMPILED
 from geo_engine.model import BoolColumn, IntColumn, Language, Severity, Vehicle, Visit, ZoneKind
 from geo_engine.tracking.events import APPROACH
 from geo_engine.tracking.state import CONSENTED, ENGLISH, TOLD
@@ -97,8 +98,27 @@ class Judge:
         """Walk happenings, ordered by time, user, kind, zone.
 
         Only a happening that is due begins a visit; the others move or end one that is remembered.
-        Cost: see ``kernels.judge``; no Python per happening or decision.
+        Cost: see ``kernels.judge``; no Python per happening or decision. Where kernels are not compiled, some 100 us
+        for each happening that is due or belongs to a visit, and next to nothing for the others.
         """
+        return self._walk(happenings, now_ms) if COMPILED else self._walk_what_matters(happenings, now_ms)
+
+    def _walk_what_matters(self, happenings: Happenings, now_ms: int) -> Judged:
+        """Leave the happenings that could change nothing out of the walk, which is dear uncompiled."""
+        rows = np.flatnonzero(self._matters(happenings))
+        part = self._walk(happenings.take(rows), now_ms)
+        reported: BoolColumn = happenings.kind < APPROACH
+        reported[rows] = part.reported
+        return Judged(reported, part.alerts, part.visits)
+
+    def _matters(self, happenings: Happenings) -> BoolColumn:
+        """Say which happenings are due or belong to a visit that is remembered or may begin in this step."""
+        at, due = happenings.at, happenings.due
+        key = at.u7 << 24 | at.zone
+        matters: BoolColumn = due | np.isin(key, key[due]) | self.visits.knows(at.u7, at.zone)
+        return matters
+
+    def _walk(self, happenings: Happenings, now_ms: int) -> Judged:
         count = len(happenings)
         self.visits.reserve(int(np.count_nonzero(happenings.due)))
         found = kernels.Decided(

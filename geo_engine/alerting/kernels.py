@@ -35,6 +35,7 @@ __all__ = [
     "People",
     "Table",
     "ZoneFacts",
+    "home_of",
     "judge",
     "put",
     "slot_of",
@@ -140,8 +141,8 @@ class Decided(NamedTuple):
 
 
 @inlined
-def _home(key: int, mask: int) -> int:
-    """Return the slot a key hashes to."""
+def home_of(key: int, mask: int) -> int:
+    """Return the slot a key hashes to; of a column of keys, where no kernel is compiled."""
     # Both factors are odd, so users who follow one another never meet; no product passes 2 ** 57.
     spread = (key >> _ZONE_BITS) * 2654435761 + (key & _ZONE_MASK) * 2246822519
     return (spread ^ (spread >> 29)) & mask
@@ -151,7 +152,7 @@ def _home(key: int, mask: int) -> int:
 def slot_of(table: Table, key: int) -> int:
     """Return the slot of a key, or the free slot where it belongs. The table is never full."""
     mask = len(table) - 1
-    slot = _home(key, mask)
+    slot = home_of(key, mask)
     while table[slot, KEY] != 0 and table[slot, KEY] != key + 1:
         slot = (slot + 1) & mask
     return slot
@@ -188,7 +189,7 @@ def _remove(table: Table, slot: int) -> None:
     gap, place = slot, (slot + 1) & mask
     while table[place, KEY] != 0:
         # A record may move up to the gap unless its home lies behind it.
-        if (place - _home(table[place, KEY] - 1, mask)) & mask >= (place - gap) & mask:
+        if (place - home_of(table[place, KEY] - 1, mask)) & mask >= (place - gap) & mask:
             for column in range(WIDTH):
                 table[gap, column] = table[place, column]
             gap = place

@@ -139,6 +139,14 @@ def test_window_that_opens_begins_a_visit_of_one_who_entered_unnoticed() -> None
     assert not found.reported.any()
 
 
+def test_window_that_opens_finds_the_visit_of_an_approach_that_led_inside() -> None:
+    judge = judge_of(ZONES)
+    judge.walk(columns([Happening(noon_ms, 1, APPROACH)]), now_ms=noon_ms)
+    found = judge.walk(columns([Happening(noon_ms + 5000, 1, OPENED)]), now_ms=noon_ms + 5000)
+    (visit,) = found.visits
+    assert (visit.visit_ms, visit.last_ms, visit.inside, len(found.alerts)) == (noon_ms, noon_ms + 5000, True, 0)
+
+
 def test_nearer_of_two_bans_is_decided_first_when_the_cap_leaves_room_for_one() -> None:
     judge = judge_of(ZONES, Policy(daily_cap=1))
     rows = [Happening(noon_ms, 1, APPROACH, 0, distance_m=900.0), Happening(noon_ms, 1, APPROACH, 4, distance_m=50.0)]
@@ -196,6 +204,35 @@ def test_table_grows_and_keeps_every_visit() -> None:
     assert judge.visits.slots.dtype.itemsize * judge.visits.slots.shape[1] == 48
 
 
+@settings(max_examples=60, deadline=None)
+@given(rows=_ROWS, later=_ROWS)
+def test_walk_over_what_matters_alone_is_the_walk_over_everything(
+    rows: list[Happening], later: list[Happening]
+) -> None:
+    judge = judge_of(ZONES)
+    before = judge.walk(columns(rows), now_ms=noon_ms)
+    happenings = columns(later)
+    known = judge.visits.knows(happenings.at.u7, happenings.at.zone)
+    pairs = list(zip(happenings.at.u7.tolist(), happenings.at.zone.tolist(), strict=True))
+    assert known.tolist() == [judge.visits.of(*pair) is not None for pair in pairs]
+    due = {pair for pair, is_due in zip(pairs, happenings.due.tolist(), strict=True) if is_due}
+    matters = np.array([remembered or pair in due for pair, remembered in zip(pairs, known.tolist(), strict=True)])
+    part = happenings.take(matters)
+    if not len(part):
+        return
+    twin = judge_of(ZONES)
+    twin.visits.put(judge.visits.records())
+    counts: dict[int, int] = {}
+    for alert in before.alerts:
+        counts[alert.u7] = counts.get(alert.u7, 0) + alert.send
+    twin.restore([], counts, now_ms=noon_ms)
+    whole, less = judge.walk(happenings, now_ms=noon_ms), twin.walk(part, now_ms=noon_ms)
+    assert whole.alerts == less.alerts
+    assert whole.visits == less.visits
+    assert whole.reported[matters].tolist() == less.reported.tolist()
+    assert whole.reported[~matters].tolist() == (happenings.kind[~matters] < APPROACH).tolist()
+
+
 def test_visits_follow_their_zones_to_another_set_and_end_with_them() -> None:
     judge = judge_of(ZONES)
     judge.walk(columns([Happening(noon_ms, 1, ENTER, 0), Happening(noon_ms, 1, ENTER, 4)]), now_ms=noon_ms)
@@ -218,6 +255,7 @@ def test_decisions_are_a_sequence_that_makes_alerts_when_asked() -> None:
     assert found == tuple(made)
     assert found != made[:2]
     assert found != "alerts"
+    assert found != len(made)
     assert (found[0], found[-1]) == (made[0], made[-1])
     assert found[1:] == made[1:]
     with pytest.raises(IndexError):

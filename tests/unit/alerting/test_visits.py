@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geo_engine.alerting.happenings import APPROACH, ENTER, EXIT
+from geo_engine.tracking.events import APPROACH, ENTER, EXIT
 from geo_engine.alerting.judge import Judge, Judged
 from geo_engine.alerting.kernels import FLAGS, INSIDE, KEY, LAST, NEVER, OPEN, SENT, WIDTH, put, slot_of, sweep
 from geo_engine.model import Visit
@@ -130,6 +130,14 @@ def test_table_that_is_used_for_long_does_not_grow_without_end() -> None:
     # Half an hour of cooldown is 3,000 visits.
     assert 3000 <= len(judge.visits) <= 4500
     assert len(judge.visits.slots) == 8192
+
+
+def test_visit_put_back_twice_is_one_visit_as_it_was_last() -> None:
+    judge = judge_of(ZONES)
+    for last_ms in (1000, 2000):
+        judge.visits.restore([(Visit(1, "z", 1000, last_ms, open=True, inside=False, decided=True), 0)])
+    assert len(judge.visits) == 1
+    assert judge.visits.records()[0, LAST] == 2000
 
 
 def test_records_of_one_table_fill_another() -> None:

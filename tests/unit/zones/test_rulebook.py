@@ -250,6 +250,17 @@ def unpacked(bits: np.ndarray, count: int) -> np.ndarray:
     return (bits[:, zone >> 6] >> (zone & 63).astype(np.uint64) & np.uint64(1)).astype(bool)
 
 
+def test_rule_book_tells_openings_and_the_next_flip_of_its_zones() -> None:
+    rules = RuleBook(MANY, Vehicle(u7=0))
+    rules.advance(noon_ms)
+    flips_ms = rules.next_change_ms
+    time_ms, zone = rules.openings(noon_ms, noon_ms + 86_400_000)
+    assert list(zip(time_ms.tolist(), zone.tolist(), strict=True)) == openings_by_the_minute(
+        noon_ms, noon_ms + 86_400_000
+    )
+    assert noon_ms < flips_ms <= time_ms[0]
+
+
 def test_active_bits_are_kept_until_a_profile_is_added_or_a_rule_flips() -> None:
     rules = RuleBook(MANY, Vehicle(u7=0))
     rules.advance(noon_ms)
