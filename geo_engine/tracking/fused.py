@@ -75,7 +75,8 @@ class FusedTracker:
         """Judge the pings of a batch, write the users' rows and return what happened."""
         self._room_for(len(batch))
         codes = np.empty(len(batch), dtype=np.int8)
-        columns = BatchColumns(*(getattr(batch, name) for name in BatchColumns._fields))
+        # A read-only or strided column would be another type to Numba, and compile the kernel anew under load.
+        columns = BatchColumns(*(np.require(getattr(batch, name), requirements="CW") for name in BatchColumns._fields))
         pings = _fields(PingColumns, self._pings)
         count = arrange(columns, self._screen(moment), codes, self._slot, self._work, self._starts, pings)
         now_set = self._now_set[:count]
