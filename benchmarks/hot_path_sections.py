@@ -158,12 +158,14 @@ def measure_soak(city: City, zones: int, users: int, pings: int) -> dict[str, An
     return {"pings": ticks * users, "users": users, "rss_mb": memory_mb, "ns_per_ping": ns_per_ping}
 
 
-def measure_alternatives(city: City, zones: int, pings: int, tile38: str | None) -> dict[str, Any]:
+def measure_alternatives(
+    city: City, zones: int, pings: int, tile38: str | None, *, start: bool = True
+) -> dict[str, Any]:
     """Every other way on the same pings, then the index on them too; ratios to the loop and to the best bulk way."""
     drawn = city.zones(zones)
     shapes = shapes_of(drawn)
     batch = city.traffic(pings).tick()
-    with open_servers(shapes, tile38) as (servers, skipped):
+    with open_servers(shapes, tile38, start=start) as (servers, skipped):
         ways: list[Way] = [*(make(shapes) for make in LIBRARY), *servers, IndexWay("geo_engine", make_index(drawn))]
         took, pairs = compare(ways, batch.lon, batch.lat, rounds=3)
     ours = took[-1].ns_per_item
