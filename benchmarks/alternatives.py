@@ -159,12 +159,21 @@ LIBRARY: Final = (RtreeLoop, SJoin, StrtreeBulk, StrtreeExpert)
 
 
 @contextmanager
-def open_servers(shapes: Shapes, tile38: str | None) -> Iterator[tuple[list[Way], list[str]]]:
-    """Start or reach the servers that are there; yield their ways and a line for each one left out."""
+def open_servers(shapes: Shapes, tile38: str | None, *, start: bool = True) -> Iterator[tuple[list[Way], list[str]]]:
+    """Start or reach the servers that are there; yield their ways and a line for each one left out.
+
+    Args:
+        shapes: the zones.
+        tile38: where a Tile38 answers.
+        start: start PostGIS and Redis; False leaves them out.
+    """
     ways: list[Way] = []
     skipped: list[str] = []
     with ExitStack() as stack:
         for make in (PostGis, RedisStore, RedisGeo):
+            if not start:
+                skipped.append(f"skipped: {make.name}: not asked for")
+                continue
             try:
                 ways.append(stack.enter_context(make(shapes)))
             except AbsentError as absent:

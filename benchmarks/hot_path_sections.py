@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import cycle
 from typing import Any, Final
 
 import numpy as np
@@ -38,6 +37,8 @@ _MOST_BATCHES: Final = 200
 def measure_match(city: City, zones: Sequence[int], batches: Sequence[int], rounds: int) -> dict[str, Any]:
     """Match alone: every batch size with the middle number of zones, the 100 k batch with all."""
     rows, builds = [], {}
+    # Compiles what builds an index: that is the first start of a version, not a build.
+    make_index(city.zones(min(zones)))
     middle = zones[len(zones) // 2]
     for count in zones:
         start = time.perf_counter()
@@ -90,16 +91,11 @@ def measure_edits(city: City, zones: int, users: int, *, load_per_s: int, second
     publish = publisher(engine)
     if publish is None:
         return {"skipped": "the engine cannot publish zones"}
-    calm, calm_late, _ = _under_load(engine, traffic, load_per_s, seconds, iter(()))
-    row = cycle(range(0, zones, 7))
-
-    def edits() -> Iterator[ZoneSet]:
-        current = engine.zones
-        while True:
-            current = edited(current, next(row))
-            yield current
-
-    busy, busy_late, published = _under_load(engine, traffic, load_per_s, seconds, edits())
+    calm, calm_late, _ = _under_load(engine, traffic, load_per_s, seconds, ())
+    sets = [engine.zones]
+    for number in range(int(seconds / _EDIT_EVERY_S)):
+        sets.append(edited(sets[-1], number * 7 % zones))
+    busy, busy_late, published = _under_load(engine, traffic, load_per_s, seconds, sets[1:])
     return {
         "zones": zones,
         "users": users,
@@ -158,12 +154,14 @@ def measure_soak(city: City, zones: int, users: int, pings: int) -> dict[str, An
     return {"pings": ticks * users, "users": users, "rss_mb": memory_mb, "ns_per_ping": ns_per_ping}
 
 
-def measure_alternatives(city: City, zones: int, pings: int, tile38: str | None) -> dict[str, Any]:
+def measure_alternatives(
+    city: City, zones: int, pings: int, tile38: str | None, *, start: bool = True
+) -> dict[str, Any]:
     """Every other way on the same pings, then the index on them too; ratios to the loop and to the best bulk way."""
     drawn = city.zones(zones)
     shapes = shapes_of(drawn)
     batch = city.traffic(pings).tick()
-    with open_servers(shapes, tile38) as (servers, skipped):
+    with open_servers(shapes, tile38, start=start) as (servers, skipped):
         ways: list[Way] = [*(make(shapes) for make in LIBRARY), *servers, IndexWay("geo_engine", make_index(drawn))]
         took, pairs = compare(ways, batch.lon, batch.lat, rounds=3)
     ours = took[-1].ns_per_item
@@ -212,7 +210,7 @@ def _settled(city: City, zones: int, users: int) -> tuple[Engine, Traffic]:
 
 
 def _under_load(
-    engine: Engine, traffic: Traffic, load_per_s: int, seconds: float, edits: Iterator[ZoneSet]
+    engine: Engine, traffic: Traffic, load_per_s: int, seconds: float, edits: Sequence[ZoneSet]
 ) -> tuple[list[float], list[float], list[float]]:
     """Judge batches at a steady pace; return what each took, how long after its moment it was done, and each edit."""
     publish = publisher(engine)
@@ -224,16 +222,15 @@ def _under_load(
     # Traffic is made ahead, so that its making does not take the core from the batches.
     ready = [next(batches) for _ in range(max(int(seconds * load_per_s / size), 1))]
     begin = time.perf_counter()
-    next_edit_s, upcoming = _EDIT_EVERY_S, next(edits, None)
+    waiting = list(reversed(edits))
     for number, (batch, now_ms) in enumerate(ready):
         due = begin + number * size / load_per_s
         while time.perf_counter() < due:
             time.sleep(max(due - time.perf_counter() - 0.0005, 0.0))
-        if upcoming is not None and publish is not None and due - begin >= next_edit_s:
+        if waiting and publish is not None and due - begin >= _EDIT_EVERY_S * (len(published) + 1):
             start = time.perf_counter()
-            publish(upcoming, now_ms)
+            publish(waiting.pop(), now_ms)
             published.append(time.perf_counter() - start)
-            next_edit_s, upcoming = next_edit_s + _EDIT_EVERY_S, next(edits, None)
         start = time.perf_counter()
         step(engine, batch, now_ms)
         done = time.perf_counter()
