@@ -7,7 +7,6 @@ matters to vehicles of that profile now. A cell without such a border costs one 
 
 from __future__ import annotations
 
-import math
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -27,9 +26,13 @@ _COLUMNS: Final = 184_320
 _ROWS: Final = 92_160
 _PER_DEGREE: Final = 512.0
 
-# More than the rounding of a cross product of coordinates below 2^10 degrees can be, relative to its terms.
-_SURE: Final = 1e-14
+# More than the rounding of a cross product can be, per degree of the way: coordinates differ by less than 2^11 degrees.
+_SURE: Final = 2.0**-40
 _NEVER: Final = 2.0
+_FAR: Final = 1e300
+
+# Nearer than this to either end of the way, the exact test says whether it is a contact.
+_CLEAR: Final = 1e-9
 
 
 class RayGrid(NamedTuple):
@@ -151,18 +154,17 @@ def mark_wanted(grid: RayGrid, wanted: npt.NDArray[np.uint64]) -> None:
 
 
 @uncounted
-def _record_at(grid: RayGrid, column: int, row: int) -> tuple[int, int]:
-    """Return the cell record at a cell of 1/512 degree, and the binary logarithm of the size of the cell found."""
+def _record_at(grid: RayGrid, column: int, row: int) -> int:
+    """Return the cell record at a cell of 1/512 degree."""
     value = int(grid.root[(row >> 9) * 360 + (column >> 9)])
-    if value >= 0:
-        return value, 9
-    value = int(grid.table1[((-1 - value) << 10) + (((row >> 4) & 31) << 5) + ((column >> 4) & 31)])
-    if value >= 0:
-        return value, 4
-    return int(grid.table2[((-1 - value) << 8) + ((row & 15) << 4) + (column & 15)]), 0
+    if value < 0:
+        value = int(grid.table1[((-1 - value) << 10) + (((row >> 4) & 31) << 5) + ((column >> 4) & 31)])
+        if value < 0:
+            value = int(grid.table2[((-1 - value) << 8) + ((row & 15) << 4) + (column & 15)])
+    return value
 
 
-@bare
+@uncounted
 def wanted_ahead(  # noqa: PLR0917 - a way is four numbers
     grid: RayGrid,
     lon: float,
@@ -190,17 +192,22 @@ def wanted_ahead(  # noqa: PLR0917 - a way is four numbers
     Returns:
         The number of zones. Cost: about 10 ns per cell on the way, 3 ns per edge of a wanted border in it.
     """
-    count = _walk(grid, lon, lat, end_lon, end_lat, profile, wanted, zones, fractions, 0)
-    if end_lon > 180.0:
-        count = _walk(grid, lon - 360.0, lat, end_lon - 360.0, end_lat, profile, wanted, zones, fractions, count)
-    elif end_lon < -180.0:
-        count = _walk(grid, lon + 360.0, lat, end_lon + 360.0, end_lat, profile, wanted, zones, fractions, count)
+    count, move = 0, 0.0
+    while True:
+        count = _walk(grid, lon + move, lat, end_lon + move, end_lat, profile, wanted, zones, fractions, count)
+        # A way that leaves the map goes on one turn away.
+        if move == 0.0 and end_lon > 180.0:
+            move = -360.0
+        elif move == 0.0 and end_lon < -180.0:
+            move = 360.0
+        else:
+            break
     for k in range(count):
         fractions[k] = min(fractions[k], 1.0)
     return count
 
 
-@bare
+@uncounted
 def _walk(  # noqa: PLR0917 - a way is four numbers
     grid: RayGrid,
     lon: float,
@@ -213,24 +220,30 @@ def _walk(  # noqa: PLR0917 - a way is four numbers
     fractions: FloatColumn,
     count: int,
 ) -> int:
-    """Walk from cell to cell (Amanatides and Woo 1987, on cells of three sizes)."""
+    """Walk from cell to cell (Amanatides and Woo 1987).
+
+    All cells are taken as 1/512 degree: a way ahead is a few of them, and a step without a branch costs less than the
+    larger steps would save.
+    """
     x0, y0 = (lon + 180.0) * _PER_DEGREE, (lat + 90.0) * _PER_DEGREE
     dx, dy = (end_lon + 180.0) * _PER_DEGREE - x0, (end_lat + 90.0) * _PER_DEGREE - y0
-    per_x = 1.0 / dx if dx != 0.0 else math.inf
-    per_y = 1.0 / dy if dy != 0.0 else math.inf
     here = 0.0
     if x0 < 0.0:
-        here = -x0 * per_x
+        here = -x0 / dx if dx > 0.0 else _NEVER
     elif x0 > _COLUMNS:
-        here = (_COLUMNS - x0) * per_x
-    if not 0.0 <= here <= 1.0:
-        return count
+        here = (_COLUMNS - x0) / dx if dx < 0.0 else _NEVER
     column = min(max(int(x0 + here * dx), 0), _COLUMNS - 1)
     row = min(max(int(y0 + here * dy), 0), _ROWS - 1)
-    own = np.uint64(1) << np.uint64(profile % MOST_PROFILES)
-    none = np.uint64(0)
-    while True:
-        record, shift = _record_at(grid, column, row)
+    right, up = int(dx > 0.0), int(dy > 0.0)
+    per_x = 1.0 / abs(dx) if dx != 0.0 else _FAR
+    per_y = 1.0 / abs(dy) if dy != 0.0 else _FAR
+    # The fractions at which the way leaves its column and its row.
+    along_x = (column + 1 - x0 if right else x0 - column) * per_x if dx != 0.0 else _FAR
+    along_y = (row + 1 - y0 if up else y0 - row) * per_y if dy != 0.0 else _FAR
+    step_x, step_y = 2 * right - 1, 2 * up - 1
+    own, none = np.uint64(1) << np.uint64(profile % MOST_PROFILES), np.uint64(0)
+    while here <= 1.0 and 0 <= column < _COLUMNS and 0 <= row < _ROWS:
+        record = _record_at(grid, column, row)
         if (grid.cell_bits[record] & own) != none:
             for border in range(grid.cell_first[record], grid.cell_first[record + 1]):
                 if (grid.bits[border] & own) != none:
@@ -247,29 +260,13 @@ def _walk(  # noqa: PLR0917 - a way is four numbers
                             count += 1
                         elif fraction < fractions[known]:
                             fractions[known] = fraction
-        # To the next cell: the nearer of the two borders ahead.
-        west, south, size = (column >> shift) << shift, (row >> shift) << shift, 1 << shift
-        along_x, along_y = _NEVER, _NEVER
-        if dx > 0.0:
-            along_x = (west + size - x0) * per_x
-        elif dx < 0.0:
-            along_x = (west - x0) * per_x
-        if dy > 0.0:
-            along_y = (south + size - y0) * per_y
-        elif dy < 0.0:
-            along_y = (south - y0) * per_y
-        if along_x <= along_y:
-            here = along_x
-            column = west + size if dx > 0.0 else west - 1
-            if shift > 0:
-                row = min(max(int(y0 + here * dy), south), south + size - 1)
-        else:
-            here = along_y
-            row = south + size if dy > 0.0 else south - 1
-            if shift > 0:
-                column = min(max(int(x0 + here * dx), west), west + size - 1)
-        if here > 1.0 or column < 0 or column >= _COLUMNS or row < 0 or row >= _ROWS:
-            return count
+        sideways = int(along_x <= along_y)
+        here = min(along_x, along_y)
+        column += step_x * sideways
+        row += step_y * (1 - sideways)
+        along_x += per_x * sideways
+        along_y += per_y * (1 - sideways)
+    return count
 
 
 @uncounted
@@ -278,23 +275,28 @@ def _first_contact(grid: RayGrid, border: int, lon: float, lat: float, end_lon: 
     turn = grid.turn[border]
     px, py, qx, qy = lon - turn, lat, end_lon - turn, end_lat
     way_x, way_y = qx - px, qy - py
+    sure = _SURE * (abs(way_x) + abs(way_y))
     found = -1.0
     for j in range(grid.edge_first[border], grid.edge_first[border + 1]):
         ax, ay, bx, by = grid.edge[j, 0] - px, grid.edge[j, 1] - py, grid.edge[j, 2] - px, grid.edge[j, 3] - py
         # Both ends surely on one side of the way's line: most edges end here.
-        a_one, a_two, b_one, b_two = way_x * ay, way_y * ax, way_x * by, way_y * bx
-        a_side, b_side = a_one - a_two, b_one - b_two
-        sure = _SURE * (abs(a_one) + abs(a_two) + abs(b_one) + abs(b_two))
+        a_side, b_side = way_x * ay - way_y * ax, way_x * by - way_y * bx
         if (a_side > sure and b_side > sure) or (a_side < -sure and b_side < -sure):
             continue
+        edge_x, edge_y, area = bx - ax, by - ay, b_side - a_side
+        along = (ax * edge_y - ay * edge_x) / area if area != 0.0 else 0.0
+        if (a_side > sure and b_side < -sure) or (a_side < -sure and b_side > sure):
+            # The edge surely crosses the way's line, so only the place decides.
+            if along < -_CLEAR or along > 1.0 + _CLEAR:
+                continue
+            if _CLEAR < along < 1.0 - _CLEAR:
+                found = along if found < 0.0 else min(found, along)
+                continue
         if not segments_meet(px, py, qx, qy, grid.edge[j, 0], grid.edge[j, 1], grid.edge[j, 2], grid.edge[j, 3]):
             continue
         if found < 0.0:
             found = _NEVER
-        edge_x, edge_y = grid.edge[j, 2] - grid.edge[j, 0], grid.edge[j, 3] - grid.edge[j, 1]
-        area = way_x * edge_y - way_y * edge_x
         if area != 0.0:
-            along = (ax * edge_y - ay * edge_x) / area
             beside = (ax * way_y - ay * way_x) / area
             if 0.0 <= along <= 1.0 and 0.0 <= beside <= 1.0:
                 found = min(found, along)

@@ -35,7 +35,7 @@ _BEHIND: Final = 1e-9
 _NOWHERE: Final = 2.0
 
 
-@bare
+@uncounted
 def touched_borders(cells: Cells, lon0: float, lat0: float, lon1: float, lat1: float, out: Ints) -> int:
     """Write the zones whose border the segment meets, ascending, each once; touching counts.
 
@@ -52,12 +52,15 @@ def touched_borders(cells: Cells, lon0: float, lat0: float, lon1: float, lat1: f
 
     Cost: about 10 ns per cell on the way and 2 ns per edge in it.
     """
-    count = _borders(cells, lon0, lat0, lon1, lat1, out, 0)
-    if lon1 > 180.0:
-        count = _borders(cells, lon0 - 360.0, lat0, lon1 - 360.0, lat1, out, count)
-    elif lon1 < -180.0:
-        count = _borders(cells, lon0 + 360.0, lat0, lon1 + 360.0, lat1, out, count)
-    return count
+    count, move = 0, 0.0
+    while True:
+        count = _borders(cells, lon0 + move, lat0, lon1 + move, lat1, out, count)
+        if move == 0.0 and lon1 > 180.0:
+            move = -360.0
+        elif move == 0.0 and lon1 < -180.0:
+            move = 360.0
+        else:
+            return count
 
 
 @bare
@@ -149,7 +152,7 @@ def _step(  # noqa: PLR0917 - the way, the cell and its size
     return column, row, (along_y if 0 <= row < _ROWS else _NOWHERE)
 
 
-@bare
+@uncounted
 def _borders(  # noqa: PLR0917 - a segment is four numbers
     cells: Cells, lon0: float, lat0: float, lon1: float, lat1: float, out: Ints, count: int
 ) -> int:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import Pairs
+from geo_engine.index.rays import RayGrid, mark_wanted, ray_grid
 from geo_engine.model import IntColumn, PingBatch
 from geo_engine.tracking.events import EVENT
 from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult
@@ -68,6 +69,8 @@ class FusedTracker:
         self._ground, self._sets, self._index = ground, sets, ground.index
         members = combo_members(self._index.cells, len(ground.warnable))
         self._combo_set = sets.intern(Pairs(*members), self._index.combo_count)
+        self._rays = ray_grid(self._index.cells)
+        self._marked_with: npt.NDArray[np.uint64] | None = None
         zones = max(len(ground.warnable), 1)
         self._scratch = np.zeros(zones, dtype=np.int64), np.zeros(zones, dtype=np.float64)
 
@@ -131,6 +134,7 @@ class FusedTracker:
         zones = np.arange(len(self._ground.warnable) + 1)
         return World(
             cells=self._index.cells,
+            rays=self._marked(moment.wanted_bits),
             venues=self._ground.venues.grid,
             set_first=self._sets.first,
             set_members=self._sets.members,
@@ -140,6 +144,13 @@ class FusedTracker:
             opening_first=np.searchsorted(moment.opening_zone[order], zones),
             opening_ms=moment.opening_ms[order],
         )
+
+    def _marked(self, wanted: npt.NDArray[np.uint64]) -> RayGrid:
+        """Return the borders marked with what each profile wants; the rules give the same array until that changes."""
+        if self._marked_with is not wanted:
+            mark_wanted(self._rays, wanted)
+            self._marked_with = wanted
+        return self._rays
 
     def _walk(self, moment: Moment) -> Walk:
         limits, look, jumps = self._limits, self._limits.look, self._limits.jumps
@@ -156,6 +167,7 @@ class FusedTracker:
             jump_believe_after=jumps.believe_after if jumps else -1,
             look_s=look.lookahead_s if look else 0.0,
             look_min_mps=look.min_speed_mps if look else 0.0,
+            look_every_ms=round(look.every_s * 1000) if look else 0,
         )
 
 

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from geo_engine.compiled import bare, kernel, uncounted
 from geo_engine.geodesy.kernels import degree_lengths, geodesic_m
 from geo_engine.index.kernels import Cells, combo_at, combo_zones
+from geo_engine.index.rays import RayGrid, wanted_ahead
 from geo_engine.index.venues import VenueGrid, nearest_venue
-from geo_engine.index.ways import ahead, touched_borders
+from geo_engine.index.ways import touched_borders
 from geo_engine.model import (
     EARLIEST_TIME_MS,
     LATEST_TIME_MS,
@@ -27,6 +28,7 @@ from geo_engine.model import (
     IntColumn,
     RejectReason,
 )
+from geo_engine.tracking.approach import PHASE, SPED_UP, TURNED_COS
 from geo_engine.tracking.events import APPROACH, CROSS, ENTER, EXIT, LOST, MOVED, OPENED, OWED
 from geo_engine.tracking.screening import REASONS
 from geo_engine.tracking.state import BLOCK, FRESH, KEPT_FLAGS, MOVING, PLACED
@@ -140,6 +142,7 @@ class World(NamedTuple):
 
     Attributes:
         cells: the compiled zone index.
+        rays: its borders laid out for look-ahead, marked with ``wanted``.
         venues: venues by place.
         set_first: where the members of a set begin.
         set_members: zone positions.
@@ -151,6 +154,7 @@ class World(NamedTuple):
     """
 
     cells: Cells
+    rays: RayGrid
     venues: VenueGrid
     set_first: IntColumn
     set_members: npt.NDArray[np.int32]
@@ -177,6 +181,7 @@ class Walk(NamedTuple):
         jump_believe_after: so many absurd pings in a row are believed.
         look_s: length of the look-ahead.
         look_min_mps: slower is standing.
+        look_every_ms: how often a user who drives straight on is looked ahead for.
     """
 
     now_ms: int
@@ -191,6 +196,7 @@ class Walk(NamedTuple):
     jump_believe_after: int
     look_s: float
     look_min_mps: float
+    look_every_ms: int
 
 
 @uncounted
@@ -590,7 +596,15 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
                 mean_north = (north + rows.north_cmps[u7]) / 2.0
             mean_east, mean_north = mean_east / 100.0, mean_north / 100.0
         profile = rows.profile[u7]
-        if walk.look_s > 0.0 and world.wants_any[profile]:
+        looks = walk.look_s > 0.0 and world.wants_any[profile]
+        if looks and walk.look_every_ms > 0 and moves and (flags & MOVING) != 0:
+            # Straight on at the same speed, and looked ahead for a moment ago: the same is ahead as then.
+            phase = u7 * PHASE
+            if (time_ms + phase) // walk.look_every_ms == (before_ms + phase) // walk.look_every_ms:
+                old_east, old_north = float(rows.east_cmps[u7]), float(rows.north_cmps[u7])
+                new, old = math.sqrt(east * east + north * north), math.sqrt(old_east**2 + old_north**2)
+                looks = east * old_east + north * old_north < TURNED_COS * new * old or new > SPED_UP * old
+        if looks:
             told_mps, heading_deg = pings.speed_mps[k], pings.heading_deg[k]
             if told_mps <= _MAX_SPEED_MPS and not math.isnan(heading_deg):
                 heading = math.radians(heading_deg)
@@ -601,8 +615,8 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
                 reach = mean_east * walk.look_s / max(lon_m, 1.0)
                 end_lon = lon + min(max(reach, -90.0), 90.0)
                 end_lat = min(max(lat + mean_north * walk.look_s / lat_m, -90.0), 90.0)
-                met = ahead(
-                    cells, lon, lat, end_lon, end_lat, world.wanted[profile], scratch_zone, scratch_fraction
+                met = wanted_ahead(
+                    world.rays, lon, lat, end_lon, end_lat, profile, world.wanted, scratch_zone, scratch_fraction
                 )
                 for at in range(met):
                     zone = scratch_zone[at]

@@ -24,13 +24,16 @@ class Motion:
     """Velocity per ping, metres per second east and north; NaN = unknown.
 
     ``step_east_cmps`` and ``step_north_cmps`` are the plain displacement over the last step in centimetres per second,
-    rounded as the state keeps it; the next step is averaged with it.
+    rounded as the state keeps it; the next step is averaged with it. ``before_east_cmps`` and ``before_north_cmps`` are
+    those of the step before.
     """
 
     east_mps: FloatColumn
     north_mps: FloatColumn
     step_east_cmps: FloatColumn
     step_north_cmps: FloatColumn
+    before_east_cmps: FloatColumn
+    before_north_cmps: FloatColumn
 
     @property
     def speed_mps(self) -> FloatColumn:
@@ -60,6 +63,8 @@ def estimate_motion(steps: Steps, start: Start) -> Motion:
         north_mps=np.where(credible, north_mps, np.nan),
         step_east_cmps=east,
         step_north_cmps=north,
+        before_east_cmps=earlier_east,
+        before_north_cmps=earlier_north,
     )
 
 
