@@ -26,6 +26,9 @@ __all__ = ["CellIndex", "wanted_words"]
 _MOST_DEAD: Final = 1.0
 _FREE_ROWS: Final = 20_000
 
+# As many edges may be compiled into fine cells by plain Python, about 1 ms each.
+_FEW_EDGES: Final = 1000
+
 
 class CellIndex:
     """The zones of a set, compiled into cells; the kernels of ``kernels`` and ``ways`` work on ``cells``.
@@ -58,9 +61,10 @@ class CellIndex:
         self.changed_zones: IntColumn = np.arange(len(zones))
         self.combos_kept = False
         self._slow = None if compiled else RtreeIndex(zones)
+        self._fine = compiled or len(self._shapes.edge) <= _FEW_EDGES
         if previous is None or not self._compile_on(previous):
             self.cells: Cells
-            self.cells, self._room = compiled_cells(nothing(), self._shapes, None, [], fine=compiled)
+            self.cells, self._room = compiled_cells(nothing(), self._shapes, None, [], fine=self._fine)
             self._living_rows = len(self.cells.page)
 
     def _compile_on(self, previous: CellIndex) -> bool:
@@ -78,7 +82,7 @@ class CellIndex:
             position = np.maximum(position, 0)
             hits = position[base.hits].astype(np.int32) if len(base.hits) else base.hits
             base, room = base._replace(page=moved_zones(base.page, position), hits=hits), []
-        self.cells, self._room = compiled_cells(base, new, boxes, room, fine=self._slow is None)
+        self.cells, self._room = compiled_cells(base, new, boxes, room, fine=self._fine)
         self._living_rows = previous._living_rows
         self.changed_zones, self.combos_kept = changed, True
         return True

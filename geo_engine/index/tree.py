@@ -21,17 +21,16 @@ Floats = npt.NDArray[np.float64]
 
 ROOTS: Final = 360 * 180
 
+_UNBOUNDED: Final = 1 << 40
 _TILES: Final = LEVELS[1][0] * LEVELS[1][1]
 
 # A cell with more edges than this is split, by level: below it the look-up would cost more than the edges. Without
 # compiled kernels the geometry is left to shapely, and building fine cells would take minutes.
 _MOST_EDGES: Final = (8, 6, 3)
-_MOST_EDGES_UNCOMPILED: Final = (64, 128, 1 << 40)
+_MOST_EDGES_UNCOMPILED: Final = (64, _UNBOUNDED, _UNBOUNDED)
 
 # A cell with more edges than this is not split when its parent had less than twice as many.
 _MOST_STACKED: Final = 32
-
-_UNBOUNDED: Final = 1 << 40
 
 # No level may lay out more than about this many edges (some GB): the cells with the fewest edges then stay coarse.
 _MOST_LAID: Final = 12_000_000
