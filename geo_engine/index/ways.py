@@ -35,7 +35,7 @@ _BEHIND: Final = 1e-9
 _NOWHERE: Final = 2.0
 
 
-@uncounted
+@bare
 def touched_borders(cells: Cells, lon0: float, lat0: float, lon1: float, lat1: float, out: Ints) -> int:
     """Write the zones whose border the segment meets, ascending, each once; touching counts.
 
@@ -52,19 +52,16 @@ def touched_borders(cells: Cells, lon0: float, lat0: float, lon1: float, lat1: f
 
     Cost: about 10 ns per cell on the way and 2 ns per edge in it.
     """
-    count, move = 0, 0.0
-    while True:
-        count = _borders(cells, lon0 + move, lat0, lon1 + move, lat1, out, count)
-        if move == 0.0 and lon1 > 180.0:
-            move = -360.0
-        elif move == 0.0 and lon1 < -180.0:
-            move = 360.0
-        else:
-            return count
+    count = _borders(cells, lon0, lat0, lon1, lat1, out, 0)
+    if lon1 > 180.0:
+        count = _borders(cells, lon0 - 360.0, lat0, lon1 - 360.0, lat1, out, count)
+    elif lon1 < -180.0:
+        count = _borders(cells, lon0 + 360.0, lat0, lon1 + 360.0, lat1, out, count)
+    return count
 
 
 @bare
-def ahead(  # noqa: PLR0917 - a segment is four numbers
+def ahead(  # noqa: PLR0913, PLR0917 - a segment is four numbers
     cells: Cells, lon0: float, lat0: float, lon1: float, lat1: float, wanted: Words, zones: Ints, fractions: Floats
 ) -> int:
     """Write the wanted zones the segment meets, ascending, each once, and the fraction at which it first does.
@@ -129,7 +126,7 @@ def _coarse_leaf(cells: Cells, column: int, row: int) -> tuple[int, int]:
 
 
 @uncounted
-def _step(  # noqa: PLR0917 - the way, the cell and its size
+def _step(  # noqa: PLR0913, PLR0917 - the way, the cell and its size
     x0: float, y0: float, dx: float, dy: float, column: int, row: int, shift: int
 ) -> tuple[int, int, float]:
     """Return the next cell along the way and the fraction at which it is entered; above 1 the way ends before.
@@ -152,8 +149,8 @@ def _step(  # noqa: PLR0917 - the way, the cell and its size
     return column, row, (along_y if 0 <= row < _ROWS else _NOWHERE)
 
 
-@uncounted
-def _borders(  # noqa: PLR0917 - a segment is four numbers
+@bare
+def _borders(  # noqa: PLR0913, PLR0917 - a segment is four numbers
     cells: Cells, lon0: float, lat0: float, lon1: float, lat1: float, out: Ints, count: int
 ) -> int:
     page = cells.page
@@ -247,7 +244,7 @@ def _note(zones: Ints, fractions: Floats, count: int, zone: int, fraction: float
 
 
 @bare
-def _met(  # noqa: PLR0917 - a segment is four numbers
+def _met(  # noqa: PLR0913, PLR0917 - a segment is four numbers
     cells: Cells,
     lon0: float,
     lat0: float,
