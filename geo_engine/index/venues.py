@@ -235,7 +235,6 @@ def _nearest_in_columns(
     query, within = _spread(counts)
     candidate = first[query] + within
     squared = _squared_metres(grid, band[query], (lon[query], lat[query]), candidate)
-    # The sort is stable and candidates come in ascending order: of equally near venues the first stays in front.
     # The sort is stable and candidates ascend: of equally near venues the first stays in front.
     order = np.lexsort((squared, query))
     some = np.flatnonzero(counts)
