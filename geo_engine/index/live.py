@@ -8,7 +8,15 @@ from geo_engine.index.live_hilbert import HilbertPositions
 from geo_engine.index.live_protocol import Neighbours, Positions
 from geo_engine.index.live_reference import BrutePositions, RtreePositions
 
-__all__ = ["BrutePositions", "GridPositions", "HilbertPositions", "LivePositions", "Neighbours", "Positions", "RtreePositions"]
+__all__ = [
+    "BrutePositions",
+    "GridPositions",
+    "HilbertPositions",
+    "LivePositions",
+    "Neighbours",
+    "Positions",
+    "RtreePositions",
+]
 
 LivePositions = GridPositions
 """The default."""

@@ -30,7 +30,7 @@ __all__ = ["GridPositions"]
 
 _METRES_PER_ROW_DEGREE: Final = 111_000.0
 _SAMPLE: Final = 2048
-_PEOPLE_PER_CELL: Final = 24.0
+_PEOPLE_PER_CELL: Final = 12.0
 _SAMPLED_PER_CELL: Final = 4.0
 _SMALLEST_CELL_M: Final = 20.0
 _LARGEST_CELL_M: Final = 20_000.0
@@ -39,7 +39,7 @@ _LARGEST_CELL_M: Final = 20_000.0
 class GridPositions(Searched):
     """Cells of one size anywhere on earth, in tiles of 8 x 8 that exist only where somebody is.
 
-    The size follows the density that most people see, so that a crowded cell of theirs holds some 24. Memory: 28 bytes
+    The size follows the density that most people see, so that a crowded cell of theirs holds some 12. Memory: 28 bytes
     a position and 256 bytes a tile; when people are so scattered that tiles would need more than the positions
     themselves, the cells are made larger.
     """
@@ -91,7 +91,7 @@ class GridPositions(Searched):
 
 
 def _fitting_cell(lon: FloatColumn, lat: FloatColumn) -> float:
-    """Return the side of a cell in which most people find some 24 others, from a sample of at most 2,048.
+    """Return the side of a cell in which most people find some 12 others, from a sample of at most 2,048.
 
     A cell is sought in which the sample's people find 4 others; the density there is then scaled to all people. The
     sample is every n-th row: a caller whose rows follow a pattern in space gets a worse cell, never a wrong answer.
@@ -118,7 +118,9 @@ def _dealt(source: Source, cell_m: float, *, kernels: bool) -> LiveGrid:
     cell = np.empty(len(source.ids), dtype=np.int32)
     while True:
         grid = _empty_grid(source, cell_m, slots)
-        tiles = assign_cells(grid, source.lon, source.lat, most, cell) if kernels else _assigned(grid, source, most, cell)
+        tiles = (
+            assign_cells(grid, source.lon, source.lat, most, cell) if kernels else _assigned(grid, source, most, cell)
+        )
         if tiles >= 0:
             break
         cell_m *= 2.0

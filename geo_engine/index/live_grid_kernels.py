@@ -60,7 +60,7 @@ def _slot_of(table: npt.NDArray[np.int64], band: int, block: int) -> int:
     slot = ((((band * 65_599) ^ block) * _HASH_FACTOR) >> _HASH_SHIFT) & mask
     while table[slot, 0] != key and table[slot, 0] >= 0:
         slot = (slot + 1) & mask
-    return slot
+    return int(slot)
 
 
 @kernel
@@ -108,7 +108,7 @@ def count_cells(cell: npt.NDArray[np.int32], starts: npt.NDArray[np.int32]) -> N
 
 
 @kernel
-def deal(  # noqa: PLR0913 - fused kernel
+def deal(  # noqa: PLR0913, PLR0917 - columns in, columns out
     cell: npt.NDArray[np.int32],
     lon: FloatColumn,
     lat: FloatColumn,
@@ -130,12 +130,11 @@ def deal(  # noqa: PLR0913 - fused kernel
 
 
 @inlined
-def _collect(  # noqa: C901, PLR0913 - fused kernel: the loops of one look-up
+def _collect(  # noqa: PLR0913, PLR0917 - fused kernel: the loops of one look-up
     grid: LiveGrid, lon: float, lat: float, radius_m: float, frame: Frame, found: Found, begin: int
 ) -> int:
     """Write everybody within the radius from ``begin`` on; return where they end, -1 when there is no room."""
     dlon, dlat = box_of(lat, radius_m)
-    squared_m = radius_m * radius_m * (1.0 + 1e-12)
     first_row = int((max(lat - dlat, -90.0) + 90.0) * grid.rows_per_deg)
     last_row = int((min(lat + dlat, 90.0) + 90.0) * grid.rows_per_deg)
     end, room = begin, len(found.id)
@@ -162,16 +161,16 @@ def _collect(  # noqa: C901, PLR0913 - fused kernel: the loops of one look-up
             tile_cell = int(grid.table[slot, 1]) * CELLS + (inside & (_TILE - 1))
             for row in range(low_row, high_row + 1):
                 cell = tile_cell + (row << TILE_BITS)
-                for place in range(int(grid.starts[cell]), int(grid.starts[cell + run])):
+                first, last = int(grid.starts[cell]), int(grid.starts[cell + run])
+                if end + last - first > room:
+                    return -1
+                for place in range(first, last):
+                    # Everybody is written down and only who is near is kept: cheaper than a branch nobody can foresee.
                     squared = metres(frame, grid.places[place, 0] - lon, grid.places[place, 1] - lat)
-                    if squared <= squared_m:
-                        if end == room:
-                            return -1
-                        distance_m = math.sqrt(squared)
-                        if distance_m <= radius_m:
-                            found.distance_m[end] = distance_m
-                            found.id[end] = grid.ids[place]
-                            end += 1
+                    distance_m = math.sqrt(squared)
+                    found.distance_m[end] = distance_m
+                    found.id[end] = grid.ids[place]
+                    end += distance_m <= radius_m
     return end
 
 

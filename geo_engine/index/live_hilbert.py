@@ -25,9 +25,7 @@ class HilbertPositions(Searched):
     It needs no size of cell, so crowds and empty land cost alike. Memory: 27 bytes a position.
     """
 
-    def __init__(
-        self, ids: npt.ArrayLike, lon: npt.ArrayLike, lat: npt.ArrayLike, *, kernels: bool = COMPILED
-    ) -> None:
+    def __init__(self, ids: npt.ArrayLike, lon: npt.ArrayLike, lat: npt.ArrayLike, *, kernels: bool = COMPILED) -> None:
         """Build the tree.
 
         Args:
@@ -39,9 +37,9 @@ class HilbertPositions(Searched):
         source = Source.of(ids, lon, lat)
         self._kernels = kernels
         if not kernels:
-            order = curve_order(source.lon, source.lat)
-            self._ids = source.ids[order]
-            self._places = np.column_stack([source.lon[order], source.lat[order]])
+            rows = curve_order(source.lon, source.lat)
+            self._ids = source.ids[rows]
+            self._places = np.column_stack([source.lon[rows], source.lat[rows]])
             return
         curve = curve_bits(source.lon, source.lat)
         key = np.empty(len(source.ids), dtype=np.int64)

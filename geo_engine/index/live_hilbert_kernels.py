@@ -40,7 +40,7 @@ class LiveTree(NamedTuple):
 
 
 @kernel
-def gather(  # noqa: PLR0913 - columns in, columns out
+def gather(
     order: npt.NDArray[np.int32],
     ids: IntColumn,
     lon: FloatColumn,
@@ -96,7 +96,7 @@ def _lon_gap(tree: LiveTree, node: int, lon: float, dlon: float) -> float:
 
 
 @inlined
-def _collect(  # noqa: PLR0913 - fused kernel: the loops of one look-up
+def _collect(  # noqa: PLR0913, PLR0917 - fused kernel: the loops of one look-up
     tree: LiveTree, lon: float, lat: float, radius_m: float, frame: Frame, found: Found, begin: int, stack: IntColumn
 ) -> int:
     """Write everybody within the radius from ``begin`` on; return where they end, -1 when there is no room.
@@ -106,7 +106,6 @@ def _collect(  # noqa: PLR0913 - fused kernel: the loops of one look-up
     """
     dlon, dlat = box_of(lat, radius_m)
     per_lon, per_lat = 1.0 / dlon, 1.0 / dlat
-    squared_m = radius_m * radius_m * (1.0 + 1e-12)
     end, room = begin, len(found.id)
     level = len(tree.offsets) - 2
     # An entry holds a level in its lowest 4 bits and the node's number in that level above them.
@@ -126,16 +125,17 @@ def _collect(  # noqa: PLR0913 - fused kernel: the loops of one look-up
                     stack[height] = (child << 4) | (level - 1)
                     height += 1
             continue
-        for place in range(node * FANOUT, min((node + 1) * FANOUT, len(tree.ids))):
-            squared = metres(frame, tree.places[place, 0] - lon, tree.places[place, 1] - lat)
-            if squared <= squared_m and abs(tree.places[place, 1] - lat) <= dlat:
-                if end == room:
-                    return -1
-                distance_m = math.sqrt(squared)
-                if distance_m <= radius_m:
-                    found.distance_m[end] = distance_m
-                    found.id[end] = tree.ids[place]
-                    end += 1
+        first, last = node * FANOUT, min((node + 1) * FANOUT, len(tree.ids))
+        if end + last - first > room:
+            return -1
+        for place in range(first, last):
+            # Everybody is written down and only who is near is kept: cheaper than a branch nobody can foresee. Beyond
+            # the box the polynomials may mean nothing.
+            north = tree.places[place, 1] - lat
+            distance_m = math.sqrt(metres(frame, tree.places[place, 0] - lon, north))
+            found.distance_m[end] = distance_m
+            found.id[end] = tree.ids[place]
+            end += (distance_m <= radius_m) & (abs(north) <= dlat)
     return end
 
 
@@ -158,7 +158,7 @@ def _leaf_of(tree: LiveTree, lon: float, lat: float) -> int:
 
 
 @inlined
-def _first_radius(  # noqa: PLR0913 - fused kernel
+def _first_radius(  # noqa: PLR0913, PLR0917 - fused kernel
     tree: LiveTree, lon: float, lat: float, wanted: int, frame: Frame, found: Found, begin: int
 ) -> float:
     """Return a radius that holds ``wanted`` positions: the ``wanted``-th distance among those near on the curve.

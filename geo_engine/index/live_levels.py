@@ -36,9 +36,7 @@ class Levels:
     Memory: 48 bytes a leaf. Cost: some 100 pairs of query and box a level, 100 ns each within 10 km, 800 ns beyond.
     """
 
-    def __init__(
-        self, ids: IntColumn, places: npt.NDArray[np.float64], first: IntColumn, count: IntColumn
-    ) -> None:
+    def __init__(self, ids: IntColumn, places: npt.NDArray[np.float64], first: IntColumn, count: IntColumn) -> None:
         """Build the levels.
 
         Args:

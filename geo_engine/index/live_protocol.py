@@ -127,7 +127,12 @@ class Asked:
 
     @classmethod
     def _of(
-        cls, lon: FloatColumn, lat: FloatColumn, limit: FloatColumn, k: IntColumn, wanted: npt.NDArray[np.bool_] | np.bool_
+        cls,
+        lon: FloatColumn,
+        lat: FloatColumn,
+        limit: FloatColumn,
+        k: IntColumn,
+        wanted: npt.NDArray[np.bool_] | np.bool_,
     ) -> Asked:
         row = np.flatnonzero((np.abs(lat) <= 90.0) & np.isfinite(lon) & (limit >= 0.0) & wanted)
         lon = lon[row]

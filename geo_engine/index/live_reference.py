@@ -50,9 +50,9 @@ class BrutePositions:
     def _measured(self, asked: Asked) -> Neighbours:
         count = len(self)
         query = np.repeat(np.arange(len(asked)), count)
-        lon, lat, ids = (np.tile(column, len(asked)) for column in (self._source.lon, self._source.lat, self._source.ids))
+        lon, lat = np.tile(self._source.lon, len(asked)), np.tile(self._source.lat, len(asked))
         metres = np.asarray(_GEOD.inv(asked.lon[query], asked.lat[query], lon, lat)[2], dtype=np.float64)
-        return in_order(asked, query, ids, metres)
+        return in_order(asked, query, np.tile(self._source.ids, len(asked)), metres)
 
 
 class RtreePositions:

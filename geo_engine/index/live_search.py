@@ -98,4 +98,6 @@ def _room(size: int, queries: int) -> Found:
     """Return room for ``size`` found; pages that are never written cost nothing."""
     ends = np.zeros(queries, dtype=np.int64)
     counts = np.empty(size + 1, dtype=np.int32)
-    return Found(np.empty(size, dtype=np.int64), np.empty(size), ends, np.empty(size, dtype=np.int64), np.empty(size), counts)
+    return Found(
+        np.empty(size, dtype=np.int64), np.empty(size), ends, np.empty(size, dtype=np.int64), np.empty(size), counts
+    )

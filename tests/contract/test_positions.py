@@ -51,7 +51,9 @@ PLACES = (
 )
 
 
-def scattered(random: np.random.Generator, count: int, places: int, spread_deg: float) -> tuple[FloatColumn, FloatColumn]:
+def scattered(
+    random: np.random.Generator, count: int, places: int, spread_deg: float
+) -> tuple[FloatColumn, FloatColumn]:
     """Positions round the first few places, some on one another."""
     centre = np.array(PLACES)[random.integers(0, places, count)]
     lon = centre[:, 0] + random.normal(0.0, spread_deg, count)
