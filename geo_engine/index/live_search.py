@@ -36,7 +36,7 @@ class Searched(ABC):
     ) -> Neighbours:
         """Return the ``k`` nearest of each query, fewer when there are no more; ties go to the smaller id.
 
-        Those who have fewer than ``k`` neighbours within 10 km are looked for by geodesics: about 1 ms each.
+        Those who have fewer than ``k`` neighbours within 10 km are looked for by geodesics: about 2 ms each.
         """
         asked = Asked.nearest(lon, lat, k, within_m, len(self))
         local = np.abs(asked.lat) < _FRAME_LIMIT_LAT_DEG
