@@ -203,8 +203,8 @@ def print_table(ways: list[Way], title: str) -> None:
         table.add_row(way.name, f"{way.users:,}", *texts)
     Console(width=130).print(table)
     for way in ways:
-        if move := way.each("move", 1.0):
-            Console().print(f"{way.name}: {1.0 / move['median']:,.0f} moves a second, one by one")
+        if move := way.each("move", 1e-6):
+            Console().print(f"{way.name}: {1e6 / move['median']:,.0f} moves a second, one by one")
 
 
 def write_results(folder: Path, ways: list[Way], setting: dict[str, Any]) -> None:

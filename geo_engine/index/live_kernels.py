@@ -11,7 +11,7 @@ import numpy.typing as npt
 from geo_engine.compiled import inlined
 from geo_engine.model import FloatColumn, IntColumn
 
-__all__ = ["Found", "Frame", "Queries", "box_of", "frame_at", "grown", "metres", "sort_found"]
+__all__ = ["Found", "Frame", "Queries", "box_of", "frame_at", "grown", "metres", "room", "sort_found"]
 
 _SEMI_MAJOR_AXIS_M: Final = 6_378_137.0
 _E2: Final = (2.0 - 1.0 / 298.257223563) / 298.257223563
@@ -56,6 +56,15 @@ class Found(NamedTuple):
     spare_id: IntColumn
     spare_m: FloatColumn
     counts: npt.NDArray[np.int32]
+
+
+def room(size: int, queries: int) -> Found:
+    """Return room for ``size`` found; pages that are never written cost nothing."""
+    ends = np.zeros(queries, dtype=np.int64)
+    counts = np.empty(size + 1, dtype=np.int32)
+    return Found(
+        np.empty(size, dtype=np.int64), np.empty(size), ends, np.empty(size, dtype=np.int64), np.empty(size), counts
+    )
 
 
 class Frame(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.index.live_kernels import Found, Queries
+from geo_engine.index.live_kernels import Found, Queries, room
 from geo_engine.index.live_levels import Levels
 from geo_engine.index.live_protocol import Asked, Neighbours
 from geo_engine.model import IntColumn
@@ -78,13 +78,13 @@ class Searched(ABC):
         """Return the neighbours of local queries within the frame's limit, and their number per query."""
         limit_m = np.minimum(asked.limit_m, _FRAME_LIMIT_M)
         queries = Queries(asked.lon, asked.lat, limit_m, np.ascontiguousarray(asked.k))
-        found = _room(_FIRST_ROOM + int(asked.k.sum()) + 2 * int(asked.k.max(initial=0)), len(asked))
+        found = room(_FIRST_ROOM + int(asked.k.sum()) + 2 * int(asked.k.max(initial=0)), len(asked))
         begin = self._fill(queries, 0, found)
         while begin < len(asked):
             # More room: twice as much, or what the queries answered so far lead to expect for all.
             done = int(found.ends[begin - 1]) if begin else 0
             expected = 1.2 * done * len(asked) / max(begin, 1)
-            larger = _room(max(2 * len(found.id), int(expected)), len(asked))
+            larger = room(max(2 * len(found.id), int(expected)), len(asked))
             larger.id[:done], larger.distance_m[:done] = found.id[:done], found.distance_m[:done]
             larger.ends[:begin] = found.ends[:begin]
             found = larger
@@ -92,12 +92,3 @@ class Searched(ABC):
         counts = np.diff(found.ends, prepend=0)
         total = int(counts.sum())
         return Neighbours(np.repeat(asked.row, counts), found.id[:total], found.distance_m[:total]), counts
-
-
-def _room(size: int, queries: int) -> Found:
-    """Return room for ``size`` found; pages that are never written cost nothing."""
-    ends = np.zeros(queries, dtype=np.int64)
-    counts = np.empty(size + 1, dtype=np.int32)
-    return Found(
-        np.empty(size, dtype=np.int64), np.empty(size), ends, np.empty(size, dtype=np.int64), np.empty(size), counts
-    )

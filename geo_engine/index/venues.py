@@ -99,6 +99,8 @@ def nearest_venue(grid: VenueGrid, lon: float, lat: float, within_m: float) -> t
 def _wrapped(lon: float) -> float:
     if -180.0 <= lon < 180.0:
         return lon
+    if not -1e9 < lon < 1e9:
+        return np.nan
     return lon - 360.0 * math.floor((lon + 180.0) / 360.0)
 
 

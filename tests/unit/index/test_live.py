@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geo_engine.compiled import COMPILED
 from geo_engine.geodesy import distance_m
 from geo_engine.index.live import GridPositions, HilbertPositions
 from geo_engine.index.live_curve import curve_bits, curve_keys, fill_curve_keys, hilbert_key, key_of_cell, radix_order
-from geo_engine.index.live_kernels import Found, box_of, frame_at, grown, metres, sort_found
+from geo_engine.index.live_kernels import Queries, box_of, frame_at, grown, metres, room, sort_found
 
 
 def test_hilbert_curve_visits_every_cell_once_and_steps_to_a_neighbour() -> None:
@@ -69,15 +70,8 @@ def test_found_are_sorted_by_distance_then_id(seed: int, count: int, spread: str
         "zero": np.zeros(count),
     }[spread]
     ids = random.permutation(count)
-    room = count + 5
-    found = Found(
-        np.full(room, -1),
-        np.full(room, -1.0),
-        np.zeros(1, dtype=np.int64),
-        np.empty(room, dtype=np.int64),
-        np.empty(room),
-        np.empty(room + 1, dtype=np.int32),
-    )
+    found = room(count + 5, 1)
+    found.id[:], found.distance_m[:] = -1, -1.0
     found.id[2 : 2 + count], found.distance_m[2 : 2 + count] = ids, values
     sort_found(found, 2, 2 + count)
     order = np.lexsort((ids, values))
@@ -156,3 +150,29 @@ def test_everybody_asked_for_by_many_is_found_in_parts() -> None:
     lon, lat = city(2_500)
     found = HilbertPositions(np.arange(2_500), lon, lat).within(np.full(900, 110.0), np.full(900, 35.0), 2e7)
     assert np.bincount(found.query).tolist() == [2_500] * 900
+
+
+@pytest.mark.parametrize("kind", [GridPositions, HilbertPositions])
+def test_users_all_over_the_earth_each_find_themselves(kind: type[GridPositions] | type[HilbertPositions]) -> None:
+    random = np.random.default_rng(10)
+    lon, lat = random.uniform(-180.0, 180.0, 3_000), random.uniform(-69.0, 69.0, 3_000)
+    found = kind(np.arange(3_000), lon, lat, kernels=True).nearest(lon, lat, 1)
+    assert found.id.tolist() == list(range(3_000))
+
+
+@pytest.mark.parametrize("kind", [GridPositions, HilbertPositions])
+def test_room_for_the_nearest_grows_in_a_crowd(kind: type[GridPositions] | type[HilbertPositions]) -> None:
+    count = 66_000 if COMPILED else 300  # as plain Python a heap of that many takes long
+    crowd = kind(np.arange(count), np.full(count, 114.3), np.full(count, 30.6), kernels=True)
+    assert crowd.nearest([114.3], [30.6], 5).id.tolist() == list(range(5))
+
+
+@pytest.mark.parametrize("kind", [GridPositions, HilbertPositions])
+@pytest.mark.parametrize("k", [0, 3])
+def test_query_that_finds_no_room_is_named_and_writes_nothing_beyond(
+    kind: type[GridPositions] | type[HilbertPositions], k: int
+) -> None:
+    lon, lat = city(500)
+    crowd = kind(np.arange(500), lon, lat, kernels=True)
+    columns = lon[:1], lat[:1], np.array([9_000.0]), np.array([k])
+    assert crowd._fill(Queries(*columns), 0, room(4, 1)) == 0
