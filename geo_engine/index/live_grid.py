@@ -32,6 +32,7 @@ _METRES_PER_ROW_DEGREE: Final = 111_000.0
 _SAMPLE: Final = 2048
 _PEOPLE_PER_CELL: Final = 12.0
 _SAMPLED_PER_CELL: Final = 4.0
+_FEW_TILES: Final = 4096
 _SMALLEST_CELL_M: Final = 20.0
 _LARGEST_CELL_M: Final = 20_000.0
 
@@ -112,18 +113,19 @@ def _fitting_cell(lon: FloatColumn, lat: FloatColumn) -> float:
 
 
 def _dealt(source: Source, cell_m: float, *, kernels: bool) -> LiveGrid:
-    """Deal into cells of the side, or of the least multiple by 2 that makes few enough tiles."""
-    most = len(source.ids) // 8 + 64
-    slots = 1 << int(2 * most - 1).bit_length()
+    """Deal into cells of the side, or of the least multiple by 2 that makes few enough tiles.
+
+    The table begins small, because a city needs few tiles and a small table stays in the cache.
+    """
+    limit = len(source.ids) // 8 + 64
+    most = min(limit, _FEW_TILES)
     cell = np.empty(len(source.ids), dtype=np.int32)
     while True:
-        grid = _empty_grid(source, cell_m, slots)
-        tiles = (
-            assign_cells(grid, source.lon, source.lat, most, cell) if kernels else _assigned(grid, source, most, cell)
-        )
-        if tiles >= 0:
+        grid = _empty_grid(source, cell_m, 1 << int(2 * most - 1).bit_length())
+        tiles = assign_cells(grid, source.lon, source.lat, most, cell) if kernels else _assigned(grid, source, cell)
+        if 0 <= tiles <= limit:
             break
-        cell_m *= 2.0
+        cell_m, most = (cell_m, min(limit, 8 * most)) if kernels and most < limit else (2.0 * cell_m, most)
     starts = np.zeros(tiles * CELLS + 1, dtype=np.int32)
     ids, places = np.empty_like(source.ids), np.empty((len(source.ids), 2))
     if kernels:
@@ -150,7 +152,7 @@ def _empty_grid(source: Source, cell_m: float, slots: int) -> LiveGrid:
     )
 
 
-def _assigned(grid: LiveGrid, source: Source, most: int, cell: npt.NDArray[np.int32]) -> int:
+def _assigned(grid: LiveGrid, source: Source, cell: npt.NDArray[np.int32]) -> int:
     """Do as ``assign_cells`` in NumPy; tiles are numbered by their keys and the table stays empty."""
     row = ((source.lat + 90.0) * grid.rows_per_deg).astype(np.int64)
     band = (row >> TILE_BITS) - grid.first_band
@@ -159,4 +161,4 @@ def _assigned(grid: LiveGrid, source: Source, most: int, cell: npt.NDArray[np.in
     keys, tile = np.unique((band << 20) | (column >> TILE_BITS), return_inverse=True)
     inner = (1 << TILE_BITS) - 1
     cell[:] = tile * CELLS + ((row & inner) << TILE_BITS) + (column & inner)
-    return len(keys) if len(keys) <= most else -1
+    return len(keys)

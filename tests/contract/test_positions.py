@@ -190,6 +190,8 @@ def test_neighbours_across_the_180_degree_meridian_and_the_pole_are_near(make: M
     assert sorted(positions.within([-180.0], [5.0], 150.0).id.tolist()) == [1, 2]
     assert positions.within([10.0], [89.9999], 150.0).id.tolist() == [3, 4]
     assert positions.nearest([539.999], [5.0], 2).id.tolist() == [1, 2]
+    on_it = make([1, 2], [180.0, -180.0], [6.0, 6.0])
+    assert on_it.within([180.0, -180.0], [6.0, 6.0], 1.0).id.tolist() == [1, 2, 1, 2]
 
 
 @EVERY

@@ -153,3 +153,10 @@ def test_venues_all_over_the_earth_are_each_found_from_beside_them(nearest: Near
     position, metres = nearest(VenueIndex(lon, lat), lon, lat + 0.001)
     assert position.tolist() == list(range(3_000))
     assert metres == pytest.approx(111.0, abs=1.0)
+
+
+@WAYS
+def test_place_that_rounds_up_to_the_180_degree_meridian_is_on_it(nearest: Nearest) -> None:
+    lat = np.linspace(-60.0, 60.0, 50)
+    index = VenueIndex(np.full(50, 180.0), lat)
+    assert nearest(index, np.full(50, np.nextafter(180.0, 0.0)), lat)[0].tolist() == list(range(50))
