@@ -165,7 +165,8 @@ class VenueIndex:
     """The nearest venue within a radius fixed in advance. Immutable.
 
     Building takes about 10 us a venue and the grid about 400 bytes a venue, both in NumPy with or without Numba.
-    The distance is that of the local frame: within some kilometres of a pole it means nothing.
+    It needs some 5 kB a venue while it builds, so it is for thousands of venues, not for millions. The distance is that
+    of the local frame: within some kilometres of a pole it means nothing.
     """
 
     __slots__ = ("grid",)
