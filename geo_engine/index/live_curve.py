@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.compiled import inlined, kernel
+from geo_engine.compiled import kernel, uncounted
 from geo_engine.model import FloatColumn, IntColumn
 
 __all__ = [
@@ -56,7 +56,7 @@ def hilbert_key(x: IntColumn, y: IntColumn, bits: int) -> IntColumn:
     return key
 
 
-@inlined
+@uncounted
 def key_of_cell(x: int, y: int, bits: int) -> int:
     """Return ``hilbert_key`` of one cell, for kernels."""
     key = 0

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.compiled import inlined, kernel
+from geo_engine.compiled import kernel, uncounted
 from geo_engine.index.live_kernels import Found, Frame, Queries, box_of, frame_at, grown, metres, sort_found
 from geo_engine.model import FloatColumn, IntColumn
 
@@ -52,7 +52,7 @@ class LiveGrid(NamedTuple):
     ids: IntColumn
 
 
-@inlined
+@uncounted
 def _slot_of(table: npt.NDArray[np.int64], band: int, block: int) -> int:
     """Return the slot of a tile, or the free one where it would be."""
     mask = table.shape[0] - 1
@@ -129,7 +129,7 @@ def deal(  # noqa: PLR0913, PLR0917 - columns in, columns out
     starts[0] = 0
 
 
-@inlined
+@uncounted
 def _collect(  # noqa: PLR0913, PLR0917 - fused kernel: the loops of one look-up
     grid: LiveGrid, lon: float, lat: float, radius_m: float, frame: Frame, found: Found, begin: int
 ) -> int:
@@ -174,7 +174,7 @@ def _collect(  # noqa: PLR0913, PLR0917 - fused kernel: the loops of one look-up
     return end
 
 
-@inlined
+@uncounted
 def _first_radius(grid: LiveGrid, lon: float, lat: float, wanted: int) -> float:
     """Guess the radius that holds ``wanted`` positions from how many the query's own cell holds."""
     row = int((lat + 90.0) * grid.rows_per_deg)

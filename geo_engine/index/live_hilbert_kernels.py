@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.compiled import inlined, kernel
+from geo_engine.compiled import kernel, uncounted
 from geo_engine.index.live_curve import key_of_cell
 from geo_engine.index.live_kernels import Found, Frame, Queries, box_of, frame_at, metres, sort_found
 from geo_engine.index.live_levels import FANOUT
@@ -78,12 +78,12 @@ def box_levels(tree: LiveTree) -> None:
             boxes[node, 3] = max(boxes[node, 3], boxes[child, 3])
 
 
-@inlined
+@uncounted
 def _gap(low: float, high: float, value: float) -> float:
     return max(low - value, value - high, 0.0)
 
 
-@inlined
+@uncounted
 def _lon_gap(tree: LiveTree, node: int, lon: float, dlon: float) -> float:
     """Return the degrees between a meridian and a box, over the 180 degree meridian where the query reaches it."""
     west, east = tree.boxes[node, 0], tree.boxes[node, 2]
@@ -95,7 +95,7 @@ def _lon_gap(tree: LiveTree, node: int, lon: float, dlon: float) -> float:
     return gap
 
 
-@inlined
+@uncounted
 def _collect(  # noqa: PLR0913, PLR0917 - fused kernel: the loops of one look-up
     tree: LiveTree, lon: float, lat: float, radius_m: float, frame: Frame, found: Found, begin: int, stack: IntColumn
 ) -> int:
@@ -139,7 +139,7 @@ def _collect(  # noqa: PLR0913, PLR0917 - fused kernel: the loops of one look-up
     return end
 
 
-@inlined
+@uncounted
 def _leaf_of(tree: LiveTree, lon: float, lat: float) -> int:
     """Return the leaf in which the curve comes by the query."""
     bits, west, south, per_lon, per_lat = tree.curve
@@ -157,7 +157,7 @@ def _leaf_of(tree: LiveTree, lon: float, lat: float) -> int:
     return low
 
 
-@inlined
+@uncounted
 def _first_radius(  # noqa: PLR0913, PLR0917 - fused kernel
     tree: LiveTree, lon: float, lat: float, wanted: int, frame: Frame, found: Found, begin: int
 ) -> float:

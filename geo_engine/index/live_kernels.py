@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.compiled import inlined
+from geo_engine.compiled import uncounted
 from geo_engine.model import FloatColumn, IntColumn
 
 __all__ = ["Found", "Frame", "Queries", "box_of", "frame_at", "grown", "metres", "room", "sort_found"]
@@ -79,7 +79,7 @@ class Frame(NamedTuple):
     north2: float
 
 
-@inlined
+@uncounted
 def frame_at(lat: float) -> Frame:
     """Return the frame at a latitude; within 10 km it is that of ``geodesy/frame.py`` to 1e-9 m below 70 degrees.
 
@@ -107,7 +107,7 @@ def frame_at(lat: float) -> Frame:
     )
 
 
-@inlined
+@uncounted
 def metres(frame: Frame, dlon: float, dlat: float) -> float:
     """Return the squared metres to a place ``dlon`` and ``dlat`` degrees away, the short way round the earth."""
     if dlon > 180.0:
@@ -120,7 +120,7 @@ def metres(frame: Frame, dlon: float, dlat: float) -> float:
     return east_m * east_m + north_m * north_m
 
 
-@inlined
+@uncounted
 def box_of(lat: float, radius_m: float) -> tuple[float, float]:
     """Return half the width and half the height in degrees of a box that holds the circle; below 70 degrees only.
 
@@ -132,7 +132,7 @@ def box_of(lat: float, radius_m: float) -> tuple[float, float]:
     return radius_m * _SLACK / parallel_m + _MARGIN_DEG, dlat
 
 
-@inlined
+@uncounted
 def grown(radius_m: float, found: int, wanted: int) -> float:
     """Return the radius to try next when too few were found: by their density, within 1.3 to 3 times."""
     if found == 0:
@@ -140,7 +140,7 @@ def grown(radius_m: float, found: int, wanted: int) -> float:
     return radius_m * min(3.0, max(1.3, math.sqrt(1.5 * wanted / found)))
 
 
-@inlined
+@uncounted
 def sort_found(found: Found, first: int, last: int) -> None:
     """Order a part by distance, then id.
 
@@ -154,13 +154,13 @@ def sort_found(found: Found, first: int, last: int) -> None:
         _insert(found, first, last)
 
 
-@inlined
+@uncounted
 def _after(found: Found, one: int, other: int) -> bool:
     one_m, other_m = found.distance_m[one], found.distance_m[other]
     return bool(one_m > other_m or (one_m == other_m and found.id[one] > found.id[other]))
 
 
-@inlined
+@uncounted
 def _insert(found: Found, first: int, last: int) -> None:
     for place in range(first + 1, last):
         distance_m, id_ = found.distance_m[place], found.id[place]
@@ -176,7 +176,7 @@ def _insert(found: Found, first: int, last: int) -> None:
         found.id[slot] = id_
 
 
-@inlined
+@uncounted
 def _deal(found: Found, first: int, last: int) -> int:
     """Deal a part into buckets of rising distance and return the size of the fullest."""
     size = last - first
@@ -205,19 +205,19 @@ def _deal(found: Found, first: int, last: int) -> int:
     return fullest
 
 
-@inlined
+@uncounted
 def _bucket(distance_m: float, scale: float, size: int) -> int:
     return min(int(distance_m * distance_m * scale), size - 1)
 
 
-@inlined
+@uncounted
 def _swap(found: Found, one: int, other: int) -> None:
     distance_m, id_ = found.distance_m[one], found.id[one]
     found.distance_m[one], found.id[one] = found.distance_m[other], found.id[other]
     found.distance_m[other], found.id[other] = distance_m, id_
 
 
-@inlined
+@uncounted
 def _sift(found: Found, first: int, root: int, size: int) -> None:
     """Let the entry at ``root`` sink in a heap whose farthest is on top."""
     while 2 * root + 1 < size:
@@ -230,7 +230,7 @@ def _sift(found: Found, first: int, root: int, size: int) -> None:
         root = child
 
 
-@inlined
+@uncounted
 def _heap_sort(found: Found, first: int, last: int) -> None:
     size = last - first
     for back in range(size // 2):
