@@ -459,7 +459,7 @@ def _walk_step(  # noqa: PLR0917 - a way is four numbers
             zone = grid.zone[border]
             if (
                 _listed(members, some[0], some[1], zone)
-                or (others[0] != some[0] and _listed(members, others[0], others[1], zone))
+                or (others[1] != some[1] and _listed(members, others[0], others[1], zone))
                 or _written(zones, count, zone)
             ):
                 continue
