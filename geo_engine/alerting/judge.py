@@ -131,7 +131,7 @@ class Judge:
             changed=np.empty(count, dtype=np.int64),
         )
         happened = _happened(happenings)
-        added, decisions, changes = kernels.judge(
+        added, decisions, changes, _ = kernels.judge(
             happened, self._facts, self._limits(now_ms), self._people, self.visits.slots, found
         )
         self.visits.added(added)
