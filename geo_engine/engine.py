@@ -283,7 +283,8 @@ class Engine:
         moment = self._moment(batch, now)
         found = self._tracker.step(batch, moment)
         self._memberships += found.memberships
-        events = np.concatenate([found.events, self._opened(moment), self._silent(now)])
+        quiet = [part for part in (self._opened(moment), self._silent(now)) if len(part)]
+        events = np.concatenate([found.events, *quiet]) if quiet else found.events
         self._judged_ms = now
         return replace(found, events=events)
 

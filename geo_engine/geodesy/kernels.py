@@ -5,30 +5,41 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from geo_engine.compiled import bare, uncounted
+import numpy as np
 
-__all__ = ["degree_lengths", "geodesic_m"]
+from geo_engine.compiled import bare, uncounted
+from geo_engine.geodesy.frame import metres_per_degree
+from geo_engine.model import FloatColumn
+
+__all__ = ["degree_lengths", "degree_table", "geodesic_m"]
 
 _A_M: Final = 6_378_137.0
 _F: Final = 1.0 / 298.257223563
 _B_M: Final = _A_M * (1.0 - _F)
-_E2: Final = _F * (2.0 - _F)
-_M_PER_RADIAN_DEG: Final = math.pi / 180.0
+_ROWS_PER_DEGREE: Final = 512
 _MOST_ROUNDS: Final = 50
 
 
+def degree_table() -> FloatColumn:
+    """Return ``metres_per_degree`` at every 1/512 degree of latitude from the south pole: float64 (92162, 2).
+
+    For ``degree_lengths``; a city's part of it fits into the first-level cache.
+    """
+    lat_deg = np.minimum(np.arange(180 * _ROWS_PER_DEGREE + 2) / _ROWS_PER_DEGREE - 90.0, 90.0)
+    return np.column_stack(metres_per_degree(lat_deg))
+
+
 @uncounted
-def degree_lengths(lat_deg: float) -> tuple[float, float]:
+def degree_lengths(table: FloatColumn, lat_deg: float) -> tuple[float, float]:
     """Return the metres of one degree of longitude and of latitude: ``metres_per_degree`` for one latitude.
 
-    Within a few units in the last place of the column version. Cost: about 10 ns.
+    Read between two rows of the table, which is off by less than 2e-10 of the length. Cost: about 3 ns.
     """
-    sine = math.sin(lat_deg * _M_PER_RADIAN_DEG)
-    cosine = math.sqrt(max(1.0 - sine * sine, 0.0))
-    w_squared = 1.0 - _E2 * sine * sine
-    prime_vertical_m = _A_M / math.sqrt(w_squared)
-    meridional_m = prime_vertical_m * (1.0 - _E2) / w_squared
-    return prime_vertical_m * cosine * _M_PER_RADIAN_DEG, meridional_m * _M_PER_RADIAN_DEG
+    at = (lat_deg + 90.0) * _ROWS_PER_DEGREE
+    row = int(at)
+    part = at - row
+    lon_m = table[row, 0] + part * (table[row + 1, 0] - table[row, 0])
+    return lon_m, table[row, 1] + part * (table[row + 1, 1] - table[row, 1])
 
 
 @bare

@@ -419,6 +419,12 @@ def touched_outside(  # noqa: PLR0917 - a way is four numbers
     Returns:
         The number of zones. Cost: about 20 ns for a step of 60 m, 2 ns per edge near it.
     """
+    x0, y0 = (lon + 180.0) * _PER_DEGREE, (lat + 90.0) * _PER_DEGREE
+    x1, y1 = (end_lon + 180.0) * _PER_DEGREE, (end_lat + 90.0) * _PER_DEGREE
+    if 0.0 <= x1 < _COLUMNS and int(x0) == int(x1) and int(y0) == int(y1) and y0 < _ROWS:
+        # Most steps stay in their cell.
+        record = _record_at(grid, min(int(x0), _COLUMNS - 1), int(y0))
+        return _touch_in(grid, record, lon, lat, end_lon, end_lat, members, some, others, zones, 0)
     count, move = 0, 0.0
     while True:
         count = _walk_step(grid, lon + move, lat, end_lon + move, end_lat, members, some, others, zones, count)
@@ -447,31 +453,50 @@ def _walk_step(  # noqa: PLR0917 - a way is four numbers
     step_x, step_y = (1 if end_lon > lon else -1), (1 if end_lat > lat else -1)
     while here <= 1.0 and 0 <= column < _COLUMNS and 0 <= row < _ROWS:
         record = _record_at(grid, column, row)
-        for border in range(grid.cell_first[record], grid.cell_first[record + 1]):
-            turn = grid.turn[border]
-            px, py, qx, qy = lon - turn, lat, end_lon - turn, end_lat
-            if abs((px + qx) * 0.5 - grid.middle_x[border]) > abs(qx - px) * 0.5 + grid.half_x[border]:
-                continue
-            if abs((py + qy) * 0.5 - grid.middle_y[border]) > abs(qy - py) * 0.5 + grid.half_y[border]:
-                continue
-            if _misses_box(grid, border, px, py, qx - px, qy - py):
-                continue
-            zone = grid.zone[border]
-            if (
-                _listed(members, some[0], some[1], zone)
-                or (others[1] != some[1] and _listed(members, others[0], others[1], zone))
-                or _written(zones, count, zone)
-            ):
-                continue
-            if _touches(grid, border, px, py, qx, qy):
-                zones[count] = zone
-                count += 1
+        count = _touch_in(grid, record, lon, lat, end_lon, end_lat, members, some, others, zones, count)
         sideways = int(along_x <= along_y)
         here = min(along_x, along_y)
         column += step_x * sideways
         row += step_y * (1 - sideways)
         along_x += per_x * sideways
         along_y += per_y * (1 - sideways)
+    return count
+
+
+@bare
+def _touch_in(  # noqa: PLR0917 - a way is four numbers
+    grid: BorderGrid,
+    record: int,
+    lon: float,
+    lat: float,
+    end_lon: float,
+    end_lat: float,
+    members: npt.NDArray[np.int32],
+    some: tuple[int, int],
+    others: tuple[int, int],
+    zones: IntColumn,
+    count: int,
+) -> int:
+    """Add the zones whose border in one cell the step touches."""
+    for border in range(grid.cell_first[record], grid.cell_first[record + 1]):
+        turn = grid.turn[border]
+        px, py, qx, qy = lon - turn, lat, end_lon - turn, end_lat
+        if abs((px + qx) * 0.5 - grid.middle_x[border]) > abs(qx - px) * 0.5 + grid.half_x[border]:
+            continue
+        if abs((py + qy) * 0.5 - grid.middle_y[border]) > abs(qy - py) * 0.5 + grid.half_y[border]:
+            continue
+        if _misses_box(grid, border, px, py, qx - px, qy - py):
+            continue
+        zone = grid.zone[border]
+        if (
+            _listed(members, some[0], some[1], zone)
+            or (others[1] != some[1] and _listed(members, others[0], others[1], zone))
+            or _written(zones, count, zone)
+        ):
+            continue
+        if _touches(grid, border, px, py, qx, qy):
+            zones[count] = zone
+            count += 1
     return count
 
 

@@ -13,14 +13,15 @@ from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 from geo_engine.tracking.motion import Motion
 from geo_engine.tracking.steps import Steps
 
-__all__ = ["PHASE", "TURNED_COS", "SPED_UP", "Approaches", "LookAhead", "find_approaches", "looks_now"]
+__all__ = ["CHANGED_CMPS", "CHANGED_SHARE", "PHASE", "Approaches", "LookAhead", "find_approaches", "is_due", "looks_now"]
 
 PHASE: Final = 7919
 """Spreads the moments of looking ahead over the users: milliseconds per u7, a prime."""
-TURNED_COS: Final = 0.8660254037844387
-"""Cosine of 30 degrees: a greater change of heading from one step to the next is a turn."""
-SPED_UP: Final = 1.5
-"""A speed of so many times that of the step before reaches much further ahead."""
+CHANGED_SHARE: Final = 0.5
+"""A velocity that differs by more than this share of the one before looks along another way: a turn of 30 degrees does,
+and half as fast again."""
+CHANGED_CMPS: Final = 500.0
+"""A smaller difference is the noise of three positions 5 s apart, 10 m each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +56,22 @@ class Approaches:
         return len(self.query)
 
 
-def looks_now(steps: Steps, motion: Motion, look: LookAhead) -> BoolColumn:
-    """Say at which pings to look ahead; depends on a user's own pings alone, not on how they are cut into batches."""
-    if look.every_s <= 0.0:
+def is_due(steps: Steps, look: LookAhead | None) -> BoolColumn:
+    """Say which pings are the first of a stretch of ``every_s``; the stretches of users begin at different moments."""
+    if look is None or look.every_s <= 0.0:
         return np.ones(len(steps), dtype=np.bool_)
     every_ms = round(look.every_s * 1000)
     phase = steps.pings.u7 * PHASE
-    due = (steps.pings.time_ms + phase) // every_ms != (steps.before_ms + phase) // every_ms
-    east, north = motion.step_east_cmps, motion.step_north_cmps
+    due: BoolColumn = (steps.pings.time_ms + phase) // every_ms != (steps.before_ms + phase) // every_ms
+    return due
+
+
+def looks_now(steps: Steps, motion: Motion, look: LookAhead) -> BoolColumn:
+    """Say at which pings to look ahead; depends on a user's own pings alone, not on how they are cut into batches."""
     old_east, old_north = motion.before_east_cmps, motion.before_north_cmps
-    new, old = np.hypot(east, north), np.hypot(old_east, old_north)
-    straight_on = (east * old_east + north * old_north >= TURNED_COS * new * old) & (new <= SPED_UP * old)
-    looks: BoolColumn = due | ~straight_on  # what is unknown does not go straight on
+    change = (motion.step_east_cmps - old_east) ** 2 + (motion.step_north_cmps - old_north) ** 2
+    least = np.maximum(CHANGED_SHARE**2 * (old_east**2 + old_north**2), CHANGED_CMPS**2)
+    looks: BoolColumn = is_due(steps, look) | ~(change <= least)  # what is unknown does not go straight on
     return looks
 
 

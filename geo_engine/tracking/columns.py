@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from geo_engine.index.protocol import Pairs
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch, RejectReason
-from geo_engine.tracking.approach import find_approaches
+from geo_engine.tracking.approach import find_approaches, is_due
 from geo_engine.tracking.events import APPROACH, CROSS, ENTER, EVENT, EXIT, LOST, MOVED, OPENED, OWED, Events
 from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult
 from geo_engine.tracking.motion import Motion, estimate_motion
@@ -218,10 +219,18 @@ class ColumnTracker:
         state["north_cmps"] = np.where(moving, motion.step_north_cmps[rows], state["north_cmps"])
         state["time_ms"], state["inside"] = steps.pings.time_ms[rows], inside
         state["lon"], state["lat"] = steps.pings.lon[rows], steps.pings.lat[rows]
-        state["venue"] = self._ground.venues.nearest(state["lon"], state["lat"])[0] + 1
+        self._find_venues(steps, state)
         self._users.rows[users] = state
         self._users.mark(users)
         return gained
+
+    def _find_venues(self, steps: Steps, state: npt.NDArray[np.void]) -> None:
+        """Write the venue nearest to each user's last ping that was due for a look."""
+        due = np.where(is_due(steps, self._limits.look), np.arange(len(steps)), -1)
+        newest = np.maximum.reduceat(due, np.flatnonzero(steps.first))
+        found = np.flatnonzero(newest >= 0)
+        at = newest[found]
+        state["venue"][found] = self._ground.venues.nearest(steps.pings.lon[at], steps.pings.lat[at])[0] + 1
 
 
 def _openings(held: Pairs, after_ms: IntColumn, until_ms: IntColumn, moment: Moment) -> tuple[IntColumn, ...]:

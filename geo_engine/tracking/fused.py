@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from geo_engine.geodesy.kernels import degree_table
 from geo_engine.index.borders import BorderGrid, border_grid, mark_wanted
 from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import Pairs
@@ -18,7 +19,6 @@ from geo_engine.tracking.kernels import (
     TILES,
     BatchColumns,
     EventColumns,
-    Located,
     PingColumns,
     RowColumns,
     Screen,
@@ -53,6 +53,7 @@ class FusedTracker:
         # One number per user, for chaining the pings of a batch; pages are handed out where they are touched.
         self._slot = np.zeros(len(users.rows), dtype=np.int32)
         self._rows = _fields(RowColumns, users.rows, inside_from_ms=users.inside_from_ms, used=users.used)
+        self._frame = degree_table()
         self._room_for(0)
         self._events = np.zeros(1024, dtype=EVENT)
         self.rebase(ground, sets)
@@ -98,11 +99,11 @@ class FusedTracker:
                 self._events = np.concatenate([self._events, np.zeros(len(self._events) + room, dtype=EVENT)])
             events = _fields(EventColumns, self._events)
             done, located, found = advance(
-                pings, self._place, done, located, count, codes, self._rows, world, walk, events, found,
+                pings, self._now_set, done, located, count, codes, self._rows, world, walk, events, found,
                 *self._scratch, room, tally,
             )  # fmt: skip
             if done >= count:
-                return self._events[:found].copy()
+                return self._events[:found]
             if self._locate_crowded(pings, slice(done, located)):
                 # New sets lie in other arrays.
                 world = world._replace(set_first=self._sets.first, set_members=self._sets.members)
@@ -112,16 +113,16 @@ class FusedTracker:
             room = max(1024, pings + pings // 4)
             self._pings = np.zeros(room, dtype=PING)
             self._work = np.zeros(6 * room, dtype=np.int32)
-            self._place = Located(np.zeros(room, dtype=np.int32), np.zeros(room, dtype=np.int32))
+            self._now_set = np.zeros(room, dtype=np.int32)
             self._starts = np.zeros(TILES + 1, dtype=np.int64)
 
     def _locate_crowded(self, pings: PingColumns, where: slice) -> bool:
         """Settle the pings in cells with so many borders that their sets are not numbered beforehand."""
-        rows = np.flatnonzero(self._place.now_set[where] < 0) + where.start
+        rows = np.flatnonzero(self._now_set[where] < 0) + where.start
         if not len(rows):
             return False
         pairs = self._index.containing(pings.lon[rows], pings.lat[rows])
-        self._place.now_set[rows] = self._sets.intern(pairs, len(rows))
+        self._now_set[rows] = self._sets.intern(pairs, len(rows))
         return True
 
     def _screen(self, moment: Moment) -> Screen:
@@ -136,6 +137,7 @@ class FusedTracker:
         order = np.lexsort((moment.opening_ms, moment.opening_zone))
         zones = np.arange(len(self._ground.warnable) + 1)
         return World(
+            frame=self._frame,
             cells=self._index.cells,
             combo_set=self._combo_set,
             borders=self._marked(moment.wanted_bits),

@@ -27,12 +27,12 @@ from geo_engine.model import (
     IntColumn,
     RejectReason,
 )
-from geo_engine.tracking.approach import PHASE, SPED_UP, TURNED_COS
+from geo_engine.tracking.approach import CHANGED_CMPS, CHANGED_SHARE, PHASE
 from geo_engine.tracking.events import APPROACH, CROSS, ENTER, EXIT, LOST, MOVED, OPENED, OWED
 from geo_engine.tracking.screening import REASONS
 from geo_engine.tracking.state import BLOCK, FRESH, KEPT_FLAGS, MOVING, PLACED
 
-__all__ = ["PING", "BatchColumns", "EventColumns", "Located", "PingColumns", "RowColumns", "Screen", "Walk", "World", "arrange"]
+__all__ = ["PING", "BatchColumns", "EventColumns", "PingColumns", "RowColumns", "Screen", "Walk", "World", "arrange"]
 __all__ += ["TILES", "advance", "combo_members"]
 
 PING: Final = np.dtype(
@@ -143,6 +143,7 @@ class World(NamedTuple):
     """What users are matched against, and which of it can concern whom.
 
     Attributes:
+        frame: metres per degree by latitude.
         cells: the compiled zone index.
         combo_set: number of the inside-set of each combination of ``cells``.
         borders: its borders by cell, marked with ``wanted``.
@@ -156,6 +157,7 @@ class World(NamedTuple):
         opening_ms: moments at which a zone came into force lately, ascending per zone.
     """
 
+    frame: FloatColumn
     cells: Cells
     combo_set: npt.NDArray[np.int32]
     borders: BorderGrid
@@ -167,18 +169,6 @@ class World(NamedTuple):
     warnable: BoolColumn
     opening_first: IntColumn
     opening_ms: IntColumn
-
-
-class Located(NamedTuple):
-    """Where the packed pings are.
-
-    Attributes:
-        now_set: inside-set at each ping, -1 = not numbered beforehand.
-        venue: 1 + number of the nearest venue, 0 = none.
-    """
-
-    now_set: npt.NDArray[np.int32]
-    venue: npt.NDArray[np.int32]
 
 
 class Walk(NamedTuple):
@@ -375,7 +365,7 @@ def arrange(  # noqa: PLR0913 - work arrays are arguments so that a step allocat
 
 @uncounted
 def _locate(  # noqa: PLR0917 - what is read and what is written
-    world: World, pings: PingColumns, rows: RowColumns, first: int, end: int, located: Located
+    world: World, pings: PingColumns, rows: RowColumns, first: int, end: int, now_set: npt.NDArray[np.int32]
 ) -> tuple[int, int]:
     """Match the pings of a block, and bring their users' rows into the cache meanwhile.
 
@@ -393,11 +383,10 @@ def _locate(  # noqa: PLR0917 - what is read and what is written
         lon, lat = pings.lon[k], pings.lat[k]
         combo = combo_at(world.cells, lon, lat)
         if combo < 0:
-            located.now_set[k] = -1
+            now_set[k] = -1
             unknown += 1
         else:
-            located.now_set[k] = world.combo_set[combo]
-        located.venue[k] = nearest_venue(world.venues, lon, lat, world.venues.within_m)[0] + 1
+            now_set[k] = world.combo_set[combo]
     return unknown, touched
 
 
@@ -466,7 +455,7 @@ def _too_far(way_m: float, elapsed_ms: int, walk: Walk) -> bool:
 @bare
 def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one ping does to one row, start to end
     pings: PingColumns,
-    place: Located,
+    now_set: npt.NDArray[np.int32],
     first: int,
     located: int,
     count: int,
@@ -485,7 +474,7 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
 
     Args:
         pings: packed by ``arrange``.
-        place: written block by block; -1 in ``now_set`` is to be settled by the caller.
+        now_set: written block by block: inside-set at each ping; -1 is to be settled by the caller.
         first: where to begin.
         located: pings up to here have their place.
         count: number of packed pings.
@@ -515,7 +504,7 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
             break
         if k >= located:
             located = min(k + BLOCK_PINGS, count)
-            unknown, touched = _locate(world, pings, rows, k, located, place)
+            unknown, touched = _locate(world, pings, rows, k, located, now_set)
             tally[2] += touched
             if unknown > 0:
                 break
@@ -545,7 +534,7 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
             elif lon_step < -180.0:
                 lon_step += 360.0
             mid_lat = (before_lat + lat) * 0.5
-            lon_m, lat_m = degree_lengths(mid_lat)
+            lon_m, lat_m = degree_lengths(world.frame, mid_lat)
             east_m, north_m = lon_step * lon_m, (lat - before_lat) * lat_m
             if walk.jump_believe_after >= 0:
                 way_m = math.sqrt(east_m * east_m + north_m * north_m)
@@ -562,7 +551,7 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
                     anchored = True
         accepted += 1
         before = rows.inside[u7]
-        now = place.now_set[k]
+        now = now_set[k]
         joined = placed and not anchored and elapsed_ms <= walk.gap_ms
         fresh = walk.now_ms - time_ms <= walk.fresh_ms
         from_lon, from_lat = (before_lon, before_lat) if placed else (np.nan, np.nan)
@@ -611,6 +600,12 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
             )  # fmt: skip
             for at in range(met):
                 n = _write(events, n, u7, time_ms, scratch_zone[at], CROSS, MOVED, lon, lat)
+        phase = u7 * PHASE
+        due_look = walk.look_every_ms <= 0 or (
+            (time_ms + phase) // walk.look_every_ms != (before_ms + phase) // walk.look_every_ms
+        )
+        if due_look:
+            rows.venue[u7] = nearest_venue(world.venues, lon, lat, world.venues.within_m)[0] + 1
         # Velocity: the device's own where credible, else the mean of the last two steps.
         moves = joined and _MIN_STEP_MS <= elapsed_ms <= _MAX_STEP_MS
         east, north = 0.0, 0.0
@@ -626,13 +621,11 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
             mean_east, mean_north = mean_east / 100.0, mean_north / 100.0
         profile = rows.profile[u7]
         looks = walk.look_s > 0.0 and world.wants_any[profile]
-        if looks and walk.look_every_ms > 0 and moves and (flags & MOVING) != 0:
+        if looks and not due_look and moves and (flags & MOVING) != 0:
             # Straight on at the same speed, and looked ahead for a moment ago: the same is ahead as then.
-            phase = u7 * PHASE
-            if (time_ms + phase) // walk.look_every_ms == (before_ms + phase) // walk.look_every_ms:
-                old_east, old_north = float(rows.east_cmps[u7]), float(rows.north_cmps[u7])
-                new, old = math.sqrt(east * east + north * north), math.sqrt(old_east**2 + old_north**2)
-                looks = east * old_east + north * old_north < TURNED_COS * new * old or new > SPED_UP * old
+            old_east, old_north = float(rows.east_cmps[u7]), float(rows.north_cmps[u7])
+            change = (east - old_east) ** 2 + (north - old_north) ** 2
+            looks = change > max(CHANGED_SHARE**2 * (old_east**2 + old_north**2), CHANGED_CMPS**2)
         if looks:
             told_mps, heading_deg = pings.speed_mps[k], pings.heading_deg[k]
             if told_mps <= _MAX_SPEED_MPS and not math.isnan(heading_deg):
@@ -640,7 +633,7 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
                 mean_east, mean_north = told_mps * math.sin(heading), told_mps * math.cos(heading)
             speed_mps = math.sqrt(mean_east * mean_east + mean_north * mean_north)
             if walk.look_min_mps <= speed_mps <= _MAX_SPEED_MPS:
-                lon_m, lat_m = degree_lengths(lat)
+                lon_m, lat_m = degree_lengths(world.frame, lat)
                 reach = mean_east * walk.look_s / max(lon_m, 1.0)
                 end_lon = lon + min(max(reach, -90.0), 90.0)
                 end_lat = min(max(lat + mean_north * walk.look_s / lat_m, -90.0), 90.0)
@@ -666,7 +659,6 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
         rows.time_ms[u7] = time_ms
         rows.lon[u7] = lon
         rows.lat[u7] = lat
-        rows.venue[u7] = place.venue[k]
         rows.jumps[u7] = 0
         rows.flags[u7] = flags
         rows.used[u7 // BLOCK] = True
