@@ -24,8 +24,8 @@ class CellIndex:
         cells: the arrays the kernels work on.
     """
 
-    def __init__(self, zones: ZoneSet) -> None:
-        """Compile the cells."""
+    def __init__(self, zones: ZoneSet, previous: CellIndex | None = None) -> None:  # noqa: ARG002 - part of the door
+        """Compile the cells, afresh also where there is an index of an earlier set."""
         self._zone_count = len(zones)
         shapes = shapes_of(Entries.of(zones))
         self.cells: Cells = compiled_cells(nothing(), shapes, np.ones(ROOTS, dtype=bool), None)
