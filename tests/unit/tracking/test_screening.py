@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from geo_engine.errors import ConfigurationError
 from geo_engine.model import PingBatch, RejectReason
 from geo_engine.testing import noon_ms, straight_drive
 from geo_engine.tracking.screening import REASONS, JumpLimits, absurd_jumps, arrange, screen
@@ -104,3 +105,9 @@ def test_user_never_heard_of_can_be_anywhere() -> None:
 def test_no_pings_have_no_jumps() -> None:
     absurd, _ = absurd_jumps(PingBatch.empty(), state(PingBatch.empty()), JumpLimits())
     assert len(absurd) == 0
+
+
+@pytest.mark.parametrize("believe_after", [-1, 256])
+def test_count_of_jumps_that_no_row_can_keep_is_refused(believe_after: int) -> None:
+    with pytest.raises(ConfigurationError, match=r"expected 0 \.\. 255"):
+        JumpLimits(believe_after=believe_after)

@@ -1,0 +1,223 @@
+"""The contract of every tracker: the compiled step and the columns decide the same, whatever the pings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from geo_engine import Decisions, Engine, EngineConfig, PingBatch, ZoneSet
+from geo_engine.index import BruteForceIndex, CellIndex, RtreeIndex, ZoneIndex
+from geo_engine.model import RejectReason, Visit, ZoneKind
+from geo_engine.testing import box_zone, noon_ms, straight_drive
+from geo_engine.tracking.columns import ColumnTracker
+from geo_engine.tracking.fused import FusedTracker
+from geo_engine.tracking.screening import JumpLimits
+from geo_engine.zones.schedule import Schedule
+from tests.contract.streams import (
+    CONFIGS,
+    DRIVER,
+    EXAMPLES,
+    USERS,
+    VEHICLES,
+    WORLD,
+    batches_of,
+    streams,
+    visits,
+)
+
+COLUMNS = {"rtree": RtreeIndex, "brute": BruteForceIndex, "cells": CellIndex}
+BUILT = {make: make(WORLD) for make in COLUMNS.values()}
+
+
+def engine_with(
+    index: Callable[[ZoneSet], ZoneIndex], *, fused: bool, config: EngineConfig, zones: ZoneSet = WORLD
+) -> Engine:
+    """Return an engine whose tracker is the one named, compiled or not."""
+    built = BUILT[index] if zones is WORLD else index(zones)
+    engine = Engine(zones, config=config, vehicles=VEHICLES, default_vehicle=DRIVER, index=lambda _: built)
+    kind = FusedTracker if fused else ColumnTracker
+    # The engine takes the fused step only where it is compiled; here it must run uncompiled as well.
+    if type(engine._tracker) is not kind:  # noqa: SLF001 - the choice is not the caller's
+        engine._tracker = kind(engine._users, engine._sets, engine._ground, config.limits())  # noqa: SLF001
+    return engine
+
+
+def assert_same(ours: Decisions, theirs: Decisions) -> None:
+    """Compare two steps of two engines: everything exactly, lengths to a micrometre."""
+    for name in ("u7", "time_ms", "zone", "kind", "reason", "lon", "lat"):
+        np.testing.assert_array_equal(getattr(ours.transitions, name), getattr(theirs.transitions, name), name)
+    for name in ("distance_m", "eta_s"):
+        found, expected = getattr(ours.transitions, name), getattr(theirs.transitions, name)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-6, err_msg=name)
+    assert [told(alert) for alert in ours.alerts] == [told(alert) for alert in theirs.alerts]
+    for name in ("distance_m", "eta_s"):
+        found, expected = ([getattr(alert, name) for alert in step.alerts] for step in (ours, theirs))
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-6, err_msg=name)
+    assert list(ours.visits) == list(theirs.visits)
+    assert ours.rejects.row.tolist() == theirs.rejects.row.tolist()
+    assert ours.rejects.reasons() == theirs.rejects.reasons()
+    assert (ours.accepted, ours.inside) == (theirs.accepted, theirs.inside)
+    assert ours.next_deadline_ms == theirs.next_deadline_ms
+
+
+def told(alert: object) -> list[object]:
+    names = ("alert_id", "u7", "time_ms", "zone_id", "visit_ms", "send", "reason", "trigger", "compass", "may_apply")
+    return [getattr(alert, name) for name in (*names, "revision", "text")]
+
+
+def assert_alike(engines: tuple[Engine, Engine], stream: list[tuple[PingBatch, int]]) -> None:
+    """Feed both engines and compare all they say, and what they remember of the users at the end."""
+    one, other = engines
+    for batch, now_ms in stream:
+        assert_same(one.process(batch, now_ms), other.process(batch, now_ms))
+    for ours, theirs in zip(one.positions(), other.positions(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    users = np.array(USERS)
+    np.testing.assert_array_equal(one.nearest_venues(users), other.nearest_venues(users))
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+@settings(max_examples=EXAMPLES or 60, deadline=None)
+@given(stream=streams, stored=visits)
+def test_compiled_step_decides_as_the_columns_do(config: EngineConfig, stream: list, stored: list[Visit]) -> None:
+    engines = (engine_with(CellIndex, fused=True, config=config), engine_with(RtreeIndex, fused=False, config=config))
+    for engine in engines:
+        engine.restore(stored, {1: 1}, now_ms=noon_ms - 10_000)
+    assert_alike(engines, batches_of(stream))
+
+
+@pytest.mark.parametrize("index", [BruteForceIndex, CellIndex], ids=["brute", "cells"])
+@settings(max_examples=EXAMPLES or 15, deadline=None)
+@given(stream=streams, config=st.sampled_from(list(CONFIGS.values())))
+def test_columns_over_any_index_decide_as_the_compiled_step_does(
+    index: Callable[[ZoneSet], ZoneIndex], stream: list, config: EngineConfig
+) -> None:
+    engines = (engine_with(CellIndex, fused=True, config=config), engine_with(index, fused=False, config=config))
+    assert_alike(engines, batches_of(stream))
+
+
+KINDS = pytest.mark.parametrize("fused", [True, False], ids=["fused", "columns"])
+
+
+def in_parts(engine: Engine, pings: PingBatch, cuts: list[int]) -> list[Decisions]:
+    """Feed pings in order of time, cut between moments at the given places."""
+    moments = np.unique(pings.time_ms)
+    bounds = sorted({0, len(moments), *(cut % (len(moments) + 1) for cut in cuts)})
+    steps = []
+    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+        part = pings.take(np.isin(pings.time_ms, moments[low:high]))
+        steps.append(engine.process(part, int(part.time_ms.max())))
+    return steps
+
+
+def reported(steps: list[Decisions]) -> list[tuple]:
+    columns = ("time_ms", "u7", "zone", "kind", "reason", "lon", "lat")
+    rows = [zip(*(getattr(step.transitions, name).tolist() for name in columns), strict=True) for step in steps]
+    return [tuple(map(str, row)) for step in rows for row in step]
+
+
+@KINDS
+@pytest.mark.parametrize("name", ["exact", "replay", "brief"])
+@settings(max_examples=EXAMPLES or 40, deadline=None)
+@given(stream=streams, cuts=st.lists(st.integers(0, 100), max_size=12), order=st.randoms(use_true_random=False))
+def test_batches_of_any_size_in_any_order_give_the_same_transitions_and_warnings(
+    fused: bool, name: str, stream: list, cuts: list[int], order: Random
+) -> None:
+    pings = PingBatch.concat([batch for batch, _ in batches_of(stream)])
+    assume(len(pings))
+    rows = [*range(len(pings)), *range(0, len(pings), 3)]
+    order.shuffle(rows)
+    one, other = (engine_with(CellIndex, fused=fused, config=CONFIGS[name]) for _ in range(2))
+    whole = in_parts(one, pings, [])
+    parts = in_parts(other, pings.take(np.array(rows)), cuts)
+    assert reported(whole) == reported(parts)
+    # A warning may be decided in another step, but not otherwise.
+    assert [told(alert) for step in whole for alert in step.alerts] == [
+        told(alert) for step in parts for alert in step.alerts
+    ]
+    assert whole[-1].inside == parts[-1].inside
+
+
+def stand(u7: int, at_s: list[float], *, lon: float = 114.305) -> PingBatch:
+    """Return pings of a user who stands still, at seconds after noon."""
+    count = len(at_s)
+    return PingBatch.from_columns(
+        [u7] * count, [noon_ms + round(s * 1000) for s in at_s], [lon] * count, [30.6] * count
+    )
+
+
+def opening_zone(hours: str = "12:01-13:00") -> ZoneSet:
+    return ZoneSet.of([box_zone("z", schedule=Schedule.parse(hours, "Asia/Shanghai"))])
+
+
+@KINDS
+def test_opening_that_a_late_ping_uncovers_is_told_also_when_an_absurd_ping_follows_it(fused: bool) -> None:
+    engine = engine_with(CellIndex, fused=fused, config=EngineConfig(), zones=opening_zone())
+    engine.process(PingBatch.empty(), noon_ms + 62_000)
+    absurd = PingBatch.from_columns([0], [noon_ms + 31_000], [114.9], [30.6])
+    step = engine.process(PingBatch.concat([stand(0, [30.0]), absurd]), noon_ms + 63_000)
+    assert step.rejects.reasons() == (RejectReason.SPEED_JUMP,)
+    assert [(alert.time_ms, alert.trigger.value, alert.send) for alert in step.alerts] == [
+        (noon_ms + 60_000, "window_opened", True)
+    ]
+
+
+@KINDS
+def test_opening_before_the_user_left_is_told_and_one_after_is_not(fused: bool) -> None:
+    for left_s, warnings in ((59.0, 0), (61.0, 1)):
+        engine = engine_with(CellIndex, fused=fused, config=EngineConfig(), zones=opening_zone())
+        pings = PingBatch.concat([stand(0, [0.0]), stand(0, [left_s], lon=114.3101)])
+        step = engine.process(pings, noon_ms + 65_000)
+        assert len(step.alerts) == warnings
+
+
+@KINDS
+def test_block_is_watched_from_the_last_ping_and_not_from_one_before_it(fused: bool) -> None:
+    engine = engine_with(CellIndex, fused=fused, config=EngineConfig(), zones=opening_zone())
+    step = engine.process(stand(0, [0.0, 5.0, 10.0]), noon_ms + 10_000)
+    assert step.next_deadline_ms == noon_ms + 60_000
+    step = engine.process(PingBatch.empty(), noon_ms + 3_600_000 - 1)
+    assert step.transitions.time_ms.tolist() == [noon_ms + 910_000]
+
+
+@KINDS
+def test_more_events_than_the_room_at_hand_are_all_reported(fused: bool) -> None:
+    stack = ZoneSet.of([box_zone(f"z{n:03}", kind=ZoneKind.VENUE) for n in range(300)])
+    engine = engine_with(CellIndex, fused=fused, config=EngineConfig(), zones=stack)
+    pings = PingBatch.concat([stand(u7, [0.0, 5.0]) for u7 in range(12)])
+    step = engine.process(pings, noon_ms + 5000)
+    assert len(step.transitions) == step.inside == 12 * 300
+    assert np.unique(step.transitions.u7 * 1000 + step.transitions.zone).size == 3600
+
+
+@KINDS
+@pytest.mark.parametrize("believe_after", [0, 2, 255])
+def test_new_place_is_believed_after_exactly_so_many_absurd_pings(fused: bool, believe_after: int) -> None:
+    config = EngineConfig(jumps=JumpLimits(believe_after=believe_after))
+    engine = engine_with(CellIndex, fused=fused, config=config, zones=opening_zone())
+    engine.process(stand(0, [0.0]), noon_ms)
+    # Each ping comes alone, so that the count passes through the row.
+    taken = [engine.process(stand(0, [n / 1000], lon=116.0), noon_ms + n).accepted for n in range(1, believe_after + 2)]
+    assert taken == [0] * believe_after + [1]
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("speed_mps", "heading_deg"), [(20.0, np.inf), (20.0, -np.inf), (-np.inf, 90.0), (-1.0, 270.0)]
+)
+def test_what_no_device_can_mean_is_not_believed(fused: bool, speed_mps: float, heading_deg: float) -> None:
+    engine = engine_with(CellIndex, fused=fused, config=EngineConfig(), zones=ZoneSet.of([box_zone("z")]))
+    ping = PingBatch.from_columns([0], [noon_ms], [114.299], [30.6], speed_mps=[speed_mps], heading_deg=[heading_deg])
+    step = engine.process(ping, noon_ms)
+    assert (step.accepted, len(step.transitions)) == (1, 0)
+
+
+def test_fused_step_refuses_an_index_that_is_not_compiled() -> None:
+    engine = engine_with(RtreeIndex, fused=False, config=EngineConfig())
+    with pytest.raises(TypeError, match="found a ground with RtreeIndex, expected CellIndex"):
+        FusedTracker(engine._users, engine._sets, engine._ground, engine.config.limits())  # noqa: SLF001
