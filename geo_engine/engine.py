@@ -40,7 +40,7 @@ from geo_engine.tracking.events import APPROACH, ENTER, EVENT, Events
 from geo_engine.tracking.fused import FusedTracker
 from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult, Tracker
 from geo_engine.tracking.ordering import in_order
-from geo_engine.tracking.rebase import Edit, carry_over
+from geo_engine.tracking.rebase import Edit, carry_over, carry_venues
 from geo_engine.tracking.screening import Codes, JumpLimits
 from geo_engine.tracking.sets import ZoneSets
 from geo_engine.tracking.snapshot import pack, unpack
@@ -312,8 +312,8 @@ class Engine:
         facts, arrays = unpack(snapshot)
         if facts["zones"] != [zone.zone_id for zone in self.zones.zones]:
             message = (
-                f"found a snapshot of {len(facts['zones'])} zones with other ids, expected the {len(self.zones)} zones of "
-                f"revision {self.zones.revision}: start with the zones of the snapshot and publish these"
+                f"found a snapshot of {len(facts['zones'])} zones with other ids, expected the {len(self.zones)} zones "
+                f"of revision {self.zones.revision}: start with the zones of the snapshot and publish these"
             )
             raise SnapshotError(message)
         number = self._sets.renumbering(arrays["set_first"], arrays["set_members"])
@@ -336,7 +336,8 @@ class Engine:
 
         Reads the engine and writes nothing, so it may run in another thread while pings are judged.
         """
-        old = self._ground.index
+        # Read once: a publication may come in between, and then ``publish`` refuses what is made here.
+        base, old = self.zones, self._ground.index
         if isinstance(old, CellIndex) and self._make_index is CellIndex:
             index: ZoneIndex = CellIndex(zones, previous=old)
         else:
@@ -344,9 +345,9 @@ class Engine:
         rules, changes = RuleBook(zones, self._people.default), self._people.changes
         return Prepared(
             zones=zones,
-            base=self.zones,
+            base=base,
             ground=self._ground_of(zones, index),
-            edit=Edit.between(self.zones, zones),
+            edit=Edit.between(base, zones),
             rules=rules,
             profiles=self._people.profiles(rules.profile_of),
             people_changes=changes,
@@ -382,6 +383,7 @@ class Engine:
         return ended, self._judged(others, now)
 
     def _adopt(self, ready: Prepared, sets: ZoneSets) -> None:
+        carry_venues(self._users, ready.edit, self._ground, ready.ground)
         self.zones, self._ground, self._sets, self._rules = ready.zones, ready.ground, sets, ready.rules
         self._tracker.rebase(self._ground, sets)
         self._judge.rezone(ready.zones, ready.edit.position)

@@ -86,7 +86,11 @@ class FusedTracker:
         return StepResult(codes, int(tally[0]), events, int(tally[1]))
 
     def _advance(
-        self, pings: PingColumns, now_set: npt.NDArray[np.int32], codes: npt.NDArray[np.int8], moment: Moment,
+        self,
+        pings: PingColumns,
+        now_set: npt.NDArray[np.int32],
+        codes: npt.NDArray[np.int8],
+        moment: Moment,
         tally: IntColumn,
     ) -> npt.NDArray[np.void]:
         world, walk = self._world(moment), self._walk(moment)

@@ -26,9 +26,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 def pack(facts: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> bytearray:
     """Return facts (what JSON can say) and one-dimensional arrays as one buffer. Cost: one copy of every array."""
-    listed = [
-        {"name": name, "type": _type_text(array.dtype), "count": len(array)} for name, array in arrays.items()
-    ]
+    listed = [{"name": name, "type": _type_text(array.dtype), "count": len(array)} for name, array in arrays.items()]
     head = json.dumps({"version": _VERSION, "facts": facts, "arrays": listed}).encode()
     start = _aligned(len(_MAGIC) + 8 + len(head))
     ends = np.cumsum([_aligned(array.nbytes) for array in arrays.values()], dtype=np.int64)

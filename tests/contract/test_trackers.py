@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from geo_engine import Decisions, Engine, EngineConfig, PingBatch, ZoneSet
 from geo_engine.index import BruteForceIndex, CellIndex, RtreeIndex, ZoneIndex
 from geo_engine.model import RejectReason, Visit, ZoneKind
-from geo_engine.testing import box_zone, noon_ms, straight_drive
+from geo_engine.testing import box_zone, noon_ms
 from geo_engine.tracking.columns import ColumnTracker
 from geo_engine.tracking.fused import FusedTracker
 from geo_engine.tracking.screening import JumpLimits
@@ -42,8 +43,8 @@ def engine_with(
     engine = Engine(zones, config=config, vehicles=VEHICLES, default_vehicle=DRIVER, index=lambda _: built)
     kind = FusedTracker if fused else ColumnTracker
     # The engine takes the fused step only where it is compiled; here it must run uncompiled as well.
-    if type(engine._tracker) is not kind:  # noqa: SLF001 - the choice is not the caller's
-        engine._tracker = kind(engine._users, engine._sets, engine._ground, config.limits())  # noqa: SLF001
+    if type(engine._tracker) is not kind:
+        engine._tracker = kind(engine._users, engine._sets, engine._ground, config.limits())
     return engine
 
 
@@ -109,7 +110,7 @@ def in_parts(engine: Engine, pings: PingBatch, cuts: list[int]) -> list[Decision
     moments = np.unique(pings.time_ms)
     bounds = sorted({0, len(moments), *(cut % (len(moments) + 1) for cut in cuts)})
     steps = []
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in pairwise(bounds):
         part = pings.take(np.isin(pings.time_ms, moments[low:high]))
         steps.append(engine.process(part, int(part.time_ms.max())))
     return steps
@@ -220,4 +221,4 @@ def test_what_no_device_can_mean_is_not_believed(fused: bool, speed_mps: float, 
 def test_fused_step_refuses_an_index_that_is_not_compiled() -> None:
     engine = engine_with(RtreeIndex, fused=False, config=EngineConfig())
     with pytest.raises(TypeError, match="found a ground with RtreeIndex, expected CellIndex"):
-        FusedTracker(engine._users, engine._sets, engine._ground, engine.config.limits())  # noqa: SLF001
+        FusedTracker(engine._users, engine._sets, engine._ground, engine.config.limits())
