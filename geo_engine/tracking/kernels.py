@@ -194,7 +194,7 @@ class Walk(NamedTuple):
 
 
 @uncounted
-def _fault(batch: BatchColumns, i: int, screen: Screen) -> int:
+def _fault(batch: BatchColumns, i: int, screen: Screen) -> int:  # noqa: PLR0911 - one for each reason
     """Return the code of the first reason that rules ping ``i`` out, -1 when none does."""
     if batch.u7[i] < 0 or batch.u7[i] >= U7_COUNT:
         return _U7
@@ -270,7 +270,7 @@ def _sort_run(batch: BatchColumns, run: npt.NDArray[np.int32], spare: npt.NDArra
 
 
 @bare
-def arrange(  # noqa: PLR0913 - work arrays are arguments so that a step allocates nothing per ping
+def arrange(  # noqa: PLR0913, PLR0915, PLR0917 - fused kernel; work arrays come from outside, so nothing is allocated
     batch: BatchColumns,
     screen: Screen,
     codes: npt.NDArray[np.int8],
@@ -376,7 +376,7 @@ def locate(
 
 
 @uncounted
-def _write(  # noqa: PLR0913 - one argument per field
+def _write(  # noqa: PLR0913, PLR0917 - one argument per field
     events: EventColumns,
     n: int,
     u7: int,
@@ -404,14 +404,14 @@ def _write(  # noqa: PLR0913 - one argument per field
 @uncounted
 def _in_set(world: World, number: int, zone: int) -> bool:
     """Say whether a zone is a member of a set. Sets are small, a scan beats a search."""
-    for at in range(world.set_first[number], world.set_first[number + 1]):
+    for at in range(world.set_first[number], world.set_first[number + 1]):  # noqa: SIM110 - a kernel has no generator
         if world.set_members[at] == zone:
             return True
     return False
 
 
 @bare
-def _write_openings(  # noqa: PLR0913 - who, where and between which moments
+def _write_openings(  # noqa: PLR0913, PLR0917 - who, where and between which moments
     events: EventColumns,
     n: int,
     world: World,
@@ -433,7 +433,7 @@ def _write_openings(  # noqa: PLR0913 - who, where and between which moments
 
 
 @bare
-def _end_run(
+def _end_run(  # noqa: PLR0913, PLR0917 - part of a fused kernel
     pings: PingColumns, k: int, codes: npt.NDArray[np.int8], rows: RowColumns, world: World, walk: Walk,
     events: EventColumns, n: int,
 ) -> int:  # fmt: skip
@@ -464,7 +464,7 @@ def _too_far(way_m: float, elapsed_ms: int, walk: Walk) -> bool:
 
 
 @bare
-def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one ping does to one row, start to end
+def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - a fused kernel: what one ping does to one row, start to end
     pings: PingColumns,
     now_set: npt.NDArray[np.int32],
     first: int,
