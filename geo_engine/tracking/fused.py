@@ -110,7 +110,7 @@ class FusedTracker:
     def _room_for(self, pings: int) -> None:
         if pings == 0 or pings > len(self._pings):
             room = max(1024, pings + pings // 4)
-            self._pings = np.zeros(room, dtype=PING)
+            self._pings: npt.NDArray[np.void] = np.zeros(room, dtype=PING)
             self._work = np.zeros(6 * room, dtype=np.int32)
             self._now_set = np.zeros(room, dtype=np.int32)
             self._starts = np.zeros(TILES + 1, dtype=np.int64)
@@ -138,7 +138,7 @@ class FusedTracker:
             set_first=self._sets.first,
             set_members=self._sets.members,
             wanted=moment.wanted_bits,
-            wants_any=moment.wanted_bits.any(axis=1),
+            wants_any=np.asarray(moment.wanted_bits.any(axis=1)),
             warnable=self._ground.warnable,
             opening_first=np.searchsorted(moment.opening_zone[order], zones),
             opening_ms=moment.opening_ms[order],
@@ -164,7 +164,8 @@ class FusedTracker:
 
 def _fields(kind: type[Fields], records: npt.NDArray[np.void], **more: npt.NDArray[Any]) -> Fields:
     """Return the fields of a structured column as the NamedTuple ``kind`` of strided views."""
-    return kind(**{name: records[name] for name in kind._fields if name not in more}, **more)
+    fields: Fields = kind(**{name: records[name] for name in kind._fields if name not in more}, **more)
+    return fields
 
 
 def _span(span_ms: int | None) -> int:

@@ -325,7 +325,7 @@ def arrange(  # noqa: PLR0913, PLR0915, PLR0917 - fused kernel; work arrays come
             starts[tile[known - 1] + 1] += 1
     for bucket in range(TILES):
         starts[bucket + 1] += starts[bucket]
-    usable = starts[TILES]
+    usable = int(starts[TILES])
     for user in range(users):
         i = head[user]
         slot[batch.u7[i]] = 0

@@ -17,14 +17,17 @@ _DIGIT_BITS: Final = 11
 _MOST_BITS: Final = 62
 
 
-def in_order(events: Events) -> Events:
-    """Return events by time, user, kind, zone. Cost: about 40 ns an event compiled, 500 ns in NumPy."""
+def in_order(events: Events, *, compiled: bool = COMPILED) -> Events:
+    """Return events by time, user, kind, zone, sorted by kernels or in NumPy.
+
+    Cost: about 40 ns an event compiled, 500 ns in NumPy.
+    """
     if len(events) < 2:
         return events
     time_ms = events["time_ms"]
     since_ms = time_ms - time_ms.min()
     bits = int(since_ms.max()).bit_length() + _USER_BITS
-    if not COMPILED or bits > _MOST_BITS:
+    if not compiled or bits > _MOST_BITS:
         return events[np.lexsort((events["zone"], events["kind"], events["u7"], time_ms))]
     key = (since_ms << _USER_BITS) | events["u7"]
     order, spare = np.empty(len(events), dtype=np.int64), np.empty(len(events), dtype=np.int64)

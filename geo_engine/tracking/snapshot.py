@@ -92,4 +92,5 @@ def _type_text(kind: np.dtype[Any]) -> Any:  # noqa: ANN401 - text, or names, ty
 
 
 def _type_of(text: Any) -> np.dtype[Any]:  # noqa: ANN401 - see _type_text
-    return np.dtype(text)
+    kind: np.dtype[Any] = np.dtype(text)
+    return kind

@@ -59,7 +59,8 @@ def _silent_of_block(users: UserRows, block: int, horizon_ms: int, restored_ms: 
     last_ms = rows["time_ms"][inside]
     gone = np.maximum(last_ms, restored_ms) <= horizon_ms
     users.inside_from_ms[block] = last_ms[~gone].min(initial=NEVER_MS)
-    return inside[gone] + where.start
+    users_gone: IntColumn = inside[gone] + where.start
+    return users_gone
 
 
 def opened_on_the_spot(  # noqa: PLR0913 - the state, the openings and the moments between which they count

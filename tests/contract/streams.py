@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,10 +18,7 @@ from geo_engine.zones.rule import AppliesTo
 from geo_engine.zones.schedule import Schedule
 from geo_engine.zones.zone import Zone
 
-__all__ = ["CONFIGS", "DRIVER", "EXAMPLES", "USERS", "VEHICLES", "WORLD", "Act", "batches_of", "streams", "visits"]
-
-EXAMPLES = int(os.environ.get("GEO_ENGINE_TEST_EXAMPLES", "0"))
-"""So many examples for each property test of the step, 0 = as many as the test says."""
+__all__ = ["CONFIGS", "DRIVER", "USERS", "VEHICLES", "WORLD", "Act", "batches_of", "streams", "visits"]
 
 TRUCKS = AppliesTo(kinds=frozenset({VehicleKind.GOODS}))
 HEAVY = AppliesTo(kinds=frozenset({VehicleKind.GOODS}), gross_weight_over_t=12.0)

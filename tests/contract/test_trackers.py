@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geo_engine import Decisions, Engine, EngineConfig, PingBatch, ZoneSet
@@ -18,12 +18,13 @@ from geo_engine.testing import box_zone, noon_ms
 from geo_engine.tracking.fused import FusedTracker
 from geo_engine.tracking.screening import JumpLimits
 from geo_engine.zones.schedule import Schedule
-from tests.contract.streams import CONFIGS, EXAMPLES, batches_of, streams, visits
+from tests.contract.streams import CONFIGS, batches_of, streams, visits
 from tests.contract.trackers import assert_alike, engine_with, told
+from tests.examples import at_most
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
-@settings(max_examples=EXAMPLES or 60, deadline=None)
+@at_most(60)
 @given(stream=streams, stored=visits)
 def test_compiled_step_decides_as_the_columns_do(config: EngineConfig, stream: list, stored: list[Visit]) -> None:
     engines = (engine_with(CellIndex, fused=True, config=config), engine_with(RtreeIndex, fused=False, config=config))
@@ -33,7 +34,7 @@ def test_compiled_step_decides_as_the_columns_do(config: EngineConfig, stream: l
 
 
 @pytest.mark.parametrize("index", [BruteForceIndex, CellIndex], ids=["brute", "cells"])
-@settings(max_examples=EXAMPLES or 15, deadline=None)
+@at_most(15)
 @given(stream=streams, config=st.sampled_from(list(CONFIGS.values())))
 def test_columns_over_any_index_decide_as_the_compiled_step_does(
     index: Callable[[ZoneSet], ZoneIndex], stream: list, config: EngineConfig
@@ -64,7 +65,7 @@ def reported(steps: list[Decisions]) -> list[tuple]:
 
 @KINDS
 @pytest.mark.parametrize("name", ["exact", "replay", "brief"])
-@settings(max_examples=EXAMPLES or 40, deadline=None)
+@at_most(40)
 @given(stream=streams, cuts=st.lists(st.integers(0, 100), max_size=12), order=st.randoms(use_true_random=False))
 def test_batches_of_any_size_in_any_order_give_the_same_transitions_and_warnings(
     fused: bool, name: str, stream: list, cuts: list[int], order: Random
@@ -109,6 +110,26 @@ def test_opening_that_a_late_ping_uncovers_is_told_also_when_an_absurd_ping_foll
 
 
 @KINDS
+def test_absurd_ping_alone_tells_no_opening_again(fused: bool) -> None:
+    engine = engine_with(CellIndex, fused=fused, config=EngineConfig(), zones=opening_zone())
+    engine.process(stand(0, [30.0]), noon_ms + 30_000)
+    assert len(engine.process(PingBatch.empty(), noon_ms + 62_000).alerts) == 1
+    step = engine.process(stand(0, [31.0], lon=114.9), noon_ms + 63_000)
+    assert step.rejects.reasons() == (RejectReason.SPEED_JUMP,)
+    assert (len(step.alerts), len(step.transitions)) == (0, 0)
+
+
+@KINDS
+def test_same_absurd_ping_sent_again_counts_once(fused: bool) -> None:
+    engine = engine_with(CellIndex, fused=fused, config=EngineConfig(), zones=opening_zone())
+    engine.process(stand(0, [0.0]), noon_ms)
+    for _ in range(6):
+        assert engine.process(stand(0, [1.0], lon=116.0), noon_ms + 1000).accepted == 0
+    taken = [engine.process(stand(0, [second], lon=116.0), noon_ms + 9000).accepted for second in (2.0, 3.0, 4.0)]
+    assert taken == [0, 0, 1]
+
+
+@KINDS
 def test_opening_before_the_user_left_is_told_and_one_after_is_not(fused: bool) -> None:
     for left_s, warnings in ((59.0, 0), (61.0, 1)):
         engine = engine_with(CellIndex, fused=fused, config=EngineConfig(), zones=opening_zone())
@@ -145,6 +166,42 @@ def test_new_place_is_believed_after_exactly_so_many_absurd_pings(fused: bool, b
     # Each ping comes alone, so that the count passes through the row.
     taken = [engine.process(stand(0, [n / 1000], lon=116.0), noon_ms + n).accepted for n in range(1, believe_after + 2)]
     assert taken == [0] * believe_after + [1]
+
+
+@KINDS
+def test_each_unusable_ping_is_rejected_by_its_first_fault(fused: bool) -> None:
+    good = {"u7": 0, "time_ms": noon_ms, "lon": 114.305, "lat": 30.6, "accuracy_m": 5.0}
+    faults = [
+        ({"u7": -1, "lon": 999.0}, RejectReason.U7_OUT_OF_RANGE),
+        ({"u7": 10_000_000}, RejectReason.U7_OUT_OF_RANGE),
+        ({"lon": np.nan, "lat": 91.0}, RejectReason.NOT_FINITE),
+        ({"lat": -np.inf}, RejectReason.NOT_FINITE),
+        ({"lon": 180.1}, RejectReason.LON_OUT_OF_RANGE),
+        ({"lon": -180.1, "lat": 91.0}, RejectReason.LON_OUT_OF_RANGE),
+        ({"lat": 90.1}, RejectReason.LAT_OUT_OF_RANGE),
+        ({"lat": -90.1}, RejectReason.LAT_OUT_OF_RANGE),
+        ({"time_ms": 0}, RejectReason.TIME_OUT_OF_RANGE),
+        ({"time_ms": 4_102_444_800_000}, RejectReason.TIME_OUT_OF_RANGE),
+        ({"time_ms": noon_ms + 300_001, "accuracy_m": 900.0}, RejectReason.FUTURE),
+        ({"time_ms": noon_ms - 600_001, "accuracy_m": 900.0}, RejectReason.LATE),
+        ({"accuracy_m": 200.1}, RejectReason.INACCURATE),
+    ]
+    rows = [good, *({**good, **fault} for fault, _ in faults)]
+    columns = {name: [row[name] for row in rows] for name in good}
+    engine = engine_with(CellIndex, fused=fused, config=EngineConfig(), zones=opening_zone())
+    step = engine.process(PingBatch.from_columns(**columns), noon_ms)
+    assert step.rejects.row.tolist() == list(range(1, len(rows)))
+    assert step.rejects.reasons() == tuple(reason for _, reason in faults)
+    assert (step.accepted, step.inside) == (1, 1)
+
+
+@KINDS
+def test_without_limits_any_step_is_one_and_crosses_what_lies_on_its_way(fused: bool) -> None:
+    engine = engine_with(CellIndex, fused=fused, config=EngineConfig.exact(), zones=opening_zone())
+    step = engine.process(PingBatch.concat([stand(0, [0.0], lon=100.0), stand(0, [1.0], lon=120.0)]), noon_ms + 1000)
+    assert [kind.value for kind in step.transitions.kinds()] == ["cross"]
+    over_the_line = PingBatch.concat([stand(0, [2.0], lon=-100.0), stand(0, [3.0], lon=130.0)])
+    assert len(engine.process(over_the_line, noon_ms + 3000).transitions) == 0
 
 
 @KINDS

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geo_engine import Decisions, Engine, EngineConfig, PingBatch, Vehicle, ZoneSet
@@ -19,6 +19,7 @@ from geo_engine.testing import box_zone, noon_ms, straight_drive
 from geo_engine.zones.rule import AppliesTo
 from geo_engine.zones.schedule import Schedule
 from geo_engine.zones.zone import Zone
+from tests.examples import at_most
 
 DRIVER = Vehicle(u7=0, kind=VehicleKind.GOODS, plate="鄂A12345")
 TRUCKS = AppliesTo(kinds=frozenset({VehicleKind.GOODS}))
@@ -224,7 +225,7 @@ def shop(zone_id: str, lon: float, lat: float = 30.6) -> Zone:
 _SHOPS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 12), max_size=6)
 
 
-@settings(max_examples=40, deadline=None)
+@at_most(40)
 @given(editions=st.lists(_SHOPS, min_size=2, max_size=4), turn=st.booleans())
 def test_nearest_venue_is_one_of_the_published_ones(editions: list[dict[str, int]], turn: bool) -> None:
     def zones(shops: dict[str, int]) -> ZoneSet:
@@ -275,7 +276,7 @@ _ACTS = st.lists(
 
 
 @INDEXES
-@settings(max_examples=60, deadline=None)
+@at_most(60)
 @given(acts=_ACTS)
 def test_every_enter_has_one_exit_and_no_zone_warns_twice_whatever_is_edited(index: Callable, acts: list) -> None:
     engine = Engine(
@@ -289,7 +290,7 @@ def test_every_enter_has_one_exit_and_no_zone_warns_twice_whatever_is_edited(ind
         now_ms += pause_ms
         if isinstance(act, int):
             zones = ZoneSet.of(_EDITIONS[act], revision=engine.zones.revision + 1)
-            steps = engine.publish(zones, now_ms)
+            steps: tuple[Decisions, ...] = engine.publish(zones, now_ms)
         else:
             u7, lon, age_ms = (np.array(column) for column in zip(*act, strict=True))
             pings = PingBatch.from_columns(u7, now_ms - age_ms, lon, np.full(len(act), 30.6))
@@ -311,7 +312,7 @@ def test_every_enter_has_one_exit_and_no_zone_warns_twice_whatever_is_edited(ind
     assert not inside
 
 
-@settings(max_examples=40, deadline=None)
+@at_most(40)
 @given(acts=_ACTS)
 def test_edits_say_the_same_over_any_index(acts: list) -> None:
     towns = [Town(*_EDITIONS[1], index=index) for index in (CellIndex, RtreeIndex)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geo_engine import Engine, PingBatch, Vehicle, ZoneSet
@@ -14,8 +14,9 @@ from geo_engine.errors import SnapshotError
 from geo_engine.index import CellIndex, RtreeIndex
 from geo_engine.model import SuppressReason, VehicleKind, Visit, ZoneKind
 from geo_engine.testing import box_zone, noon_ms, straight_drive
-from tests.contract.streams import CONFIGS, DRIVER, EXAMPLES, USERS, VEHICLES, WORLD, batches_of, streams
+from tests.contract.streams import CONFIGS, DRIVER, USERS, VEHICLES, WORLD, batches_of, streams
 from tests.contract.trackers import assert_alike, engine_with
+from tests.examples import at_most
 
 Z = box_zone("z")
 
@@ -24,7 +25,7 @@ def engine_of(*zones: ZoneSet, vehicles: tuple[Vehicle, ...] = ()) -> Engine:
     return Engine(ZoneSet.of([Z]), default_vehicle=DRIVER, vehicles=vehicles)
 
 
-@settings(max_examples=EXAMPLES or 50, deadline=None)
+@at_most(50)
 @given(
     stream=streams,
     cut=st.integers(0, 6),
