@@ -27,10 +27,10 @@ from geo_engine.tracking.kernels import (
     combo_members,
     locate,
 )
-from geo_engine.tracking.sets import ZoneSets
+from geo_engine.tracking.sets import Numbers, ZoneSets
 from geo_engine.tracking.state import UserRows
 
-__all__ = ["FusedTracker"]
+__all__ = ["FusedTracker", "combo_sets"]
 
 _FAR_MS: Final = 1 << 62
 """A span of time nothing reaches; a moment plus this still fits."""
@@ -66,8 +66,8 @@ class FusedTracker:
             message = f"found a ground with {type(ground.index).__name__}, expected CellIndex"
             raise TypeError(message)
         self._ground, self._sets, self._index = ground, sets, ground.index
-        members = combo_members(self._index.cells, len(ground.warnable))
-        self._combo_set = sets.intern(Pairs(*members), self._index.combo_count)
+        made = ground.combo_set
+        self._combo_set = combo_sets(ground.index, len(ground.warnable), sets) if made is None else made
         zones = max(len(ground.warnable), 1)
         self._scratch = np.zeros(zones, dtype=np.int64), np.zeros(zones, dtype=np.float64)
 
@@ -75,7 +75,7 @@ class FusedTracker:
         """Judge the pings of a batch, write the users' rows and return what happened."""
         self._room_for(len(batch))
         codes = np.empty(len(batch), dtype=np.int8)
-        columns = BatchColumns(*(getattr(batch, name) for name in BatchColumns._fields))
+        columns = BatchColumns(*(_readable(getattr(batch, name), name) for name in BatchColumns._fields))
         pings = _fields(PingColumns, self._pings)
         count = arrange(columns, self._screen(moment), codes, self._slot, self._work, self._starts, pings)
         now_set = self._now_set[:count]
@@ -160,6 +160,22 @@ class FusedTracker:
             look_s=look.lookahead_s if look else 0.0,
             look_min_mps=look.min_speed_mps if look else 0.0,
         )
+
+
+def combo_sets(index: CellIndex, zones: int, sets: ZoneSets) -> Numbers:
+    """Return the number in ``sets`` of the set of zones of each combo of an index of so many zones."""
+    return sets.intern(Pairs(*combo_members(index.cells, zones)), index.combo_count)
+
+
+def _readable(column: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Return a column as the one kind of array the kernels are compiled for; a copy only where it must be.
+
+    Columns that Arrow lent cannot be written and others can, and either may have gaps: each mixture would be compiled
+    anew, in the middle of the service.
+    """
+    view = np.ascontiguousarray(column, dtype=np.int64 if name in {"u7", "time_ms"} else np.float64).view()
+    view.flags.writeable = False
+    return view
 
 
 def _fields(kind: type[Fields], records: npt.NDArray[np.void], **more: npt.NDArray[Any]) -> Fields:

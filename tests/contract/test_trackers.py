@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
@@ -12,10 +13,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geo_engine import Decisions, Engine, EngineConfig, PingBatch, ZoneSet
+from geo_engine.compiled import COMPILED
 from geo_engine.index import BruteForceIndex, CellIndex, RtreeIndex, ZoneIndex
 from geo_engine.model import RejectReason, Visit, ZoneKind
 from geo_engine.testing import box_zone, noon_ms
 from geo_engine.tracking.fused import FusedTracker
+from geo_engine.tracking.kernels import arrange
 from geo_engine.tracking.screening import JumpLimits
 from geo_engine.zones.schedule import Schedule
 from tests.contract.streams import CONFIGS, batches_of, streams, visits
@@ -171,7 +174,7 @@ def test_new_place_is_believed_after_exactly_so_many_absurd_pings(fused: bool, b
 @KINDS
 def test_each_unusable_ping_is_rejected_by_its_first_fault(fused: bool) -> None:
     good = {"u7": 0, "time_ms": noon_ms, "lon": 114.305, "lat": 30.6, "accuracy_m": 5.0}
-    faults = [
+    faults: list[tuple[dict[str, float], RejectReason]] = [
         ({"u7": -1, "lon": 999.0}, RejectReason.U7_OUT_OF_RANGE),
         ({"u7": 10_000_000}, RejectReason.U7_OUT_OF_RANGE),
         ({"lon": np.nan, "lat": 91.0}, RejectReason.NOT_FINITE),
@@ -219,3 +222,21 @@ def test_fused_step_refuses_an_index_that_is_not_compiled() -> None:
     engine = engine_with(RtreeIndex, fused=False, config=EngineConfig())
     with pytest.raises(TypeError, match="found a ground with RtreeIndex, expected CellIndex"):
         FusedTracker(engine._users, engine._sets, engine._ground, engine.config.limits())
+
+
+@pytest.mark.skipif(not COMPILED, reason="kernels are not compiled here")
+def test_no_layout_of_the_columns_is_compiled_anew() -> None:
+    engine = engine_with(CellIndex, fused=True, config=EngineConfig())
+    engine.process(stand(0, [0.0, 1.0]), noon_ms + 1000)
+    before = len(arrange.signatures)
+    lent = stand(0, [2.0, 3.0])
+    for column in (lent.lon, lent.time_ms):
+        column.flags.writeable = False
+    small = PingBatch(*(np.asarray(getattr(stand(0, [8.0]), name)) for name in PingBatch.__slots__))
+    for batch in (
+        lent,
+        stand(0, [4.0, 5.0, 6.0, 7.0]).take(slice(0, 4, 2)),
+        replace(small, u7=small.u7.astype(np.int32)),
+    ):
+        assert engine.process(batch, noon_ms + 9000).accepted == len(batch)
+    assert len(arrange.signatures) == before

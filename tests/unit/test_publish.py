@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from geo_engine import Decisions, Engine, EngineConfig, PingBatch, Vehicle, ZoneSet
 from geo_engine.alerting.policy import Policy
+from geo_engine.errors import ConfigurationError
 from geo_engine.index import CellIndex, RtreeIndex, ZoneIndex
 from geo_engine.model import AlertReason, TransitionReason, VehicleKind, Visit, ZoneKind
 from geo_engine.testing import box_zone, noon_ms, straight_drive
@@ -207,6 +208,18 @@ def test_vehicle_told_between_preparing_and_publishing_counts() -> None:
     town.engine.publish(prepared, town.now_ms + 2000)
     town.stand(lon=114.32, seconds=90.0).stand(seconds=90.0)
     assert town.warned == [("z", AlertReason.ENTER)]
+
+
+def test_zones_that_tell_too_many_vehicles_apart_change_nothing() -> None:
+    town = Town(Z).stand()
+    long_plates = replace(Z, applies_to=AppliesTo(plate_prefixes_except=("鄂A123456",)))
+    prepared = town.engine.prepare(ZoneSet.of([long_plates], revision=2))
+    town.engine.put_vehicles(Vehicle(u7=number, plate=f"鄂A{number:06}") for number in range(10, 33_000))
+    for zones in (prepared, ZoneSet.of([long_plates], revision=2)):
+        with pytest.raises(ConfigurationError, match="more than 32767 kinds of vehicle"):
+            town.engine.publish(zones, town.now_ms)
+    assert town.engine.zones.revision == 1
+    assert town.stand(lon=114.3102, seconds=30.0).said == [("z", "enter", "moved"), ("z", "exit", "moved")]
 
 
 def test_opening_of_the_old_zones_is_told_before_the_edit_ends_them() -> None:
