@@ -13,7 +13,7 @@ from geo_engine.alerting.alerts import Alerts
 from geo_engine.alerting.happenings import Happenings, Places
 from geo_engine.alerting.judge import Judge
 from geo_engine.alerting.kernels import WIDTH
-from geo_engine.alerting.people import People
+from geo_engine.alerting.people import People, Profiles
 from geo_engine.alerting.policy import Policy
 from geo_engine.alerting.visits import VisitChanges
 from geo_engine.compiled import COMPILED
@@ -37,10 +37,10 @@ from geo_engine.model import (
 from geo_engine.tracking.approach import LookAhead
 from geo_engine.tracking.columns import ColumnTracker
 from geo_engine.tracking.events import APPROACH, ENTER, EVENT, Events
-from geo_engine.tracking.fused import FusedTracker
+from geo_engine.tracking.fused import FusedTracker, combo_sets
 from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult, Tracker
 from geo_engine.tracking.ordering import in_order
-from geo_engine.tracking.rebase import Edit, carry_over
+from geo_engine.tracking.rebase import Edit, carry_over, carry_venues
 from geo_engine.tracking.screening import Codes, JumpLimits
 from geo_engine.tracking.sets import ZoneSets
 from geo_engine.tracking.snapshot import pack, unpack
@@ -146,6 +146,7 @@ class Prepared:
         zones: the new zones.
         base: the revision the edit was compared with.
         ground: index and venues.
+        sets: the sets of zones the users' rows will name.
         edit: what differs from ``base``.
         rules: the rules of the new zones.
         profiles: users and their profiles under these rules.
@@ -155,9 +156,10 @@ class Prepared:
     zones: ZoneSet
     base: ZoneSet
     ground: Ground
+    sets: ZoneSets
     edit: Edit
     rules: RuleBook
-    profiles: list[tuple[IntColumn, IntColumn]]
+    profiles: Profiles
     people_changes: int
 
 
@@ -193,9 +195,8 @@ class Engine:
         self._rules = RuleBook(zones, self._people.default)
         self._users = UserRows()
         self._sets = ZoneSets()
-        self._ground = self._ground_of(zones, index(zones))
-        fused = COMPILED and isinstance(self._ground.index, CellIndex)
-        tracker = FusedTracker if fused else ColumnTracker
+        self._ground = self._ground_of(zones, index(zones), self._sets)
+        tracker = ColumnTracker if self._ground.combo_set is None else FusedTracker
         self._tracker: Tracker = tracker(self._users, self._sets, self._ground, self.config.limits())
         self._judge = Judge(
             zones,
@@ -210,11 +211,15 @@ class Engine:
         self.put_vehicles(vehicles)
 
     def put_vehicles(self, vehicles: Iterable[Vehicle]) -> None:
-        """Set what is known of users: vehicle, consent, language."""
+        """Set what is known of users: vehicle, consent, language.
+
+        Raises:
+            ConfigurationError: the zones tell too many vehicles apart; then nothing is set.
+        """
         told = {vehicle.u7: vehicle for vehicle in vehicles}
-        self._people.put(told.values())
         u7 = np.array(list(told), dtype=np.int64)
         profiles = [self._rules.profile_of(vehicle) for vehicle in told.values()]
+        self._people.put(told.values())
         self._users.rows["profile"][u7] = profiles
         self._tell(u7, list(told.values()))
 
@@ -223,8 +228,9 @@ class Engine:
 
         Cost: a few ns a user, where ``put_vehicles`` keeps an object for each.
         """
+        profile = self._rules.profile_of(vehicle)
         self._people.put_fleet(u7, vehicle)
-        self._users.rows["profile"][u7] = self._rules.profile_of(vehicle)
+        self._users.rows["profile"][u7] = profile
         self._judge.tell(
             u7,
             np.full(len(u7), vehicle.consent_warnings),
@@ -314,8 +320,8 @@ class Engine:
         facts, arrays = unpack(snapshot)
         if facts["zones"] != [zone.zone_id for zone in self.zones.zones]:
             message = (
-                f"found a snapshot of {len(facts['zones'])} zones with other ids, expected the {len(self.zones)} zones of "
-                f"revision {self.zones.revision}: start with the zones of the snapshot and publish these"
+                f"found a snapshot of {len(facts['zones'])} zones with other ids, expected the {len(self.zones)} zones "
+                f"of revision {self.zones.revision}: start with the zones of the snapshot and publish these"
             )
             raise SnapshotError(message)
         number = self._sets.renumbering(arrays["set_first"], arrays["set_members"])
@@ -338,17 +344,20 @@ class Engine:
 
         Reads the engine and writes nothing, so it may run in another thread while pings are judged.
         """
-        old = self._ground.index
+        # Read once: a publication may come in between, and then ``publish`` refuses what is made here.
+        base, old = self.zones, self._ground.index
         if isinstance(old, CellIndex) and self._make_index is CellIndex:
             index: ZoneIndex = CellIndex(zones, previous=old)
         else:
             index = self._make_index(zones)
+        sets = ZoneSets()
         rules, changes = RuleBook(zones, self._people.default), self._people.changes
         return Prepared(
             zones=zones,
-            base=self.zones,
-            ground=self._ground_of(zones, index),
-            edit=Edit.between(self.zones, zones),
+            base=base,
+            ground=self._ground_of(zones, index, sets),
+            sets=sets,
+            edit=Edit.between(base, zones),
             rules=rules,
             profiles=self._people.profiles(rules.profile_of),
             people_changes=changes,
@@ -369,37 +378,42 @@ class Engine:
 
         Raises:
             ValueError: ``zones`` was prepared against another revision than the running one.
+            ConfigurationError: they tell too many vehicles apart. Either way nothing is changed.
         """
         ready = zones if isinstance(zones, Prepared) else self.prepare(zones)
         if ready.base is not self.zones:
             message = f"found zones prepared against revision {ready.base.revision}, expected {self.zones.revision}"
             raise ValueError(message)
+        # Whatever can be refused is refused before anything is changed.
+        profiles = ready.profiles
+        if ready.people_changes != self._people.changes:
+            profiles = self._people.profiles(ready.rules.profile_of)
         found = self._step(PingBatch.empty(), now)
-        sets = ZoneSets()
-        exits, others, change = carry_over(self._users, self._sets, sets, ready.ground.index, ready.edit, now_ms=now)
+        exits, others, change = carry_over(
+            self._users, self._sets, ready.sets, ready.ground.index, ready.edit, now_ms=now
+        )
         ended = self._judged(np.concatenate([found.events, exits]), now)
         self._memberships += change
-        self._adopt(ready, sets)
+        self._adopt(ready, profiles)
         self._rules.advance(now)
         return ended, self._judged(others, now)
 
-    def _adopt(self, ready: Prepared, sets: ZoneSets) -> None:
-        self.zones, self._ground, self._sets, self._rules = ready.zones, ready.ground, sets, ready.rules
-        self._tracker.rebase(self._ground, sets)
+    def _adopt(self, ready: Prepared, profiles: Profiles) -> None:
+        carry_venues(self._users, ready.edit, self._ground, ready.ground)
+        self.zones, self._ground, self._sets, self._rules = ready.zones, ready.ground, ready.sets, ready.rules
+        self._tracker.rebase(self._ground, self._sets)
         self._judge.rezone(ready.zones, ready.edit.position)
-        profiles = ready.profiles
-        if ready.people_changes != self._people.changes:
-            profiles = self._people.profiles(self._rules.profile_of)
         for u7, profile in profiles:
             self._users.rows["profile"][u7] = profile
 
-    def _ground_of(self, zones: ZoneSet, index: ZoneIndex) -> Ground:
+    def _ground_of(self, zones: ZoneSet, index: ZoneIndex, sets: ZoneSets) -> Ground:
         kinds = np.array([zone.kind is ZoneKind.VENUE for zone in zones.zones], dtype=np.bool_)
         venue_zone = np.flatnonzero(kinds)
         centres = shapely.get_coordinates(shapely.centroid([zones.zones[row].geometry for row in venue_zone]))
         lon, lat = centres.reshape(-1, 2).T.copy()
         venues = VenueIndex((lon + 180.0) % 360.0 - 180.0, lat, within_m=self.config.venue_within_m)
-        return Ground(index=index, venues=venues, venue_zone=venue_zone, warnable=~kinds)
+        combos = combo_sets(index, len(zones), sets) if COMPILED and isinstance(index, CellIndex) else None
+        return Ground(index=index, venues=venues, venue_zone=venue_zone, warnable=~kinds, combo_set=combos)
 
     def _moment(self, batch: PingBatch, now: int) -> Moment:
         """Return what may concern whom while this batch is judged."""

@@ -62,6 +62,11 @@ class Happenings:
         """Return the number of happenings."""
         return len(self.kind)
 
+    def take(self, rows: IntColumn | BoolColumn) -> Happenings:
+        """Return the given rows."""
+        columns = {name: getattr(self, name)[rows] for name in Happenings.__slots__ if name != "at"}
+        return Happenings(self.at.take(rows), **columns)
+
     def transitions(self, rows: IntColumn) -> Transitions:
         """Return the given rows as transitions to report."""
         at = self.at.take(rows)

@@ -8,7 +8,7 @@ import numpy as np
 
 from geo_engine.model import IntColumn, Vehicle
 
-__all__ = ["People"]
+__all__ = ["People", "Profiles"]
 
 Profiles = list[tuple[IntColumn, IntColumn]]
 """Users and the profile of each, column pair by column pair; later ones replace earlier ones."""

@@ -28,10 +28,10 @@ from geo_engine.tracking.kernels import (
     arrange,
     combo_members,
 )
-from geo_engine.tracking.sets import ZoneSets
+from geo_engine.tracking.sets import Numbers, ZoneSets
 from geo_engine.tracking.state import UserRows
 
-__all__ = ["FusedTracker"]
+__all__ = ["FusedTracker", "combo_sets"]
 
 _FAR_MS: Final = 1 << 62
 """A span of time nothing reaches; a moment plus this still fits."""
@@ -68,8 +68,8 @@ class FusedTracker:
             message = f"found a ground with {type(ground.index).__name__}, expected CellIndex"
             raise TypeError(message)
         self._ground, self._sets, self._index = ground, sets, ground.index
-        members = combo_members(self._index.cells, len(ground.warnable))
-        self._combo_set = sets.intern(Pairs(*members), self._index.combo_count)
+        made = ground.combo_set
+        self._combo_set = combo_sets(ground.index, len(ground.warnable), sets) if made is None else made
         self._borders = border_grid(self._index.cells)
         self._marked_with: npt.NDArray[np.uint64] | None = None
         zones = max(len(ground.warnable), 1)
@@ -79,8 +79,7 @@ class FusedTracker:
         """Judge the pings of a batch, write the users' rows and return what happened."""
         self._room_for(len(batch))
         codes = np.empty(len(batch), dtype=np.int8)
-        # A read-only or strided column would be another type to Numba, and compile the kernel anew under load.
-        columns = BatchColumns(*(np.require(getattr(batch, name), requirements="CW") for name in BatchColumns._fields))
+        columns = BatchColumns(*(_readable(getattr(batch, name), name) for name in BatchColumns._fields))
         pings = _fields(PingColumns, self._pings)
         count = arrange(columns, self._screen(moment), codes, self._slot, self._work, self._starts, pings)
         tally = np.zeros(3, dtype=np.int64)
@@ -111,7 +110,7 @@ class FusedTracker:
     def _room_for(self, pings: int) -> None:
         if pings == 0 or pings > len(self._pings):
             room = max(1024, pings + pings // 4)
-            self._pings = np.zeros(room, dtype=PING)
+            self._pings: npt.NDArray[np.void] = np.zeros(room, dtype=PING)
             self._work = np.zeros(6 * room, dtype=np.int32)
             self._now_set = np.zeros(room, dtype=np.int32)
             self._starts = np.zeros(TILES + 1, dtype=np.int64)
@@ -145,7 +144,7 @@ class FusedTracker:
             set_first=self._sets.first,
             set_members=self._sets.members,
             wanted=moment.wanted_bits,
-            wants_any=moment.wanted_bits.any(axis=1),
+            wants_any=np.asarray(moment.wanted_bits.any(axis=1)),
             warnable=self._ground.warnable,
             opening_first=np.searchsorted(moment.opening_zone[order], zones),
             opening_ms=moment.opening_ms[order],
@@ -177,9 +176,26 @@ class FusedTracker:
         )
 
 
+def combo_sets(index: CellIndex, zones: int, sets: ZoneSets) -> Numbers:
+    """Return the number in ``sets`` of the set of zones of each combo of an index of so many zones."""
+    return sets.intern(Pairs(*combo_members(index.cells, zones)), index.combo_count)
+
+
+def _readable(column: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Return a column as the one kind of array the kernels are compiled for; a copy only where it must be.
+
+    Columns that Arrow lent cannot be written and others can, and either may have gaps: each mixture would be compiled
+    anew, in the middle of the service.
+    """
+    view = np.ascontiguousarray(column, dtype=np.int64 if name in {"u7", "time_ms"} else np.float64).view()
+    view.flags.writeable = False
+    return view
+
+
 def _fields(kind: type[Fields], records: npt.NDArray[np.void], **more: npt.NDArray[Any]) -> Fields:
     """Return the fields of a structured column as the NamedTuple ``kind`` of strided views."""
-    return kind(**{name: records[name] for name in kind._fields if name not in more}, **more)
+    fields: Fields = kind(**{name: records[name] for name in kind._fields if name not in more}, **more)
+    return fields
 
 
 def _span(span_ms: int | None) -> int:

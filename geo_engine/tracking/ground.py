@@ -14,7 +14,7 @@ from geo_engine.model import BoolColumn, IntColumn, PingBatch
 from geo_engine.tracking.approach import LookAhead
 from geo_engine.tracking.events import Events
 from geo_engine.tracking.screening import Codes, JumpLimits
-from geo_engine.tracking.sets import ZoneSets
+from geo_engine.tracking.sets import Numbers, ZoneSets
 
 __all__ = ["Ground", "Limits", "Moment", "StepResult", "Tracker"]
 
@@ -53,12 +53,15 @@ class Ground:
         venues: the venues by place; positions are those of ``venue_zone``.
         venue_zone: position in the zone set of each venue.
         warnable: bool per zone: a warning can be about it.
+        combo_set: number of the set of zones of each combo of a compiled index, None = not made yet. Made beside the
+            running revision, so that a publication need not.
     """
 
     index: ZoneIndex
     venues: VenueIndex
     venue_zone: IntColumn
     warnable: BoolColumn
+    combo_set: Numbers | None = None
 
 
 @dataclass(frozen=True, slots=True)

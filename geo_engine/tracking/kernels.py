@@ -206,7 +206,7 @@ class Walk(NamedTuple):
 
 
 @uncounted
-def _fault(batch: BatchColumns, i: int, screen: Screen) -> int:
+def _fault(batch: BatchColumns, i: int, screen: Screen) -> int:  # noqa: PLR0911 - one for each reason
     """Return the code of the first reason that rules ping ``i`` out, -1 when none does."""
     if batch.u7[i] < 0 or batch.u7[i] >= U7_COUNT:
         return _U7
@@ -282,7 +282,7 @@ def _sort_run(batch: BatchColumns, run: npt.NDArray[np.int32], spare: npt.NDArra
 
 
 @bare
-def arrange(  # noqa: PLR0913 - work arrays are arguments so that a step allocates nothing per ping
+def arrange(  # noqa: PLR0913, PLR0915, PLR0917 - fused kernel; work arrays come from outside, so nothing is allocated
     batch: BatchColumns,
     screen: Screen,
     codes: npt.NDArray[np.int8],
@@ -337,7 +337,7 @@ def arrange(  # noqa: PLR0913 - work arrays are arguments so that a step allocat
             starts[tile[known - 1] + 1] += 1
     for bucket in range(TILES):
         starts[bucket + 1] += starts[bucket]
-    usable = starts[TILES]
+    usable = int(starts[TILES])
     for user in range(users):
         i = head[user]
         slot[batch.u7[i]] = 0
@@ -391,7 +391,7 @@ def _locate(  # noqa: PLR0917 - what is read and what is written
 
 
 @uncounted
-def _write(  # noqa: PLR0913 - one argument per field
+def _write(  # noqa: PLR0913, PLR0917 - one argument per field
     events: EventColumns,
     n: int,
     u7: int,
@@ -419,14 +419,14 @@ def _write(  # noqa: PLR0913 - one argument per field
 @uncounted
 def _in_set(world: World, number: int, zone: int) -> bool:
     """Say whether a zone is a member of a set. Sets are small, a scan beats a search."""
-    for at in range(world.set_first[number], world.set_first[number + 1]):
+    for at in range(world.set_first[number], world.set_first[number + 1]):  # noqa: SIM110 - a kernel has no generator
         if world.set_members[at] == zone:
             return True
     return False
 
 
 @bare
-def _write_openings(  # noqa: PLR0913 - who, where and between which moments
+def _write_openings(  # noqa: PLR0913, PLR0917 - who, where and between which moments
     events: EventColumns,
     n: int,
     world: World,
@@ -447,13 +447,39 @@ def _write_openings(  # noqa: PLR0913 - who, where and between which moments
     return n
 
 
+@bare
+def _end_run(  # noqa: PLR0913, PLR0917 - part of a fused kernel
+    pings: PingColumns, k: int, codes: npt.NDArray[np.int8], rows: RowColumns, world: World, walk: Walk,
+    events: EventColumns, n: int,
+) -> int:  # fmt: skip
+    """Do what counts once a user's last ping of the batch is behind him, used or not; return the number of events.
+
+    His block is watched for silence from his last accepted ping on. When that one came late, the zones he is inside
+    may have come into force since, at moments that were looked at before it came.
+    """
+    u7 = pings.u7[k]
+    time_ms, inside = rows.time_ms[u7], rows.inside[u7]
+    block = u7 // BLOCK
+    rows.inside_from_ms[block] = min(rows.inside_from_ms[block], time_ms)
+    if time_ms >= walk.newest_opening_ms or time_ms >= walk.before_now_ms:
+        return n
+    # Openings after a ping of an earlier batch were told when they came.
+    accepted = k
+    while accepted >= 0 and pings.u7[accepted] == u7 and codes[pings.row[accepted]] >= 0:
+        accepted -= 1
+    if accepted >= 0 and pings.u7[accepted] == u7:
+        until_ms = min(walk.before_now_ms, time_ms + walk.lost_ms)
+        n = _write_openings(events, n, world, inside, u7, time_ms, until_ms, rows.lon[u7], rows.lat[u7])
+    return n
+
+
 @uncounted
 def _too_far(way_m: float, elapsed_ms: int, walk: Walk) -> bool:
     return way_m > walk.jump_mps * (elapsed_ms / 1000.0) + walk.jump_slack_m
 
 
 @bare
-def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one ping does to one row, start to end
+def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - a fused kernel: what one ping does to one row, start to end
     pings: PingColumns,
     now_set: npt.NDArray[np.int32],
     first: int,
@@ -510,15 +536,13 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
                 break
         u7 = pings.u7[k]
         time_ms, lon, lat = pings.time_ms[k], pings.lon[k], pings.lat[k]
+        last = k + 1 >= count or pings.u7[k + 1] != u7
         before_ms = rows.time_ms[u7]
+        code = -1
         if time_ms <= before_ms:
-            codes[pings.row[k]] = _LATE if time_ms < before_ms else _DUPLICATE
-            k += 1
-            continue
-        if k > 0 and pings.u7[k - 1] == u7 and pings.time_ms[k - 1] == time_ms:
-            codes[pings.row[k]] = _DUPLICATE
-            k += 1
-            continue
+            code = _LATE if time_ms < before_ms else _DUPLICATE
+        elif k > 0 and pings.u7[k - 1] == u7 and pings.time_ms[k - 1] == time_ms:
+            code = _DUPLICATE
         flags = rows.flags[u7]
         known = before_ms > 0
         placed = (flags & PLACED) != 0
@@ -527,7 +551,7 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
         # The way from the last believed place, and whether a vehicle can have made it.
         east_m, north_m = 0.0, 0.0
         anchored = False
-        if placed:
+        if placed and code < 0:
             lon_step = lon - before_lon
             if lon_step > 180.0:
                 lon_step -= 360.0
@@ -541,14 +565,19 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
                 if way_m >= _FRAME_LIMIT_M or abs(mid_lat) >= _FRAME_LIMIT_LAT_DEG:
                     way_m = geodesic_m(before_lon, before_lat, lon, lat)
                 if _too_far(way_m, elapsed_ms, walk):
-                    if rows.jumps[u7] < walk.jump_believe_after:
-                        codes[pings.row[k]] = _SPEED_JUMP
+                    anchored = rows.jumps[u7] >= walk.jump_believe_after
+                    if not anchored:
+                        code = _SPEED_JUMP
+                        # The same absurd ping sent again counts once.
                         if rows.jumps[u7] == 0 or elapsed_ms > rows.jump_after_ms[u7]:
                             rows.jumps[u7] += 1
                             rows.jump_after_ms[u7] = min(elapsed_ms, 2_147_483_647)
-                        k += 1
-                        continue
-                    anchored = True
+        if code >= 0:
+            codes[pings.row[k]] = code
+            if last and rows.inside[u7] != 0:
+                n = _end_run(pings, k, codes, rows, world, walk, events, n)
+            k += 1
+            continue
         accepted += 1
         before = rows.inside[u7]
         now = now_set[k]
@@ -628,10 +657,12 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
             looks = change > max(CHANGED_SHARE**2 * (old_east**2 + old_north**2), CHANGED_CMPS**2)
         if looks:
             told_mps, heading_deg = pings.speed_mps[k], pings.heading_deg[k]
-            if told_mps <= _MAX_SPEED_MPS and not math.isnan(heading_deg):
+            if 0.0 <= told_mps <= _MAX_SPEED_MPS and math.isfinite(heading_deg):
                 heading = math.radians(heading_deg)
                 mean_east, mean_north = told_mps * math.sin(heading), told_mps * math.cos(heading)
-            speed_mps = math.sqrt(mean_east * mean_east + mean_north * mean_north)
+                speed_mps = told_mps
+            else:
+                speed_mps = math.sqrt(mean_east * mean_east + mean_north * mean_north)
             if walk.look_min_mps <= speed_mps <= _MAX_SPEED_MPS:
                 lon_m, lat_m = degree_lengths(world.frame, lat)
                 reach = mean_east * walk.look_s / max(lon_m, 1.0)
@@ -665,12 +696,8 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
         if before != now:
             rows.inside[u7] = now
             memberships += (set_first[now + 1] - set_first[now]) - (set_first[before + 1] - set_first[before])
-        if now != 0:
-            rows.inside_from_ms[u7 // BLOCK] = min(rows.inside_from_ms[u7 // BLOCK], time_ms)
-            last = k + 1 >= count or pings.u7[k + 1] != u7
-            if last and time_ms < walk.newest_opening_ms and time_ms < walk.before_now_ms:
-                until_ms = min(walk.before_now_ms, time_ms + walk.lost_ms)
-                n = _write_openings(events, n, world, now, u7, time_ms, until_ms, lon, lat)
+        if last and now != 0:
+            n = _end_run(pings, k, codes, rows, world, walk, events, n)
         k += 1
     tally[0] += accepted
     tally[1] += memberships

@@ -21,8 +21,9 @@ _MAX_SPEED_MPS = 75.0  # no vehicle we serve is faster: what says so is noise, a
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Velocity per ping, metres per second east and north; NaN = unknown.
+    """Velocity per ping, metres per second east and north, and speed over ground; NaN = unknown.
 
+    The speed of a device is kept as it was told, so that a limit means the same whatever the heading.
     ``step_east_cmps`` and ``step_north_cmps`` are the plain displacement over the last step in centimetres per second,
     rounded as the state keeps it; the next step is averaged with it. ``before_east_cmps`` and ``before_north_cmps`` are
     those of the step before.
@@ -30,15 +31,11 @@ class Motion:
 
     east_mps: FloatColumn
     north_mps: FloatColumn
+    speed_mps: FloatColumn
     step_east_cmps: FloatColumn
     step_north_cmps: FloatColumn
     before_east_cmps: FloatColumn
     before_north_cmps: FloatColumn
-
-    @property
-    def speed_mps(self) -> FloatColumn:
-        """Return the speed over ground."""
-        return np.hypot(self.east_mps, self.north_mps)
 
 
 def estimate_motion(steps: Steps, start: Start) -> Motion:
@@ -52,15 +49,17 @@ def estimate_motion(steps: Steps, start: Start) -> Motion:
     earlier_east, earlier_north = _shifted(east, steps, start, "east_cmps"), _shifted(north, steps, start, "north_cmps")
     mean_east = np.where(np.isnan(earlier_east), east, (east + earlier_east) / 2.0) / 100.0
     mean_north = np.where(np.isnan(earlier_north), north, (north + earlier_north) / 2.0) / 100.0
-    heading = np.radians(steps.pings.heading_deg)
-    told: BoolColumn = ~np.isnan(heading) & (steps.pings.speed_mps <= _MAX_SPEED_MPS)
-    speed = np.where(told, steps.pings.speed_mps, np.nan)
+    device_mps, heading_deg = steps.pings.speed_mps, steps.pings.heading_deg
+    told: BoolColumn = np.isfinite(heading_deg) & (device_mps >= 0.0) & (device_mps <= _MAX_SPEED_MPS)
+    speed, heading = np.where(told, device_mps, np.nan), np.radians(np.where(told, heading_deg, np.nan))
     east_mps = np.where(told, speed * np.sin(heading), mean_east)
     north_mps = np.where(told, speed * np.cos(heading), mean_north)
-    credible = np.hypot(east_mps, north_mps) <= _MAX_SPEED_MPS
+    speed_mps = np.where(told, speed, np.sqrt(mean_east * mean_east + mean_north * mean_north))
+    credible = speed_mps <= _MAX_SPEED_MPS
     return Motion(
         east_mps=np.where(credible, east_mps, np.nan),
         north_mps=np.where(credible, north_mps, np.nan),
+        speed_mps=np.where(credible, speed_mps, np.nan),
         step_east_cmps=east,
         step_north_cmps=north,
         before_east_cmps=earlier_east,

@@ -17,16 +17,18 @@ _MOST_BITS: Final = 63
 _DIGIT_BITS: Final = 11
 
 
+def in_order(events: Events, *, compiled: bool = COMPILED) -> Events:
+    """Return events by time, user, kind, zone, sorted by kernels or in NumPy.
 
-def in_order(events: Events) -> Events:
-    """Return events by time, user, kind, zone. Cost: about 30 ns an event compiled, 500 ns in NumPy."""
+    Cost: about 60 ns an event compiled, 500 ns in NumPy.
+    """
     count = len(events)
     if count < 2:
         return events
     time_ms = np.ascontiguousarray(events["time_ms"])
     since_ms = time_ms - time_ms.min()
     row_bits = count.bit_length()
-    if not COMPILED or int(since_ms.max()).bit_length() + _USER_BITS + row_bits > _MOST_BITS:
+    if not compiled or int(since_ms.max()).bit_length() + _USER_BITS + row_bits > _MOST_BITS:
         return events[np.lexsort((events["zone"], events["kind"], events["u7"], time_ms))]
     # The row travels in the lowest bits, so that no pass has to look a key up.
     key = (((since_ms << _USER_BITS) | events["u7"]) << row_bits) | np.arange(count)

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from geo_engine.errors import ConfigurationError
 from geo_engine.geodesy.measure import distance_m
 from geo_engine.model import (
     EARLIEST_TIME_MS,
@@ -26,6 +27,8 @@ REASONS: Final = tuple(RejectReason)
 """A reason as a small number is its position here; -1 is "accepted"."""
 
 Codes = npt.NDArray[np.int8]
+
+_MOST_JUMPS: Final = 255
 
 
 def screen(batch: PingBatch, *, latest_ms: int, late_ms: int | None, max_accuracy_m: float | None) -> Codes:
@@ -100,12 +103,18 @@ class JumpLimits:
     Attributes:
         max_speed_mps: no vehicle we serve is faster.
         slack_m: position error granted on top.
-        believe_after: so many absurd pings in a row mean that the old place was wrong, or the user travelled unseen.
+        believe_after: so many absurd pings in a row mean that the old place was wrong, or the user travelled unseen;
+            at most 255: a user's row counts in eight bits.
     """
 
     max_speed_mps: float = 75.0
     slack_m: float = 30.0
     believe_after: int = 3
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.believe_after <= _MOST_JUMPS:
+            message = f"found believe_after {self.believe_after}, expected 0 .. {_MOST_JUMPS}"
+            raise ConfigurationError(message)
 
 
 def absurd_jumps(batch: PingBatch, start: Start, limits: JumpLimits) -> tuple[BoolColumn, BoolColumn]:

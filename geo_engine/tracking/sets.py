@@ -10,12 +10,14 @@ import numpy.typing as npt
 from geo_engine.index.protocol import Pairs
 from geo_engine.model import BoolColumn, IntColumn
 
-__all__ = ["EMPTY_SET", "ZoneSets"]
+__all__ = ["EMPTY_SET", "Numbers", "ZoneSets"]
 
 EMPTY_SET: Final = 0
 """Number of the empty set."""
 
 Numbers = npt.NDArray[np.int32]
+"""A column of numbers of sets."""
+
 _Hashes = npt.NDArray[np.uint64]
 
 

@@ -1,12 +1,14 @@
 """The state as one buffer and back, column by column: nothing is done per user.
 
-Layout: the magic bytes, the length of the head (uint64, little-endian), the head (JSON: version, what the caller adds,
-and name, type and shape of each array), then the arrays one after another, each at a multiple of 64 bytes.
+Layout: the magic bytes, the length of the head and the CRC-32 of all that follows (uint64 each, little-endian), the
+head (JSON: version, what the caller adds, and name, type and length of each array), then the arrays one after another,
+each at a multiple of 64 bytes.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,26 +22,29 @@ __all__ = ["pack", "unpack"]
 _MAGIC: Final = b"GEOENGIN"
 _VERSION: Final = 1
 _ALIGNMENT: Final = 64
+_HEAD_AT: Final = len(_MAGIC) + 16
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 
 def pack(facts: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> bytearray:
-    """Return facts (what JSON can say) and one-dimensional arrays as one buffer. Cost: one copy of every array."""
-    listed = [
-        {"name": name, "type": _type_text(array.dtype), "count": len(array)} for name, array in arrays.items()
-    ]
+    """Return facts (what JSON can say) and one-dimensional arrays as one buffer.
+
+    Cost: one copy of every array and one pass for the checksum.
+    """
+    listed = [{"name": name, "type": _type_text(array.dtype), "count": len(array)} for name, array in arrays.items()]
     head = json.dumps({"version": _VERSION, "facts": facts, "arrays": listed}).encode()
-    start = _aligned(len(_MAGIC) + 8 + len(head))
-    ends = np.cumsum([_aligned(array.nbytes) for array in arrays.values()], dtype=np.int64)
-    buffer = bytearray(start + (int(ends[-1]) if len(ends) else 0))
-    buffer[: len(_MAGIC)] = _MAGIC
-    buffer[len(_MAGIC) : len(_MAGIC) + 8] = len(head).to_bytes(8, "little")
-    buffer[len(_MAGIC) + 8 : len(_MAGIC) + 8 + len(head)] = head
+    start = _aligned(_HEAD_AT + len(head))
+    buffer = bytearray(start + sum(_aligned(array.nbytes) for array in arrays.values()))
+    buffer[_HEAD_AT : _HEAD_AT + len(head)] = head
     at = start
     for array in arrays.values():
         np.frombuffer(buffer, dtype=array.dtype, count=len(array), offset=at)[:] = array
         at += _aligned(array.nbytes)
+    buffer[: len(_MAGIC)] = _MAGIC
+    buffer[len(_MAGIC) : _HEAD_AT] = len(head).to_bytes(8, "little") + _checksum(memoryview(buffer)).to_bytes(
+        8, "little"
+    )
     return buffer
 
 
@@ -47,32 +52,31 @@ def unpack(buffer: bytes | bytearray | memoryview) -> tuple[dict[str, Any], Arra
     """Return the facts and the arrays of a buffer; the arrays are views into it.
 
     Raises:
-        SnapshotError: the buffer is no snapshot, of another version, or too short.
+        SnapshotError: the buffer is no snapshot, of another version, or damaged.
     """
     view = memoryview(buffer)
     if bytes(view[: len(_MAGIC)]) != _MAGIC:
-        message = f"found a buffer that begins with {bytes(view[:8])!r}, expected a snapshot of the engine"
+        message = f"found a buffer that begins with {bytes(view[:8])!r}, expected {_MAGIC!r}: a snapshot of the engine"
         raise SnapshotError(message)
-    length = int.from_bytes(view[len(_MAGIC) : len(_MAGIC) + 8], "little")
-    at = len(_MAGIC) + 8
-    try:
-        head = json.loads(bytes(view[at : at + length]))
-    except ValueError as error:
-        message = "the head of the snapshot cannot be read: it was cut short or overwritten"
-        raise SnapshotError(message) from error
+    length, checksum = (int.from_bytes(view[at : at + 8], "little") for at in (len(_MAGIC), len(_MAGIC) + 8))
+    if len(view) < _HEAD_AT + length or checksum != _checksum(view):
+        message = f"found a snapshot of {len(view)} bytes that was cut short or overwritten, expected a whole one"
+        raise SnapshotError(message)
+    head = json.loads(bytes(view[_HEAD_AT : _HEAD_AT + length]))
     if head["version"] != _VERSION:
         message = f"found a snapshot of version {head['version']}, expected {_VERSION}"
         raise SnapshotError(message)
-    at = _aligned(at + length)
+    at = _aligned(_HEAD_AT + length)
     arrays: Arrays = {}
     for one in head["arrays"]:
         kind = _type_of(one["type"])
-        if at + one["count"] * kind.itemsize > len(view):
-            message = f"the snapshot ends inside {one['name']}: found {len(view)} bytes, expected more"
-            raise SnapshotError(message)
         arrays[one["name"]] = np.frombuffer(view, dtype=kind, count=one["count"], offset=at)
         at += _aligned(one["count"] * kind.itemsize)
     return head["facts"], arrays
+
+
+def _checksum(view: memoryview) -> int:
+    return zlib.crc32(view[_HEAD_AT:])
 
 
 def _aligned(size: int) -> int:
@@ -88,4 +92,5 @@ def _type_text(kind: np.dtype[Any]) -> Any:  # noqa: ANN401 - text, or names, ty
 
 
 def _type_of(text: Any) -> np.dtype[Any]:  # noqa: ANN401 - see _type_text
-    return np.dtype(text)
+    kind: np.dtype[Any] = np.dtype(text)
+    return kind

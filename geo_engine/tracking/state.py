@@ -100,7 +100,7 @@ class UserRows:
     def positions(self) -> tuple[IntColumn, FloatColumn, FloatColumn]:
         """Return (u7, lon, lat) of every user with a known last position. Cost: a pass over the blocks in use."""
         parts = [np.empty(0, dtype=np.int64)]
-        for block in np.flatnonzero(self.used):
+        for block in np.flatnonzero(self.used).tolist():
             where = self.block_rows(block)
             parts.append(np.flatnonzero(self.rows["flags"][where] & PLACED) + where.start)
         u7 = np.concatenate(parts)
@@ -109,7 +109,7 @@ class UserRows:
     def saved(self) -> dict[str, npt.NDArray[Any]]:
         """Return the blocks in use as arrays for a snapshot."""
         blocks = np.flatnonzero(self.used)
-        parts = [self.rows[self.block_rows(block)] for block in blocks]
+        parts = [self.rows[self.block_rows(block)] for block in blocks.tolist()]
         rows = np.concatenate(parts) if parts else self.rows[:0]
         return {"blocks": blocks, "inside_from_ms": self.inside_from_ms[blocks], "rows": rows}
 

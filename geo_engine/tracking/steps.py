@@ -38,9 +38,7 @@ class Steps:
     joined: BoolColumn
 
     @classmethod
-    def of(
-        cls, pings: PingBatch, start: Start, anchored: BoolColumn, *, max_gap_ms: int | None
-    ) -> Steps:
+    def of(cls, pings: PingBatch, start: Start, anchored: BoolColumn, *, max_gap_ms: int | None) -> Steps:
         """Join ordered pings to the state of their users as it was before the batch."""
         count = len(pings)
         first = np.ones(count, dtype=bool)

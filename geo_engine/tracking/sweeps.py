@@ -38,7 +38,9 @@ def silent_users(
     if now_ms < first_silence_ms(users, restored_ms=restored_ms, lost_after_ms=lost_after_ms):
         return np.zeros(0, dtype=EVENT), 0
     due = np.maximum(users.inside_from_ms, restored_ms) <= now_ms - lost_after_ms
-    gone = [_silent_of_block(users, block, now_ms - lost_after_ms, restored_ms) for block in np.flatnonzero(due)]
+    gone = [
+        _silent_of_block(users, block, now_ms - lost_after_ms, restored_ms) for block in np.flatnonzero(due).tolist()
+    ]
     u7 = np.concatenate(gone) if gone else np.empty(0, dtype=np.int64)
     held = sets.zones_of(users.rows["inside"][u7])
     users.rows["inside"][u7] = EMPTY_SET
@@ -57,7 +59,8 @@ def _silent_of_block(users: UserRows, block: int, horizon_ms: int, restored_ms: 
     last_ms = rows["time_ms"][inside]
     gone = np.maximum(last_ms, restored_ms) <= horizon_ms
     users.inside_from_ms[block] = last_ms[~gone].min(initial=NEVER_MS)
-    return inside[gone] + where.start
+    users_gone: IntColumn = inside[gone] + where.start
+    return users_gone
 
 
 def opened_on_the_spot(  # noqa: PLR0913 - the state, the openings and the moments between which they count
@@ -92,7 +95,7 @@ def opened_on_the_spot(  # noqa: PLR0913 - the state, the openings and the momen
     wanted = np.zeros(int(max(sets.members.max(initial=0), opening_zone.max())) + 1, dtype=np.bool_)
     wanted[opening_zone] = True
     holds = sets.holding(wanted)
-    blocks = [users.block_rows(block) for block in np.flatnonzero(users.inside_from_ms != NEVER_MS)]
+    blocks = [users.block_rows(block) for block in np.flatnonzero(users.inside_from_ms != NEVER_MS).tolist()]
     parts = [np.flatnonzero(holds[users.rows["inside"][where]]) + where.start for where in blocks]
     u7 = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
     rows = users.rows[u7]

@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geo_engine import Decisions, Engine, EngineConfig, PingBatch, Vehicle, ZoneSet
@@ -31,6 +31,7 @@ from geo_engine.tracking.approach import LookAhead
 from geo_engine.zones.rule import AppliesTo
 from geo_engine.zones.schedule import Schedule
 from geo_engine.zones.zone import Zone
+from tests.examples import at_most
 
 DRIVER = Vehicle(u7=0, kind=VehicleKind.GOODS, consent_warnings=True)
 TRUCKS = AppliesTo(kinds=frozenset({VehicleKind.GOODS}))
@@ -356,7 +357,7 @@ _PINGS = st.lists(
 
 
 @pytest.mark.parametrize("exact", [True, False])
-@settings(max_examples=60, deadline=None)
+@at_most(60)
 @given(pings=_PINGS, order=st.randoms(use_true_random=False))
 def test_order_duplicates_and_batches_change_nothing(pings: list[tuple], order: Random, exact: bool) -> None:
     zones = [box_zone("a"), box_zone("b", west=114.305, east=114.32), box_zone("c", west=114.3, east=114.3005)]
@@ -378,7 +379,7 @@ def _rounded(alert: Alert) -> Alert:
     return replace(alert, distance_m=distance_m, eta_s=eta_s, bearing_deg=bearing, expires_at_ms=0)
 
 
-@settings(max_examples=40, deadline=None)
+@at_most(40)
 @given(pings=_PINGS)
 def test_index_makes_no_difference(pings: list[tuple]) -> None:
     zones = ZoneSet.of([box_zone("a"), box_zone("b", west=114.305, east=114.32)])
@@ -391,7 +392,7 @@ def test_index_makes_no_difference(pings: list[tuple]) -> None:
     assert [_rounded(alert) for alert in tree.alerts] == [_rounded(alert) for alert in brute.alerts]
 
 
-@settings(max_examples=60, deadline=None)
+@at_most(60)
 @given(pings=_PINGS)
 def test_nobody_is_warned_twice_about_a_zone_within_the_cooldown(pings: list[tuple]) -> None:
     engine = engine_of(box_zone("a"), box_zone("b", west=114.305, east=114.32))
@@ -404,7 +405,7 @@ def test_nobody_is_warned_twice_about_a_zone_within_the_cooldown(pings: list[tup
             last[key] = alert.time_ms
 
 
-@settings(max_examples=60, deadline=None)
+@at_most(60)
 @given(pings=_PINGS)
 def test_enters_and_exits_of_a_user_and_zone_alternate(pings: list[tuple]) -> None:
     engine = engine_of(box_zone("a"), box_zone("b", west=114.305, east=114.32))

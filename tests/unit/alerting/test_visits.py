@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geo_engine.tracking.events import APPROACH, ENTER, EXIT
 from geo_engine.alerting.judge import Judge, Judged
 from geo_engine.alerting.kernels import FLAGS, INSIDE, KEY, LAST, NEVER, OPEN, SENT, WIDTH, put, slot_of, sweep
 from geo_engine.model import Visit
 from geo_engine.testing import box_zone, noon_ms
+from geo_engine.tracking.events import APPROACH, ENTER, EXIT
 from geo_engine.zones.zoneset import ZoneSet
 from tests.unit.alerting.happened import Happening, columns, judge_of
 

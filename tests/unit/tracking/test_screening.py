@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from geo_engine.errors import ConfigurationError
 from geo_engine.model import PingBatch, RejectReason
 from geo_engine.testing import noon_ms, straight_drive
 from geo_engine.tracking.screening import REASONS, JumpLimits, absurd_jumps, arrange, screen
-from geo_engine.tracking.state import ROW
+from geo_engine.tracking.start import Start
+from geo_engine.tracking.state import PACKED_ROW, PLACED
 
 
 def reasons(batch: PingBatch, *, max_accuracy_m: float | None = None) -> list[RejectReason | None]:
@@ -52,11 +54,11 @@ def test_known_time_is_a_repeat_and_an_earlier_one_is_late() -> None:
     assert (rows.tolist(), repeated.tolist(), late.tolist()) == ([2], [1], [0])
 
 
-def state(batch: PingBatch, **values: float) -> np.ndarray:
-    rows = np.zeros(len(batch), dtype=ROW)
+def state(batch: PingBatch, **values: float) -> Start:
+    rows = np.zeros(len(batch), dtype=PACKED_ROW)
     for name, value in values.items():
         rows[name] = value
-    return rows
+    return Start.of(rows, np.arange(len(batch)))
 
 
 def test_ordinary_drive_has_no_jump() -> None:
@@ -85,7 +87,7 @@ def test_jump_is_measured_from_the_last_believed_place_not_from_another_jump() -
 
 def test_jumps_before_the_batch_count_towards_believing() -> None:
     batch = straight_drive(1, pings=2, speed_mps=0.0)
-    known = {"placed": True, "time_ms": noon_ms - 5000, "lon": 115.0, "lat": 30.6}
+    known = {"flags": PLACED, "time_ms": noon_ms - 5000, "lon": 115.0, "lat": 30.6}
     absurd, anchored = absurd_jumps(batch, state(batch, jumps=3, **known), JumpLimits())
     assert absurd.tolist() == [False, False]
     assert anchored.tolist() == [True, False]
@@ -101,5 +103,11 @@ def test_user_never_heard_of_can_be_anywhere() -> None:
 
 
 def test_no_pings_have_no_jumps() -> None:
-    absurd, _ = absurd_jumps(PingBatch.empty(), np.zeros(0, dtype=ROW), JumpLimits())
+    absurd, _ = absurd_jumps(PingBatch.empty(), state(PingBatch.empty()), JumpLimits())
     assert len(absurd) == 0
+
+
+@pytest.mark.parametrize("believe_after", [-1, 256])
+def test_count_of_jumps_that_no_row_can_keep_is_refused(believe_after: int) -> None:
+    with pytest.raises(ConfigurationError, match=r"expected 0 \.\. 255"):
+        JumpLimits(believe_after=believe_after)

@@ -1,36 +1,80 @@
-"""Memberships: which users are inside which zones."""
+"""The rows of the state: what they keep, what is saved of them, and what a load must not overwrite."""
 
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from geo_engine.index.protocol import Pairs
-from geo_engine.tracking.state import InsideSets
-
-_CHANGES = st.lists(
-    st.dictionaries(st.integers(0, 9_999_999), st.sets(st.integers(0, 2**24 - 1), max_size=4), max_size=5)
+from geo_engine.tracking.state import (
+    BLOCK,
+    CONSENTED,
+    ENGLISH,
+    MOVING,
+    NEVER_MS,
+    PACKED_ROW,
+    PLACED,
+    TOLD,
+    UserRows,
+    centimetres,
 )
 
-
-@given(_CHANGES)
-def test_memberships_are_those_last_set(changes: list[dict[int, set[int]]]) -> None:
-    inside, expected = InsideSets(), dict[int, set[int]]()
-    for change in changes:
-        users = np.array(sorted(change), dtype=np.int64)
-        pairs = [(row, zone) for row, u7 in enumerate(sorted(change)) for zone in sorted(change[u7])]
-        columns = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        inside.replace(users, Pairs(columns[:, 0], columns[:, 1]))
-        expected.update(change)
-    everyone = np.array(sorted(expected), dtype=np.int64)
-    found = inside.of(everyone)
-    assert list(zip(everyone[found.query].tolist(), found.zone.tolist(), strict=True)) == [
-        (u7, zone) for u7 in sorted(expected) for zone in sorted(expected[u7])
-    ]
-    assert inside.users().tolist() == sorted(u7 for u7, zones in expected.items() if zones)
-    assert len(inside) == sum(map(len, expected.values()))
+U7 = np.array([5, BLOCK, 9_999_999])
+"""Users of three blocks, the last of them a short one."""
 
 
-def test_user_nobody_knows_is_inside_nothing() -> None:
-    assert len(InsideSets().of(np.array([5]))) == 0
+def written() -> UserRows:
+    users = UserRows()
+    users.rows["time_ms"][U7] = [10, 20, 30]
+    users.rows["lon"][U7], users.rows["lat"][U7] = [1.0, 2.0, 3.0], [4.0, 5.0, 6.0]
+    users.rows["flags"][U7] = [PLACED, 0, PLACED | MOVING | CONSENTED]
+    users.rows["inside"][U7] = [1, 2, 0]
+    users.rows["profile"][U7] = 7
+    users.mark(U7)
+    return users
+
+
+def test_a_row_takes_no_more_than_64_bytes() -> None:
+    assert PACKED_ROW.itemsize <= 64
+
+
+def test_positions_are_those_of_users_seen_and_of_nobody_else() -> None:
+    u7, lon, lat = written().positions()
+    assert (u7.tolist(), lon.tolist(), lat.tolist()) == ([5, 9_999_999], [1.0, 3.0], [4.0, 6.0])
+    assert [len(column) for column in UserRows().positions()] == [0, 0, 0]
+
+
+def test_blocks_with_somebody_inside_know_the_earliest_last_ping() -> None:
+    users = written()
+    assert users.inside_from_ms[U7 // BLOCK].tolist() == [10, 20, NEVER_MS]
+    assert np.count_nonzero(users.used) == 3
+
+
+def test_saved_blocks_come_back_under_the_new_numbers_of_their_sets() -> None:
+    users = UserRows()
+    users.load(written().saved(), np.array([0, 3, 9], dtype=np.int32))
+    assert users.rows["inside"][U7].tolist() == [3, 9, 0]
+    assert users.rows["time_ms"][U7].tolist() == [10, 20, 30]
+    assert users.inside_from_ms[U7 // BLOCK].tolist() == [10, 20, NEVER_MS]
+    assert users.positions()[0].tolist() == [5, 9_999_999]
+
+
+def test_what_was_told_of_a_user_is_not_overwritten_by_a_load() -> None:
+    users = UserRows()
+    users.rows["flags"][9_999_999] = TOLD | ENGLISH
+    users.rows["profile"][5] = 3
+    users.load(written().saved(), np.arange(3, dtype=np.int32))
+    assert users.rows["flags"][9_999_999] == PLACED | MOVING | TOLD | ENGLISH
+    assert users.rows["profile"][U7].tolist() == [3, 0, 0]
+
+
+def test_nothing_written_saves_nothing() -> None:
+    saved = UserRows().saved()
+    assert [len(array) for array in saved.values()] == [0, 0, 0]
+    users = UserRows()
+    users.load(saved, np.zeros(1, dtype=np.int32))
+    assert not users.used.any()
+
+
+@pytest.mark.parametrize(("velocity_mps", "kept"), [(1.234, 123.0), (-0.006, -1.0), (1e9, 32_767.0), (-1e9, -32_767.0)])
+def test_velocity_is_kept_in_whole_centimetres_within_the_room_of_a_row(velocity_mps: float, kept: float) -> None:
+    assert centimetres(np.array([velocity_mps])).tolist() == [kept]
