@@ -2,33 +2,90 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
+import shapely
 
+from geo_engine.compiled import COMPILED
 from geo_engine.index.batches import ahead_of_all, containing_all, touched_by_all
+from geo_engine.index.columns import containing_by_columns
 from geo_engine.index.compile import shapes_of
 from geo_engine.index.entries import Entries
 from geo_engine.index.kernels import Cells
 from geo_engine.index.protocol import Pairs, RayHits, Segments
-from geo_engine.index.tree import ROOTS, compiled_cells, nothing
+from geo_engine.index.rtree import RtreeIndex
+from geo_engine.index.tree import compiled_cells, moved_zones, nothing
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = ["CellIndex", "wanted_words"]
 
+# Compiling on top of an older index leaves its dead cells behind: afresh when they would outweigh the living.
+_MOST_DEAD: Final = 1.0
+_FREE_ROWS: Final = 20_000
+
+# As many edges may be compiled into fine cells by plain Python, about 1 ms each.
+_FEW_EDGES: Final = 1000
+
 
 class CellIndex:
-    """The zones of a set, compiled into cells.
+    """The zones of a set, compiled into cells; the kernels of ``kernels`` and ``ways`` work on ``cells``.
+
+    Equal to ``shapely.covers`` and ``intersects`` on the same doubles. Where the kernels are not compiled, points are
+    looked up in columns and segments are left to the R-tree, with the same results.
 
     Attributes:
         cells: the arrays the kernels work on.
+        changed_zones: positions of the zones that are new or have another shape than in the index this one was
+            compiled on; all zones when it was compiled afresh.
     """
 
-    def __init__(self, zones: ZoneSet) -> None:
-        """Compile the cells."""
-        self._zone_count = len(zones)
-        shapes = shapes_of(Entries.of(zones))
-        self.cells: Cells = compiled_cells(nothing(), shapes, np.ones(ROOTS, dtype=bool), None)
+    def __init__(self, zones: ZoneSet, previous: CellIndex | None = None, *, compiled: bool = COMPILED) -> None:
+        """Compile the cells, those of changed zones only when there is a previous index.
+
+        Combos of ``previous`` in cells that did not change keep their numbers, unless the index was compiled afresh
+        (``combos_kept`` is False then).
+
+        Args:
+            zones: what to compile.
+            previous: the index of an earlier set; it stays as it is.
+            compiled: answer by kernels; False = by NumPy and shapely.
+
+        Cost: about 0.3 s for 2,700 zones of 30 vertices, a tenth of that for one edited zone.
+        """
+        self._zones = zones
+        self._entries = Entries.of(zones)
+        self._shapes = shapes_of(self._entries)
+        self.changed_zones: IntColumn = np.arange(len(zones))
+        self.combos_kept = False
+        self._slow = None if compiled else RtreeIndex(zones)
+        self._fine = compiled or len(self._shapes.edge) <= _FEW_EDGES
+        if previous is None or not self._compile_on(previous):
+            self.cells: Cells
+            self.cells, self._room = compiled_cells(nothing(), self._shapes, None, [], fine=self._fine)
+            self._living_rows = len(self.cells.page)
+
+    def _compile_on(self, previous: CellIndex) -> bool:
+        """Compile over the cells of an older index; return False when afresh is better."""
+        position, changed = _compared(previous._zones, self._zones)
+        gone = np.flatnonzero(position < 0)
+        old, new = previous._shapes, self._shapes
+        boxes = np.concatenate([old.box[np.isin(old.zone, gone)], new.box[np.isin(new.zone, changed)]])
+        dead = len(previous.cells.page) - previous._living_rows
+        if dead > _MOST_DEAD * previous._living_rows + _FREE_ROWS or 4 * len(boxes) > len(new.zone) + 32:
+            return False
+        base, room = previous.cells, previous._room
+        if np.any((position >= 0) & (position != np.arange(len(position)))):
+            # What only dead cells name may get any position.
+            position = np.maximum(position, 0)
+            hits = position[base.hits].astype(np.int32) if len(base.hits) else base.hits
+            base, room = base._replace(page=moved_zones(base.page, position), hits=hits), []
+        self.cells, self._room = compiled_cells(base, new, boxes, room, fine=self._fine)
+        self._living_rows = previous._living_rows
+        self.changed_zones, self.combos_kept = changed, True
+        return True
 
     @property
     def combo_count(self) -> int:
@@ -42,15 +99,21 @@ class CellIndex:
 
     def containing(self, lon: FloatColumn, lat: FloatColumn) -> Pairs:
         """Return the zones that hold each point."""
+        if self._slow is not None:
+            return containing_by_columns(self.cells, self._entries, len(self._zones), lon, lat)
         return Pairs(*containing_all(self.cells, lon, lat))
 
     def touching(self, segments: Segments) -> Pairs:
         """Return the zones each segment passes through, ends in or touches."""
+        if self._slow is not None:
+            return self._slow.touching(segments)
         way = segments.unwrapped()
         return Pairs(*touched_by_all(self.cells, way.lon0, way.lat0, way.lon1, way.lat1))
 
     def ahead(self, segments: Segments, group: IntColumn, wanted: BoolColumn) -> RayHits:
         """Return the wanted zones each segment meets and where it first meets them."""
+        if self._slow is not None:
+            return self._slow.ahead(segments, group, wanted)
         way = segments.unwrapped()
         ways = (way.lon0, way.lat0, way.lon1, way.lat1)
         return RayHits(*ahead_of_all(self.cells, ways, group, wanted_words(wanted)))
@@ -61,4 +124,17 @@ def wanted_words(wanted: BoolColumn) -> npt.NDArray[np.uint64]:
     groups, zones = wanted.shape
     padded = np.zeros((groups, max(-(-zones // 64), 1) * 64), dtype=bool)
     padded[:, :zones] = wanted
-    return np.packbits(padded, axis=1, bitorder="little").view(np.uint64)
+    words: npt.NDArray[np.uint64] = np.packbits(padded, axis=1, bitorder="little").view(np.uint64)
+    return words
+
+
+def _compared(old: ZoneSet, new: ZoneSet) -> tuple[IntColumn, IntColumn]:
+    """Return the new position of each old zone, -1 when it is gone or has another shape, and the changed new zones."""
+    before = np.array([old.position.get(zone.zone_id, -1) for zone in new.zones], dtype=np.int64)
+    shapes_before = np.array([zone.geometry for zone in old.zones], dtype=object)
+    shapes = np.array([zone.geometry for zone in new.zones], dtype=object)
+    known = np.flatnonzero(before >= 0)
+    kept = known[np.asarray(shapely.equals_identical(shapes[known], shapes_before[before[known]]), dtype=bool)]
+    position = np.full(len(old), -1, dtype=np.int64)
+    position[before[kept]] = kept
+    return position, np.setdiff1d(np.arange(len(new)), kept)

@@ -199,7 +199,7 @@ def zones_at(cells: Cells, lon: float, lat: float, out: npt.NDArray[np.int64]) -
 
 
 @inlined
-def _hits_before(  # noqa: PLR0917 - one step of a merge
+def _hits_before(
     cells: Cells, hit: int, hit_end: int, zone: int, out: npt.NDArray[np.int64], count: int
 ) -> tuple[int, int]:
     """Write the true hits below ``zone`` and skip it among them; return the new count and the next hit."""

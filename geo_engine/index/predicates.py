@@ -60,7 +60,7 @@ def exact_side(ax: float, ay: float, bx: float, by: float, px: float, py: float)
 
 
 @inlined
-def segments_meet(  # noqa: PLR0913 - two segments are eight numbers
+def segments_meet(  # noqa: PLR0913, PLR0917 - two segments are eight numbers
     px: float, py: float, qx: float, qy: float, ax: float, ay: float, bx: float, by: float
 ) -> bool:
     """Say whether the closed segments pq and ab have a point in common. Cost: about 3 ns when their boxes are apart."""
@@ -74,7 +74,7 @@ def segments_meet(  # noqa: PLR0913 - two segments are eight numbers
 
 
 @kernel
-def _add_product(  # noqa: PLR0913 - four numbers, the sum and its sign
+def _add_product(  # noqa: PLR0913, PLR0917 - four numbers, the sum and its sign
     total: npt.NDArray[np.float64], used: int, u: float, v: float, w: float, z: float, sign: float
 ) -> int:
     """Add ``sign * (u - v) * (w - z)`` to the expansion ``total`` without rounding; return its new length."""

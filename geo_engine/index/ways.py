@@ -61,7 +61,7 @@ def touched_borders(cells: Cells, lon0: float, lat0: float, lon1: float, lat1: f
 
 
 @kernel
-def ahead(  # noqa: PLR0917 - a segment is four numbers
+def ahead(  # noqa: PLR0913, PLR0917 - a segment is four numbers
     cells: Cells, lon0: float, lat0: float, lon1: float, lat1: float, wanted: Words, zones: Ints, fractions: Floats
 ) -> int:
     """Write the wanted zones the segment meets, ascending, each once, and the fraction at which it first does.
@@ -126,7 +126,7 @@ def _coarse_leaf(cells: Cells, column: int, row: int) -> tuple[int, int]:
 
 
 @inlined
-def _step(  # noqa: PLR0917 - the way, the cell and its size
+def _step(  # noqa: PLR0913, PLR0917 - the way, the cell and its size
     x0: float, y0: float, dx: float, dy: float, column: int, row: int, shift: int
 ) -> tuple[int, int, float]:
     """Return the next cell along the way and the fraction at which it is entered; above 1 the way ends before.
@@ -150,7 +150,7 @@ def _step(  # noqa: PLR0917 - the way, the cell and its size
 
 
 @kernel
-def _borders(  # noqa: PLR0917 - a segment is four numbers
+def _borders(  # noqa: PLR0913, PLR0917 - a segment is four numbers
     cells: Cells, lon0: float, lat0: float, lon1: float, lat1: float, out: Ints, count: int
 ) -> int:
     page = cells.page
@@ -244,7 +244,7 @@ def _note(zones: Ints, fractions: Floats, count: int, zone: int, fraction: float
 
 
 @kernel
-def _met(  # noqa: PLR0917 - a segment is four numbers
+def _met(  # noqa: PLR0913, PLR0917 - a segment is four numbers
     cells: Cells,
     lon0: float,
     lat0: float,
