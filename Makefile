@@ -1,9 +1,9 @@
 # Each target is one script in .ci/; options go in ARGS, as in: make run ARGS="--for 60"
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench bench-full lock clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\): ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z-]*\): ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 run: ## Run the service with the example city, simulated trucks and the fake WeChat server
 	@.ci/start $(ARGS)
@@ -14,8 +14,11 @@ test: ## Run every test (ARGS go to pytest)
 check: ## Prove style, types, the import rule, spelling
 	@.ci/check
 
-bench: ## Measure the throughput beside what one would write by hand
+bench: ## Measure the hot path beside other ways of matching, three minutes (ARGS="--only match,step" for some)
 	@.ci/bench $(ARGS)
+
+bench-full: ## Measure everything: ten million users, long runs, the whole replay command
+	@.ci/bench-full $(ARGS)
 
 lock: ## Pin and hash the requirements again
 	@.ci/lock

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import shapely
 from fastapi import FastAPI
 
 from api.app import make_app
@@ -25,6 +27,7 @@ from geo_engine.alerting.message import Message, MessageSender, SendResult
 from geo_engine.alerting.policy import Policy
 from geo_engine.engine import Decisions, Engine, EngineConfig
 from geo_engine.errors import StoreError, ZoneDocumentError
+from geo_engine.geodesy.table import DatumTables
 from geo_engine.ingest.zonefiles import load_zone_files, zone_file_paths
 from geo_engine.store.open import open_store
 from geo_engine.store.protocol import WARNINGS, Person, Store
@@ -117,7 +120,7 @@ def bootstrap(
             engine, store, clocks, metrics, max_waiting=settings.max_waiting_pings, on_decisions=after_commit
         )
         ingest.put_vehicles(person.vehicle for person in store.people())
-        app = _app(settings, (ingest, relay, store, metrics), clocks)
+        app = _app(settings, (ingest, relay, store, metrics), clocks, zones)
         return Service(app, zones, store, ingest, relay, metrics, continued, stack.pop_all())
 
 
@@ -140,10 +143,16 @@ def _continue(engine: Engine, store: Store, now_ms: int) -> int:
     return sum(visit.open for visit in visits) - len(gone)
 
 
-def _app(settings: Settings, parts: tuple[IngestWorker, Relay, Store, Metrics], clocks: Clocks) -> FastAPI:
+def _app(
+    settings: Settings, parts: tuple[IngestWorker, Relay, Store, Metrics], clocks: Clocks, zones: ZoneSet
+) -> FastAPI:
     ingest, relay, store, metrics = parts
+    # Pings matter where zones are; only there is a table worth its memory.
+    tables = DatumTables(
+        shapely.bounds(np.array([zone.geometry for zone in zones.zones], dtype=object)), first=settings.ping_datum
+    )
     routers = [
-        pings_router(ingest, max_body_bytes=settings.max_body_bytes, datum=settings.ping_datum),
+        pings_router(ingest, max_body_bytes=settings.max_body_bytes, datum=settings.ping_datum, tables=tables),
         health_router(
             {"ingest": ingest.ready, "store": lambda: _why_not(store), "relay": relay.ready},
             lambda: metrics.page(waiting=ingest.waiting(), relay=relay.counts(), store=_counts(store)),

@@ -131,7 +131,7 @@ class LeadTimes:
         """Note who entered, and how long before that he was told."""
         found = decisions.transitions
         with self._lock:
-            for row, kind in enumerate(found.kind):
+            for row, kind in enumerate(found.kinds()):
                 if kind not in (TransitionKind.ENTER, TransitionKind.CROSS):
                     continue
                 key = (int(found.u7[row]), zones.zones[int(found.zone[row])].zone_id)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from geo_engine.engine import Decisions
+from geo_engine.model import AlertReason
 
 __all__ = ["Metrics"]
 
@@ -45,10 +46,11 @@ class Metrics:
         self.pings.inc(decisions.accepted)
         for reason, count in decisions.rejects.counts().items():
             self.rejected.labels(reason).inc(count)
-        for kind, why in zip(decisions.transitions.kind, decisions.transitions.reason, strict=True):
-            self.transitions.labels(kind.value, why.value).inc()
-        for alert in decisions.alerts:
-            (self.sent if alert.send else self.suppressed).labels(alert.kind.value, alert.reason).inc()
+        for (change, why), count in decisions.transitions.counts().items():
+            self.transitions.labels(change.value, why.value).inc(count)
+        for (kind, reason), count in decisions.alerts.counts().items():
+            sent = isinstance(reason, AlertReason)
+            (self.sent if sent else self.suppressed).labels(kind.value, reason.value).inc(count)
 
     def page(self, *, waiting: int, relay: Mapping[str, int], store: Mapping[str, int]) -> bytes:
         """Return the text page Prometheus reads.

@@ -15,7 +15,7 @@ import numpy as np
 
 from geo_engine.engine import Decisions, Engine
 from geo_engine.ingest.decode import Decoded
-from geo_engine.model import EARLIEST_TIME_MS, LATEST_TIME_MS, Alert, IntColumn, Transitions
+from geo_engine.model import EARLIEST_TIME_MS, LATEST_TIME_MS, Alert, AlertReason, IntColumn, Transitions
 from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = ["ReplaySummary", "alert_row", "iso_ms", "replay"]
@@ -39,9 +39,13 @@ class ReplaySummary:
         """Count one step."""
         self.accepted += decisions.accepted
         self.rejected.update(decisions.rejects.counts())
-        self.transitions.update(kind.value for kind in decisions.transitions.kind)
-        self.alerts.update(alert.kind.value for alert in decisions.alerts if alert.send)
-        self.suppressed.update(alert.reason for alert in decisions.alerts if not alert.send)
+        for (change, _), count in decisions.transitions.counts().items():
+            self.transitions[change.value] += count
+        for (kind, reason), count in decisions.alerts.counts().items():
+            if isinstance(reason, AlertReason):
+                self.alerts[kind.value] += count
+            else:
+                self.suppressed[reason.value] += count
         self.engine_seconds += seconds
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,7 +92,7 @@ def replay(engine: Engine, decoded: Decoded, out: Path, *, progress: Callable[[i
             _write_transitions(transitions, decisions.transitions, engine.zones)
             for alert in decisions.alerts:
                 _write(alerts, alert_row(alert))
-            for row, reason in zip(decisions.rejects.row.tolist(), decisions.rejects.reason, strict=True):
+            for row, reason in zip(decisions.rejects.row.tolist(), decisions.rejects.reasons(), strict=True):
                 place = {"row": int(decoded.row[rows[row]]), "u7": int(batch.u7[row]), "reason": reason.value}
                 _write(rejects, place)
             progress(len(rows))
@@ -119,6 +123,7 @@ def iso_ms(time_ms: int) -> str:
 
 
 def _write_transitions(sink: IO[str], found: Transitions, zones: ZoneSet) -> None:
+    kinds, reasons = found.kinds(), found.reasons()
     columns = (found.u7, found.time_ms, found.zone, found.lon, found.lat, found.distance_m, found.eta_s)
     for row, (u7, time_ms, zone, lon, lat, distance_m, eta_s) in enumerate(
         zip(*(column.tolist() for column in columns), strict=True)
@@ -129,13 +134,13 @@ def _write_transitions(sink: IO[str], found: Transitions, zones: ZoneSet) -> Non
                 "u7": u7,
                 "time": iso_ms(time_ms),
                 "zone": zones.zones[zone].zone_id,
-                "transition": found.kind[row].value,
+                "transition": kinds[row].value,
                 "lon": _known(lon),
                 "lat": _known(lat),
                 "distance_m": _known(distance_m, 1),
                 "eta_s": _known(eta_s, 1),
                 "revision": zones.revision,
-                "reason": found.reason[row].value,
+                "reason": reasons[row].value,
             },
         )
 

@@ -27,7 +27,7 @@ from geo_engine.alerting.wording import rounded_m
 from geo_engine.engine import Decisions
 from geo_engine.errors import ConfigurationError, Fault, VehicleFileError
 from geo_engine.ingest.vehicles import read_vehicles
-from geo_engine.model import ZoneKind
+from geo_engine.model import AlertReason, ZoneKind
 from geo_engine.simulate.traffic import Traffic
 from geo_engine.store.protocol import Person
 from geo_engine.wechat.client import WeChatSender
@@ -121,8 +121,11 @@ class Serving:
     def _decided(self, decisions: Decisions) -> None:
         self._pings += decisions.accepted
         self._inside = decisions.inside
-        self._sent += sum(alert.send for alert in decisions.alerts)
-        self._suppressed.update(alert.reason for alert in decisions.alerts if not alert.send)
+        for (_, reason), count in decisions.alerts.counts().items():
+            if isinstance(reason, AlertReason):
+                self._sent += count
+            else:
+                self._suppressed[reason.value] += count
         self.leads.moved(decisions, self._service.zones)
 
     def _delivered(self, message: Message, _result: SendResult) -> None:

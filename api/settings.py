@@ -10,6 +10,7 @@ from typing import Final, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from geo_engine.alerting.policy import MAX_DAILY_CAP
 from geo_engine.geodesy.datum import Datum
 
 __all__ = ["DEFAULT_STORE", "Settings"]
@@ -30,7 +31,7 @@ class Settings(BaseSettings):
         max_waiting_pings: more pings than this waiting to be judged are refused with 503 and Retry-After.
         lookahead_s: how far ahead in time a border is looked for.
         cooldown_s: no second warning about the same zone within this time.
-        daily_cap: most warnings to one person a day.
+        daily_cap: most warnings to one person a day, at most 255.
         drain_s: how long a shutdown waits for messages on their way.
         wechat_app_id: the service account; None = a fake WeChat server is started beside the service.
         wechat_app_secret: its secret.
@@ -50,7 +51,7 @@ class Settings(BaseSettings):
     max_waiting_pings: int = Field(default=1_000_000, ge=1)
     lookahead_s: float = Field(default=90.0, ge=5.0, le=600.0)
     cooldown_s: float = Field(default=1800.0, ge=0.0)
-    daily_cap: int = Field(default=20, ge=0)
+    daily_cap: int = Field(default=20, ge=0, le=MAX_DAILY_CAP)
     drain_s: float = Field(default=10.0, ge=0.0, le=300.0)
     wechat_app_id: str | None = None
     wechat_app_secret: SecretStr | None = None

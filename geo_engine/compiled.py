@@ -16,7 +16,7 @@ try:
 except ImportError:  # the optional extra "fast" is not installed
     numba = None
 
-__all__ = ["COMPILED", "inlined", "kernel"]
+__all__ = ["COMPILED", "bare", "inlined", "kernel", "uncounted"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -30,16 +30,30 @@ def kernel(function: Function) -> Function:
     Division by zero gives inf or NaN as in NumPy; nothing is reordered, so floating-point results are those of the
     source text; the interpreter's lock is released.
     """
-    return _compile(function, inline=False)
+    return _compile(function)
 
 
 def inlined(function: Function) -> Function:
     """Compile a small scalar function that LLVM should paste into the kernels that call it."""
-    return _compile(function, inline=True)
+    return _compile(function, forceinline=True)
 
 
-def _compile(function: Function, *, inline: bool) -> Function:
+def uncounted(function: Function) -> Function:
+    """Compile like ``inlined``, for a function that makes no array and calls none that does.
+
+    It is compiled without Numba's counting of references, which for a tuple of arrays would cost more at every call
+    than many such functions do.
+    """
+    return _compile(function, forceinline=True, _nrt=False)
+
+
+def bare(function: Function) -> Function:
+    """Compile like ``kernel``, for a function that makes no array and calls none that does: see ``uncounted``."""
+    return _compile(function, _nrt=False)
+
+
+def _compile(function: Function, **options: bool) -> Function:
     if numba is None:
         return function
-    compiled: Function = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=inline)(function)
+    compiled: Function = numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
     return compiled

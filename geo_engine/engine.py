@@ -3,44 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
+import shapely
 
-from geo_engine.alerting.happenings import APPROACH, CROSS, ENTER, EXIT, OPENED, OWED, Happenings, Places
+from geo_engine.alerting.alerts import Alerts
+from geo_engine.alerting.happenings import Happenings, Places
 from geo_engine.alerting.judge import Judge
+from geo_engine.alerting.kernels import WIDTH
 from geo_engine.alerting.people import People
 from geo_engine.alerting.policy import Policy
-from geo_engine.alerting.visits import VisitBook, VisitRecord
+from geo_engine.alerting.visits import VisitChanges
+from geo_engine.compiled import COMPILED
+from geo_engine.errors import SnapshotError
+from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import Pairs, ZoneIndex
-from geo_engine.index.rtree import RtreeIndex
+from geo_engine.index.venues import VenueIndex
 from geo_engine.model import (
-    Alert,
-    BoolColumn,
+    EARLIEST_TIME_MS,
+    LATEST_TIME_MS,
+    FloatColumn,
     IntColumn,
+    Language,
     PingBatch,
-    RejectReason,
     Rejects,
     Transitions,
     Vehicle,
     Visit,
+    ZoneKind,
 )
-from geo_engine.tracking.approach import LookAhead, find_approaches
-from geo_engine.tracking.motion import Motion, estimate_motion
-from geo_engine.tracking.screening import REASONS, Codes, JumpLimits, absurd_jumps, arrange, screen
-from geo_engine.tracking.state import InsideSets, new_rows
-from geo_engine.tracking.steps import Steps
-from geo_engine.tracking.transitions import crossed, left_and_entered, zones_before
+from geo_engine.tracking.approach import LookAhead
+from geo_engine.tracking.columns import ColumnTracker
+from geo_engine.tracking.events import APPROACH, ENTER, EVENT, Events
+from geo_engine.tracking.fused import FusedTracker
+from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult, Tracker
+from geo_engine.tracking.ordering import in_order
+from geo_engine.tracking.rebase import Edit, carry_over
+from geo_engine.tracking.screening import Codes, JumpLimits
+from geo_engine.tracking.sets import ZoneSets
+from geo_engine.tracking.snapshot import pack, unpack
+from geo_engine.tracking.state import NEVER_MS, UserRows
+from geo_engine.tracking.sweeps import first_silence_ms, opened_on_the_spot, silent_users
 from geo_engine.zones.rulebook import RuleBook
+from geo_engine.zones.zone import Zone
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["Decisions", "Engine", "EngineConfig"]
+__all__ = ["Decisions", "Engine", "EngineConfig", "Prepared", "warm_up"]
 
-_NO_DEADLINE: Final = np.iinfo(np.int64).max
-_NOTHING: Final = np.empty(0, dtype=np.int64)
-_NO_PAIRS: Final = Pairs(_NOTHING, _NOTHING)
-_NOWHERE: Final = Places(_NOTHING, _NOTHING, _NOTHING, np.empty(0), np.empty(0))
+_OPENINGS_MS: Final = 7 * 86_400_000
+"""Openings further back are nobody's warning any more."""
+_NO_CODES: Final = np.empty(0, dtype=np.int8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,7 @@ class EngineConfig:
             or a user who reports with such a lag would be lost and found at every ping. Replays switch it off.
         future_tolerance_s: how far ahead of ``now`` a device's clock may run.
         approach_reset_s: an approach that is not renewed for longer is over.
+        venue_within_m: a venue further away is not a user's nearest one.
         policy: what may be pushed.
     """
 
@@ -68,6 +83,7 @@ class EngineConfig:
     max_lag_s: float | None = 600.0
     future_tolerance_s: float = 300.0
     approach_reset_s: float = 300.0
+    venue_within_m: float = 300.0
     policy: Policy = field(default_factory=Policy)
 
     @classmethod
@@ -83,34 +99,72 @@ class EngineConfig:
             policy=policy or Policy(),
         )
 
+    def limits(self) -> Limits:
+        """Return what the tracker needs, in milliseconds."""
+        return Limits(
+            look=self.look,
+            jumps=self.jumps,
+            max_accuracy_m=self.max_accuracy_m,
+            max_gap_ms=_span(self.max_gap_s),
+            lost_after_ms=_span(self.lost_after_s),
+            max_lag_ms=_span(self.max_lag_s),
+            future_tolerance_ms=_ms(self.future_tolerance_s),
+            stale_after_ms=_span(self.policy.stale_after_s),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
     """What one step brought.
 
     Attributes:
+        zones: the zone set that positions in ``transitions`` and ``alerts`` belong to.
         accepted: pings that moved the state.
         rejects: pings that were not used, by their row in the batch.
         transitions: what happened, ordered by time, user, kind, zone.
         alerts: every decision about a warning, sent or suppressed.
-        visits: visits that began, changed or ended; the store keeps them for a restart.
+        visits: visits about which a warning was due, as they began, changed or ended; the store keeps them.
         inside: number of (user, zone) pairs of users inside after the step.
         next_deadline_ms: moment at which the engine wants to be called even without pings, None = never.
     """
 
+    zones: ZoneSet
     accepted: int
     rejects: Rejects
     transitions: Transitions
-    alerts: tuple[Alert, ...]
-    visits: tuple[Visit, ...]
+    alerts: Alerts
+    visits: VisitChanges
     inside: int
     next_deadline_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A zone set compiled beside the running one, ready to be published. Nothing in it changes any more.
+
+    Attributes:
+        zones: the new zones.
+        base: the revision the edit was compared with.
+        ground: index and venues.
+        edit: what differs from ``base``.
+        rules: the rules of the new zones.
+        profiles: users and their profiles under these rules.
+        people_changes: ``People.changes`` when they were judged.
+    """
+
+    zones: ZoneSet
+    base: ZoneSet
+    ground: Ground
+    edit: Edit
+    rules: RuleBook
+    profiles: list[tuple[IntColumn, IntColumn]]
+    people_changes: int
 
 
 class Engine:
     """Judges pings against one set of zones. Deterministic in (state, zones, batch, now); touches nothing outside.
 
-    Not safe for several threads at once: one thread owns an engine.
+    Not safe for several threads at once: one thread owns an engine. ``prepare`` alone may run in another one.
     """
 
     def __init__(
@@ -120,7 +174,7 @@ class Engine:
         config: EngineConfig | None = None,
         vehicles: Iterable[Vehicle] = (),
         default_vehicle: Vehicle | None = None,
-        index: Callable[[ZoneSet], ZoneIndex] = RtreeIndex,
+        index: Callable[[ZoneSet], ZoneIndex] = CellIndex,
     ) -> None:
         """Build the index and start with an empty state.
 
@@ -129,27 +183,62 @@ class Engine:
             config: how positions are read and what may be pushed.
             vehicles: what is known of users.
             default_vehicle: stands for every other user; by default nothing is known and no consent is given.
-            index: makes the zone index.
+            index: makes the zone index. The compiled step needs ``CellIndex`` and Numba; with any other index, or
+                without Numba, the same step runs in NumPy columns.
         """
         self.zones = zones
         self.config = config or EngineConfig()
         self._people = People(default_vehicle or Vehicle(u7=0, consent_warnings=False))
-        self._index = index(zones)
+        self._make_index = index
         self._rules = RuleBook(zones, self._people.default)
-        self._rows = new_rows()
-        self._inside = InsideSets()
-        book = VisitBook(reset_ms=_ms(self.config.approach_reset_s), remember_ms=_ms(self.config.policy.cooldown_s))
-        self._judge = Judge(zones, self._people, self.config.policy, book)
-        self._deadline_ms: int = _NO_DEADLINE
+        self._users = UserRows()
+        self._sets = ZoneSets()
+        self._ground = self._ground_of(zones, index(zones))
+        fused = COMPILED and isinstance(self._ground.index, CellIndex)
+        tracker = FusedTracker if fused else ColumnTracker
+        self._tracker: Tracker = tracker(self._users, self._sets, self._ground, self.config.limits())
+        self._judge = Judge(
+            zones,
+            self._users.rows,
+            self.config.policy,
+            reset_ms=_ms(self.config.approach_reset_s),
+            default=self._people.default,
+        )
+        self._memberships = 0
+        self._judged_ms: int | None = None
         self._restored_ms = 0
         self.put_vehicles(vehicles)
 
     def put_vehicles(self, vehicles: Iterable[Vehicle]) -> None:
         """Set what is known of users: vehicle, consent, language."""
-        known = list(vehicles)
-        self._people.put(known)
-        for vehicle in known:
-            self._rows["profile"][vehicle.u7] = self._rules.profile_of(vehicle)
+        told = {vehicle.u7: vehicle for vehicle in vehicles}
+        self._people.put(told.values())
+        u7 = np.array(list(told), dtype=np.int64)
+        profiles = [self._rules.profile_of(vehicle) for vehicle in told.values()]
+        self._users.rows["profile"][u7] = profiles
+        self._tell(u7, list(told.values()))
+
+    def put_fleet(self, u7: IntColumn, vehicle: Vehicle) -> None:
+        """Set the same vehicle, consent and language for many users at once; ``vehicle.u7`` is not looked at.
+
+        Cost: a few ns a user, where ``put_vehicles`` keeps an object for each.
+        """
+        self._people.put_fleet(u7, vehicle)
+        self._users.rows["profile"][u7] = self._rules.profile_of(vehicle)
+        self._judge.tell(
+            u7,
+            np.full(len(u7), vehicle.consent_warnings),
+            np.full(len(u7), vehicle.language is Language.EN),
+        )
+        self._users.mark(u7)
+
+    def _tell(self, u7: IntColumn, vehicles: list[Vehicle]) -> None:
+        self._judge.tell(
+            u7,
+            np.array([vehicle.consent_warnings for vehicle in vehicles], dtype=np.bool_),
+            np.array([vehicle.language is Language.EN for vehicle in vehicles], dtype=np.bool_),
+        )
+        self._users.mark(u7)
 
     def restore(self, visits: Iterable[Visit], sent_today: Mapping[int, int], *, now_ms: int) -> None:
         """Continue after a restart: who was inside, who was warned about what, how often today.
@@ -158,37 +247,25 @@ class Engine:
         user is judged as a point, and silence counts from ``now_ms``.
         """
         positions = self.zones.position
-        inside: list[tuple[int, int]] = []
-        for visit in visits:
-            zone = positions.get(visit.zone_id)
-            if zone is None:
-                continue
-            record = VisitRecord(
-                visit.visit_ms,
-                visit.last_ms,
-                open=visit.open,
-                inside=visit.inside,
-                decided=visit.decided,
-                sent_ms=visit.sent_ms,
-            )
-            self._judge.book.restore((visit.u7, zone), record)
-            self._rows["time_ms"][visit.u7] = max(int(self._rows["time_ms"][visit.u7]), visit.last_ms)
-            if visit.inside:
-                inside.append((visit.u7, zone))
-        users = np.unique(np.array([u7 for u7, _ in inside], dtype=np.int64))
-        members = np.array(inside, dtype=np.int64).reshape(-1, 2)
-        self._inside.replace(users, Pairs(np.searchsorted(users, members[:, 0]), members[:, 1]))
-        for u7, count in sent_today.items():
-            self._judge.restore_sent(u7, now_ms, count)
-        self._restored_ms = now_ms
-        if len(users) and self.config.lost_after_s is not None:
-            self._deadline_ms = now_ms + _ms(self.config.lost_after_s)
+        known = [(visit, positions[visit.zone_id]) for visit in visits if visit.zone_id in positions]
+        self._judge.restore(known, sent_today, now_ms=now_ms)
+        rows = self._users.rows
+        for visit, _ in known:
+            rows["time_ms"][visit.u7] = max(int(rows["time_ms"][visit.u7]), visit.last_ms)
+        members = np.array([(one.u7, zone) for one, zone in known if one.inside], dtype=np.int64).reshape(-1, 2)
+        members = np.unique(members, axis=0)
+        users = np.unique(members[:, 0])
+        before = self._sets.sizes[rows["inside"][users]].sum()
+        inside = self._sets.intern(Pairs(np.searchsorted(users, members[:, 0]), members[:, 1]), len(users))
+        rows["inside"][users] = inside
+        self._memberships += int(self._sets.sizes[inside].sum() - before)
+        self._users.mark(users)
+        self._restored_ms = self._judged_ms = now_ms
 
     def process(self, batch: PingBatch, now: int) -> Decisions:
         """Judge a batch of pings.
 
-        Order and duplicates inside the batch change nothing. Cost: a few microseconds per ping (shapely on the
-        candidates of the R-tree); see ``benchmarks/results``.
+        Order and duplicates inside the batch change nothing. Cost: see ``benchmarks/results/hot_path.json``.
 
         Args:
             batch: WGS-84 pings in any order; unusable ones are rejected one by one.
@@ -197,211 +274,253 @@ class Engine:
         Returns:
             Everything the step brought.
         """
-        codes = screen(
-            batch,
-            latest_ms=now + _ms(self.config.future_tolerance_s),
-            late_ms=None if self.config.max_lag_s is None else now - _ms(self.config.max_lag_s),
-            max_accuracy_m=self.config.max_accuracy_m,
+        found = self._step(batch, now)
+        return self._judged(found.events, now, found.codes, found.accepted)
+
+    def _step(self, batch: PingBatch, now: int) -> StepResult:
+        """Move the users on by a batch and to the moment ``now``."""
+        self._rules.advance(now)
+        moment = self._moment(batch, now)
+        found = self._tracker.step(batch, moment)
+        self._memberships += found.memberships
+        events = np.concatenate([found.events, self._opened(moment), self._silent(now)])
+        self._judged_ms = now
+        return replace(found, events=events)
+
+    def snapshot(self) -> bytearray:
+        """Return everything the engine remembers of users as one buffer, for a restart with the same zones.
+
+        What users drive, agreed to and read is not in it: that belongs to the store and is told again. Cost: a copy
+        of the rows in use; nothing per user.
+        """
+        facts = {
+            "zones": [zone.zone_id for zone in self.zones.zones],
+            "judged_ms": self._judged_ms,
+            "restored_ms": self._restored_ms,
+            "memberships": self._memberships,
+        }
+        arrays = {"visits": self._judge.visits.records().reshape(-1), "set_first": self._sets.first}
+        return pack(facts, {**arrays, "set_members": self._sets.members, **self._users.saved()})
+
+    def load(self, snapshot: bytes | bytearray | memoryview) -> None:
+        """Go on from a snapshot; the engine must be new and have the zones the snapshot was taken with.
+
+        Vehicles may be told before or after. Cost: one copy; nothing per user.
+
+        Raises:
+            SnapshotError: the buffer is damaged, or belongs to other zones.
+        """
+        facts, arrays = unpack(snapshot)
+        if facts["zones"] != [zone.zone_id for zone in self.zones.zones]:
+            message = (
+                f"found a snapshot of {len(facts['zones'])} zones with other ids, expected the {len(self.zones)} zones of "
+                f"revision {self.zones.revision}: start with the zones of the snapshot and publish these"
+            )
+            raise SnapshotError(message)
+        number = self._sets.renumbering(arrays["set_first"], arrays["set_members"])
+        self._users.load(arrays, number)
+        self._judge.visits.put(arrays["visits"].reshape(-1, WIDTH))
+        self._memberships = facts["memberships"]
+        self._judged_ms, self._restored_ms = facts["judged_ms"], facts["restored_ms"]
+
+    def nearest_venues(self, u7: IntColumn) -> IntColumn:
+        """Return the position in ``zones`` of the venue nearest to each user's last ping, -1 = none in reach."""
+        venue = self._users.rows["venue"][u7].astype(np.int64) - 1
+        return np.where(venue < 0, -1, self._ground.venue_zone[venue] if len(self._ground.venue_zone) else -1)
+
+    def positions(self) -> tuple[IntColumn, FloatColumn, FloatColumn]:
+        """Return (u7, lon, lat) of every user with a known last position; the live index is built from them."""
+        return self._users.positions()
+
+    def prepare(self, zones: ZoneSet) -> Prepared:
+        """Compile other zones beside the running ones; only what changed is compiled anew.
+
+        Reads the engine and writes nothing, so it may run in another thread while pings are judged.
+        """
+        old = self._ground.index
+        if isinstance(old, CellIndex) and self._make_index is CellIndex:
+            index: ZoneIndex = CellIndex(zones, previous=old)
+        else:
+            index = self._make_index(zones)
+        rules, changes = RuleBook(zones, self._people.default), self._people.changes
+        return Prepared(
+            zones=zones,
+            base=self.zones,
+            ground=self._ground_of(zones, index),
+            edit=Edit.between(self.zones, zones),
+            rules=rules,
+            profiles=self._people.profiles(rules.profile_of),
+            people_changes=changes,
         )
-        steps = self._accept(batch, codes)
-        parts = self._movements(steps, now)
-        parts.append(self._silences(now))
-        happenings = Happenings.joined(parts)
-        reported, alerts = self._judge.walk(happenings, now_ms=now)
-        visits = self._changed_visits()
-        self._judge.book.forget_old(now)
+
+    def publish(self, zones: ZoneSet | Prepared, now: int) -> tuple[Decisions, Decisions]:
+        """Judge with other zones from now on, between two batches.
+
+        Memberships are carried over. What the edit itself ends and begins is reported with reason ``zone_changed``:
+        a user inside a new zone is warned like one who entered it.
+
+        Args:
+            zones: the zones, or what ``prepare`` made of them.
+            now: the moment, as in ``process``.
+
+        Returns:
+            (what ended under the old zones, what began under the new ones).
+
+        Raises:
+            ValueError: ``zones`` was prepared against another revision than the running one.
+        """
+        ready = zones if isinstance(zones, Prepared) else self.prepare(zones)
+        if ready.base is not self.zones:
+            message = f"found zones prepared against revision {ready.base.revision}, expected {self.zones.revision}"
+            raise ValueError(message)
+        found = self._step(PingBatch.empty(), now)
+        sets = ZoneSets()
+        exits, others, change = carry_over(self._users, self._sets, sets, ready.ground.index, ready.edit, now_ms=now)
+        ended = self._judged(np.concatenate([found.events, exits]), now)
+        self._memberships += change
+        self._adopt(ready, sets)
+        self._rules.advance(now)
+        return ended, self._judged(others, now)
+
+    def _adopt(self, ready: Prepared, sets: ZoneSets) -> None:
+        self.zones, self._ground, self._sets, self._rules = ready.zones, ready.ground, sets, ready.rules
+        self._tracker.rebase(self._ground, sets)
+        self._judge.rezone(ready.zones, ready.edit.position)
+        profiles = ready.profiles
+        if ready.people_changes != self._people.changes:
+            profiles = self._people.profiles(self._rules.profile_of)
+        for u7, profile in profiles:
+            self._users.rows["profile"][u7] = profile
+
+    def _ground_of(self, zones: ZoneSet, index: ZoneIndex) -> Ground:
+        kinds = np.array([zone.kind is ZoneKind.VENUE for zone in zones.zones], dtype=np.bool_)
+        venue_zone = np.flatnonzero(kinds)
+        centres = shapely.get_coordinates(shapely.centroid([zones.zones[row].geometry for row in venue_zone]))
+        lon, lat = centres.reshape(-1, 2).T.copy()
+        venues = VenueIndex((lon + 180.0) % 360.0 - 180.0, lat, within_m=self.config.venue_within_m)
+        return Ground(index=index, venues=venues, venue_zone=venue_zone, warnable=~kinds)
+
+    def _moment(self, batch: PingBatch, now: int) -> Moment:
+        """Return what may concern whom while this batch is judged."""
+        lag_ms = _span(self.config.max_lag_s)
+        earliest_ms = EARLIEST_TIME_MS if lag_ms is None else now - lag_ms
+        latest_ms = min(now + _ms(self.config.future_tolerance_s), LATEST_TIME_MS)
+        low_ms = min(max(int(batch.time_ms.min(initial=now)), earliest_ms), now)
+        high_ms = max(min(int(batch.time_ms.max(initial=now)), latest_ms), now)
+        before_ms = now if self._judged_ms is None else min(self._judged_ms, now)
+        after_ms = max(min(low_ms, before_ms), now - _OPENINGS_MS)
+        opening_ms, opening_zone = self._rules.openings(after_ms, max(high_ms, now))
+        look_ms = _ms(self.config.look.lookahead_s) if self.config.look else 0
+        return Moment(
+            now_ms=now,
+            before_now_ms=before_ms,
+            restored_ms=self._restored_ms,
+            wanted_bits=self._rules.active_bits(low_ms, high_ms + look_ms),
+            opening_ms=opening_ms,
+            opening_zone=opening_zone,
+        )
+
+    def _opened(self, moment: Moment) -> Events:
+        past = moment.opening_ms <= moment.now_ms
+        return opened_on_the_spot(
+            self._users,
+            self._sets,
+            moment.opening_ms[past],
+            moment.opening_zone[past],
+            after_ms=moment.before_now_ms,
+            silence_counts_from_ms=self._restored_ms,
+            lost_after_ms=_span(self.config.lost_after_s),
+        )
+
+    def _silent(self, now: int) -> Events:
+        """Close the visits of users who are silent for too long."""
+        if self.config.lost_after_s is None:
+            return np.zeros(0, dtype=EVENT)
+        events, closed = silent_users(
+            self._users,
+            self._sets,
+            now_ms=now,
+            restored_ms=self._restored_ms,
+            lost_after_ms=_ms(self.config.lost_after_s),
+        )
+        self._memberships -= closed
+        return events
+
+    def _judged(self, events: Events, now: int, codes: Codes = _NO_CODES, accepted: int = 0) -> Decisions:
+        happenings = self._weigh(in_order(events))
+        judged = self._judge.walk(happenings, now_ms=now)
+        self._judge.visits.forget_old(now)
         rejected = np.flatnonzero(codes >= 0)
         return Decisions(
-            accepted=len(steps),
-            rejects=Rejects(rejected, tuple(REASONS[code] for code in codes[rejected].tolist())),
-            transitions=happenings.transitions(np.flatnonzero(reported)),
-            alerts=tuple(alerts),
-            visits=visits,
-            inside=len(self._inside),
-            next_deadline_ms=None if self._deadline_ms == _NO_DEADLINE else self._deadline_ms,
+            zones=self.zones,
+            accepted=accepted,
+            rejects=Rejects(rejected, codes[rejected]),
+            transitions=happenings.transitions(np.flatnonzero(judged.reported)),
+            alerts=judged.alerts,
+            visits=judged.visits,
+            inside=self._memberships,
+            next_deadline_ms=self._next_deadline_ms(),
         )
 
-    def _accept(self, batch: PingBatch, codes: Codes) -> Steps:
-        """Order the usable pings, set repeats, latecomers and absurd jumps aside, and join them to their users."""
-        usable = np.flatnonzero(codes < 0)
-        rows, repeated, late = arrange(batch, usable, self._rows["time_ms"][batch.u7[usable]])
-        codes[repeated] = REASONS.index(RejectReason.DUPLICATE)
-        codes[late] = REASONS.index(RejectReason.LATE)
-        pings = batch.take(rows)
-        start = self._rows[pings.u7]
-        anchored = np.zeros(len(pings), dtype=np.bool_)
-        if self.config.jumps is not None:
-            absurd, anchored = absurd_jumps(pings, start, self.config.jumps)
-            codes[rows[absurd]] = REASONS.index(RejectReason.SPEED_JUMP)
-            self._count_jumps(pings, absurd)
-            pings, start, anchored = pings.take(~absurd), start[~absurd], anchored[~absurd]
-        gap = self.config.max_gap_s
-        return Steps.of(pings, start, anchored, max_gap_ms=None if gap is None else _ms(gap))
-
-    def _count_jumps(self, pings: PingBatch, absurd: BoolColumn) -> None:
-        """Remember how many absurd pings each user sent since the last believed one; a repeated one counts once."""
-        believed = np.flatnonzero(~absurd)
-        self._rows["jumps"][pings.u7[believed]] = 0
-        last_believed = dict(zip(pings.u7[believed].tolist(), believed.tolist(), strict=True)) if absurd.any() else {}
-        for row in np.flatnonzero(absurd).tolist():
-            state = self._rows[int(pings.u7[row])]
-            if row > last_believed.get(int(pings.u7[row]), -1) and pings.time_ms[row] > state["jump_ms"]:
-                state["jumps"] = min(int(state["jumps"]) + 1, 255)
-                state["jump_ms"] = pings.time_ms[row]
-
-    def _movements(self, steps: Steps, now_ms: int) -> list[Happenings]:
-        """Match the steps, move the state on, and return what happened."""
-        start = self._rows[steps.pings.u7]
-        now = self._index.containing(steps.pings.lon, steps.pings.lat)
-        held = zones_before(steps, now, self._inside)
-        silent = self._silent(steps)
-        lost = Pairs(held.query[silent[held.query]], held.zone[silent[held.query]])
-        before = Pairs(held.query[~silent[held.query]], held.zone[~silent[held.query]])
-        left, entered = left_and_entered(before, now)
-        ways = np.flatnonzero(steps.joined & ~silent)
-        touched = self._index.touching(steps.segments(ways))
-        passed = crossed(Pairs(ways[touched.query], touched.zone), before, now)
-        motion = estimate_motion(steps, start)
-        stayed = _common(before, now)
-        parts = [
-            self._lost_on_the_way(steps, lost),
-            Happenings.plain(_places(steps, left), EXIT),
-            Happenings.plain(_places(steps, passed), CROSS),
-            self._ruled(_places(steps, entered), ENTER),
-            *self._newly_due(steps, stayed, now_ms),
-            self._approaching(steps, motion),
-        ]
-        self._move_on(steps, motion, now, now_ms)
-        return parts
-
-    def _silent(self, steps: Steps) -> BoolColumn:
-        """Say which steps follow a silence long enough to have lost the user."""
-        if self.config.lost_after_s is None:
-            return np.zeros(len(steps), dtype=np.bool_)
-        since = np.maximum(steps.before_ms, self._restored_ms)
-        silent: BoolColumn = steps.known & (steps.pings.time_ms - since > _ms(self.config.lost_after_s))
-        return silent
-
-    def _lost_on_the_way(self, steps: Steps, lost: Pairs) -> Happenings:
-        rows = lost.query
-        since = np.maximum(steps.before_ms[rows], self._restored_ms)
-        lost_ms = _ms(self.config.lost_after_s or 0.0)
-        place = (np.where(steps.placed[rows], column[rows], np.nan) for column in (steps.before_lon, steps.before_lat))
-        return Happenings.plain(Places(steps.pings.u7[rows], since + lost_ms, lost.zone, *place), EXIT, lost=True)
-
-    def _ruled(self, at: Places, kind: int) -> Happenings:
-        """Return happenings with the rule that is in force at their time."""
-        concern = self._rules.concern(self._rows["profile"][at.u7], at.zone)
-        return Happenings.judged(at, kind, np.where(self._rules.in_force(at.zone, at.time_ms), concern, 0))
-
-    def _newly_due(self, steps: Steps, stayed: Pairs, now_ms: int) -> tuple[Happenings, Happenings]:
-        """Find users who stayed inside while the zone came into force, or while their pings became recent enough."""
-        asked = self._rules.warnable[stayed.zone] & steps.known[stayed.query]
-        rows, zone = stayed.query[asked], stayed.zone[asked]
-        due = self._fresh(steps.pings.time_ms[rows], now_ms) & self._rules.in_force(zone, steps.pings.time_ms[rows])
-        rows, zone = rows[due], zone[due]
-        was_in_force = self._rules.in_force(zone, steps.before_ms[rows])
-        remembered = self._rows["fresh"][steps.pings.u7[rows]]
-        was_fresh = np.where(steps.first[rows], remembered, self._fresh(steps.before_ms[rows], now_ms))
-        owed = was_in_force & ~was_fresh
-        opened = Pairs(rows[~was_in_force], zone[~was_in_force])
-        return (
-            self._ruled(_places(steps, opened), OPENED),
-            self._ruled(_places(steps, Pairs(rows[owed], zone[owed])), OWED),
+    def _weigh(self, events: Events) -> Happenings:
+        """Join events to the rules in force, and drop those that are only reasons to warn and give none."""
+        zone, kind, u7 = events["zone"].astype(np.int64), events["kind"], events["u7"].astype(np.int64)
+        asked = np.flatnonzero(kind >= ENTER)
+        when_ms = events["time_ms"][asked] + np.nan_to_num(events["eta_s"][asked] * 1000).astype(np.int64)
+        concern = np.zeros(len(events), dtype=np.int64)
+        profile = self._users.rows["profile"][u7[asked]].astype(np.int64)
+        may = self._rules.concern(profile, zone[asked])
+        in_force = np.zeros(len(asked), dtype=np.bool_)
+        weighed = np.flatnonzero(may)
+        in_force[weighed] = self._rules.in_force(zone[asked[weighed]], when_ms[weighed])
+        concern[asked] = np.where(in_force, may, 0)
+        kept = np.flatnonzero((kind < APPROACH) | (concern > 0))
+        columns = {name: events[name][kept] for name in ("time_ms", "lon", "lat")}
+        return Happenings(
+            at=Places(u7[kept], columns["time_ms"], zone[kept], columns["lon"], columns["lat"]),
+            kind=kind[kept],
+            reason=events["reason"][kept],
+            due=concern[kept] > 0,
+            unsure=concern[kept] == 1,
+            distance_m=events["distance_m"][kept],
+            eta_s=events["eta_s"][kept],
+            bearing_deg=events["bearing_deg"][kept],
         )
 
-    def _fresh(self, time_ms: IntColumn, now_ms: int) -> BoolColumn:
-        """Say which pings are recent enough to warn."""
-        limit_s = self.config.policy.stale_after_s
-        if limit_s is None:
-            return np.ones(len(time_ms), dtype=np.bool_)
-        fresh: BoolColumn = now_ms - time_ms <= _ms(limit_s)
-        return fresh
-
-    def _approaching(self, steps: Steps, motion: Motion) -> Happenings:
-        """Find users about to reach a zone that concerns them and is in force when they arrive."""
-        if self.config.look is None:
-            return Happenings.plain(_places(steps, _NO_PAIRS), APPROACH)
-        profile = self._rows["profile"][steps.pings.u7].astype(np.int64)
-        wanted = self._rules.wanted()
-        found = find_approaches(steps, motion, self._index, profile=profile, wanted=wanted, look=self.config.look)
-        arrival_ms = steps.pings.time_ms[found.query] + (found.eta_s * 1000).astype(np.int64)
-        met = np.flatnonzero(self._rules.in_force(found.zone, arrival_ms))
-        query, zone = found.query[met], found.zone[met]
-        return Happenings.judged(
-            _places(steps, Pairs(query, zone)),
-            APPROACH,
-            self._rules.concern(profile[query], zone),
-            ahead=(found.distance_m[met], found.eta_s[met], found.bearing_deg[met]),
-        )
-
-    def _move_on(self, steps: Steps, motion: Motion, now: Pairs, now_ms: int) -> None:
-        """Write the last ping of every user into the state."""
-        count = len(steps)
-        if count == 0:
-            return
-        last = np.ones(count, dtype=np.bool_)
-        last[:-1] = steps.first[1:]
-        rows = np.flatnonzero(last)
-        users = steps.pings.u7[rows]
-        state = self._rows[users]
-        state["time_ms"], state["placed"] = steps.pings.time_ms[rows], True
-        state["lon"], state["lat"] = steps.pings.lon[rows], steps.pings.lat[rows]
-        state["fresh"] = self._fresh(steps.pings.time_ms[rows], now_ms)
-        state["moving"] = ~np.isnan(motion.step_east_mps[rows])
-        state["east_mps"], state["north_mps"] = motion.step_east_mps[rows], motion.step_north_mps[rows]
-        self._rows[users] = state
-        stays = last[now.query]
-        self._inside.replace(users, Pairs(np.searchsorted(rows, now.query[stays]), now.zone[stays]))
-        if self.config.lost_after_s is not None and len(now):
-            self._deadline_ms = min(
-                self._deadline_ms, int(steps.pings.time_ms[rows].min()) + _ms(self.config.lost_after_s)
-            )
-
-    def _silences(self, now_ms: int) -> Happenings:
-        """Close the visits of users who are silent for too long at ``now_ms``."""
-        if self.config.lost_after_s is None or now_ms < self._deadline_ms:
-            return Happenings.plain(_NOWHERE, EXIT)
-        lost_ms = _ms(self.config.lost_after_s)
-        users = self._inside.users()
-        due_ms = np.maximum(self._rows["time_ms"][users], self._restored_ms) + lost_ms
-        gone = due_ms <= now_ms
-        waiting = due_ms[~gone]
-        self._deadline_ms = int(waiting.min()) if len(waiting) else _NO_DEADLINE
-        users, due_ms = users[gone], due_ms[gone]
-        held = self._inside.of(users)
-        self._inside.replace(users, _NO_PAIRS)
-        state = self._rows[users[held.query]]
-        place = (np.where(state["placed"], state[name], np.nan) for name in ("lon", "lat"))
-        return Happenings.plain(Places(users[held.query], due_ms[held.query], held.zone, *place), EXIT, lost=True)
-
-    def _changed_visits(self) -> tuple[Visit, ...]:
-        zones = self.zones.zones
-        return tuple(
-            Visit(
-                u7=u7,
-                zone_id=zones[zone].zone_id,
-                visit_ms=record.visit_ms,
-                last_ms=record.last_ms,
-                open=record.open,
-                inside=record.inside,
-                decided=record.decided,
-                sent_ms=record.sent_ms,
-            )
-            for (u7, zone), record in self._judge.book.take_changed()
-        )
+    def _next_deadline_ms(self) -> int | None:
+        if not self._memberships:
+            return None
+        deadline_ms = self._rules.next_change_ms
+        if self.config.lost_after_s is not None:
+            lost_after_ms = _ms(self.config.lost_after_s)
+            silence_ms = first_silence_ms(self._users, restored_ms=self._restored_ms, lost_after_ms=lost_after_ms)
+            deadline_ms = min(deadline_ms, silence_ms)
+        return None if deadline_ms == NEVER_MS else deadline_ms
 
 
-def _common(before: Pairs, now: Pairs) -> Pairs:
-    left, _ = left_and_entered(before, now)
-    shared, _ = left_and_entered(before, left)
-    return shared
+def warm_up() -> None:
+    """Compile every kernel, or load it from the cache, so that no ping waits for that.
 
-
-def _places(steps: Steps, pairs: Pairs) -> Places:
-    pings, rows = steps.pings, pairs.query
-    return Places(pings.u7[rows], pings.time_ms[rows], pairs.zone, pings.lon[rows], pings.lat[rows])
+    Judges a few made-up pings with an engine of its own. Cost: about a second with a warm cache, a minute without one;
+    nothing without Numba.
+    """
+    if not COMPILED:
+        return
+    area = Zone("a", ZoneKind.TRUCK_RESTRICTION, "a", shapely.box(0.01, 0.0, 0.02, 0.01))
+    venue = Zone("v", ZoneKind.VENUE, "v", shapely.Point(0.0, 0.0))
+    engine = Engine(ZoneSet.of([area, venue]), default_vehicle=Vehicle(u7=0))
+    start_ms = EARLIEST_TIME_MS + 86_400_000
+    for step in range(4):
+        now = start_ms + step * 5_000
+        engine.process(PingBatch.from_columns([1, 1, 2], [now, now - 1, now], [0.005 + 0.003 * step] * 3, [0.005] * 3), now)
+    engine.publish(ZoneSet.of([replace(area, geometry=shapely.box(0.01, 0.0, 0.03, 0.01)), venue], revision=2), now)
+    successor = Engine(engine.zones, default_vehicle=Vehicle(u7=0))
+    successor.load(engine.snapshot())
 
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
+
+
+def _span(seconds: float | None) -> int | None:
+    return None if seconds is None else _ms(seconds)

@@ -6,6 +6,7 @@ GeoEngineError
 │   ├── PingFileError
 │   └── VehicleFileError
 ├── ConfigurationError    settings that cannot work together; refused at start
+├── SnapshotError         a saved state that cannot be taken up
 └── StoreError            the store refused or is away
 """
 
@@ -20,6 +21,7 @@ __all__ = [
     "GeoEngineError",
     "InputError",
     "PingFileError",
+    "SnapshotError",
     "StoreError",
     "VehicleFileError",
     "ZoneDocumentError",
@@ -78,6 +80,10 @@ class VehicleFileError(InputError):
 
 class ConfigurationError(GeoEngineError):
     """Settings are missing or cannot work together."""
+
+
+class SnapshotError(GeoEngineError):
+    """A saved state that is damaged, of another version, or of other zones."""
 
 
 class StoreError(GeoEngineError):

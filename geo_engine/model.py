@@ -22,6 +22,7 @@ __all__ = [
     "AlertReason",
     "Applicability",
     "BoolColumn",
+    "CodeColumn",
     "FloatColumn",
     "IntColumn",
     "Language",
@@ -43,6 +44,8 @@ __all__ = [
 FloatColumn = npt.NDArray[np.float64]
 IntColumn = npt.NDArray[np.int64]
 BoolColumn = npt.NDArray[np.bool_]
+CodeColumn = npt.NDArray[np.int8]
+"""Members of an enum as small numbers: the position of each in the enum."""
 
 U7_COUNT: Final = 10_000_000
 """A u7 is a whole number in ``0 .. U7_COUNT - 1``; it is the row number of the user's state."""
@@ -123,6 +126,8 @@ class TransitionReason(StrEnum):
 
     MOVED = "moved"
     LOST = "lost"
+    ZONE_CHANGED = "zone_changed"
+    """The zone was edited, published or withdrawn under a user who did not move."""
 
 
 class RejectReason(StrEnum):
@@ -158,6 +163,11 @@ class SuppressReason(StrEnum):
     COOLDOWN = "cooldown"
     CAP = "cap"
     STALE_PING = "stale_ping"
+
+
+_REJECT_REASONS: Final = tuple(RejectReason)
+_TRANSITION_KINDS: Final = tuple(TransitionKind)
+_TRANSITION_REASONS: Final = tuple(TransitionReason)
 
 
 def _no_values(count: int) -> FloatColumn:
@@ -281,19 +291,28 @@ class PingBatch:
 
 @dataclass(frozen=True, slots=True)
 class Rejects:
-    """Pings that were not used, in columns: the row in the caller's batch and the reason."""
+    """Pings that were not used, in columns.
+
+    Attributes:
+        row: int64, row in the caller's batch.
+        reason: int8, position in ``RejectReason``.
+    """
 
     row: IntColumn
-    reason: tuple[RejectReason, ...]
+    reason: CodeColumn
 
     def __len__(self) -> int:
         """Return the number of rejected pings."""
         return len(self.row)
 
+    def reasons(self) -> tuple[RejectReason, ...]:
+        """Return the reason of every row. Cost: one object per reject."""
+        return tuple(_REJECT_REASONS[code] for code in self.reason.tolist())
+
     def counts(self) -> dict[str, int]:
         """Return the number of rejects per reason, in the order of the reasons."""
-        found = {reason: self.reason.count(reason) for reason in RejectReason}
-        return {reason.value: count for reason, count in found.items() if count}
+        found = np.bincount(self.reason, minlength=len(_REJECT_REASONS)).tolist()
+        return {reason.value: count for reason, count in zip(_REJECT_REASONS, found, strict=True) if count}
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,8 +348,8 @@ class Transitions:
         u7: int64.
         time_ms: int64, event time of the ping that showed it (or the deadline, for ``lost``).
         zone: int64, index into ``ZoneSet.zones`` of the revision.
-        kind: TransitionKind per row.
-        reason: TransitionReason per row.
+        kind: int8, position in ``TransitionKind``.
+        reason: int8, position in ``TransitionReason``.
         lon: float64, position of the user at that time.
         lat: float64.
         distance_m: float64, metres to the border for ``approach``, else NaN.
@@ -340,8 +359,8 @@ class Transitions:
     u7: IntColumn
     time_ms: IntColumn
     zone: IntColumn
-    kind: tuple[TransitionKind, ...]
-    reason: tuple[TransitionReason, ...]
+    kind: CodeColumn
+    reason: CodeColumn
     lon: FloatColumn
     lat: FloatColumn
     distance_m: FloatColumn
@@ -350,6 +369,25 @@ class Transitions:
     def __len__(self) -> int:
         """Return the number of transitions."""
         return len(self.u7)
+
+    def kinds(self) -> tuple[TransitionKind, ...]:
+        """Return the kind of every row. Cost: one object per transition."""
+        return tuple(_TRANSITION_KINDS[code] for code in self.kind.tolist())
+
+    def reasons(self) -> tuple[TransitionReason, ...]:
+        """Return the reason of every row. Cost: one object per transition."""
+        return tuple(_TRANSITION_REASONS[code] for code in self.reason.tolist())
+
+    def counts(self) -> dict[tuple[TransitionKind, TransitionReason], int]:
+        """Return the number of transitions per kind and reason, in their order; absent ones are not listed."""
+        width = len(_TRANSITION_REASONS)
+        pairs = self.kind.astype(np.int64) * width + self.reason
+        found = np.bincount(pairs, minlength=len(_TRANSITION_KINDS) * width).tolist()
+        return {
+            (_TRANSITION_KINDS[code // width], _TRANSITION_REASONS[code % width]): count
+            for code, count in enumerate(found)
+            if count
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +401,7 @@ class Alert:
         zone_id: id of the zone as staff wrote it.
         zone_name: the zone's name as the driver reads it.
         kind: kind of the zone.
-        visit_ms: event time at which this visit (approach or enter) began.
+        visit_ms: event time at which the visit began: the first moment at which a warning was due.
         send: True = goes to the outbox, False = suppressed.
         reason: an ``AlertReason`` when sent, a ``SuppressReason`` when not.
         trigger: what made it due, also when it is suppressed.
@@ -407,10 +445,12 @@ class Alert:
 class Visit:
     """The engine's memory of one user at one zone, as the store keeps it for a restart.
 
+    Only a visit about which a warning was due is remembered; where nobody is to be warned there is nothing to repeat.
+
     Attributes:
         u7: the user.
         zone_id: the zone.
-        visit_ms: event time at which the visit (approach or enter) began.
+        visit_ms: event time at which the visit began: the first moment at which a warning was due.
         last_ms: event time at which it was last seen.
         open: the visit goes on (approaching or inside).
         inside: the user is inside.

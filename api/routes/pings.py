@@ -12,7 +12,8 @@ from fastapi.responses import JSONResponse, Response
 
 from api.errors import PROBLEM, fault_row, problem
 from api.workers.ingest import Busy, IngestWorker, Judged
-from geo_engine.geodesy.datum import Datum
+from geo_engine.geodesy.datum import Datum, to_wgs84
+from geo_engine.geodesy.table import DatumTables
 from geo_engine.ingest.decode import Decoded, decode_arrow, decode_json
 from geo_engine.model import RejectReason
 
@@ -96,8 +97,18 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def pings_router(ingest: IngestWorker, *, max_body_bytes: int, datum: Datum) -> APIRouter:
-    """Return the route of ping batches."""
+def pings_router(
+    ingest: IngestWorker, *, max_body_bytes: int, datum: Datum, tables: DatumTables | None = None
+) -> APIRouter:
+    """Return the route of ping batches.
+
+    Args:
+        ingest: judges them.
+        max_body_bytes: a larger body is refused.
+        datum: datum of the positions where a request names none.
+        tables: convert positions by table, within 5 mm; None = exactly.
+    """
+    convert = to_wgs84 if tables is None else tables.to_wgs84
     router = APIRouter(tags=["pings"])
 
     @router.post("/v1/pings", responses=_RESPONSES, openapi_extra=_OPENAPI, response_class=JSONResponse)
@@ -116,7 +127,7 @@ def pings_router(ingest: IngestWorker, *, max_body_bytes: int, datum: Datum) -> 
         if body is None:
             detail = f"body: found more than {max_body_bytes} bytes, expected at most that; send smaller batches"
             return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
-        work = partial(decode, body, datum=Datum(named), max_rows=_MOST_ROWS)
+        work = partial(decode, body, datum=Datum(named), max_rows=_MOST_ROWS, convert=convert)
         # An Arrow body tells by its size nothing about its rows, so it never holds up the event loop.
         large = decode is decode_arrow or len(body) > _LARGE_BODY
         decoded = await asyncio.to_thread(work) if large else work()

@@ -234,7 +234,7 @@ def _settle(requests: list[_Request], whole: PingBatch, allowed: IntColumn, deci
     refused = np.ones(len(whole), dtype=np.bool_)
     refused[allowed] = False
     reasons[refused] = names.index(RejectReason.NO_CONSENT)
-    reasons[allowed[decisions.rejects.row]] = [names.index(reason) for reason in decisions.rejects.reason]
+    reasons[allowed[decisions.rejects.row]] = decisions.rejects.reason
     first = 0
     for request in requests:
         part = reasons[first : first + len(request.batch)]

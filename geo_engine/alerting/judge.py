@@ -1,187 +1,204 @@
-"""From what happened to what is said: walks happenings in event order, keeps visits, decides warnings."""
+"""From what happened to what is said: keeps visits and decides warnings, in columns from end to end."""
 
 from __future__ import annotations
 
-from hashlib import blake2b
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
-from geo_engine.alerting.happenings import APPROACH, CROSS, ENTER, EXIT, OPENED, Happenings
-from geo_engine.alerting.people import People
-from geo_engine.alerting.policy import Candidate, Policy, Suppress, decide
-from geo_engine.alerting.visits import VisitBook, VisitRecord
-from geo_engine.alerting.wording import Facts, warning_text
-from geo_engine.geodesy.measure import compass_point
-from geo_engine.model import Alert, AlertReason, BoolColumn, Language, SuppressReason, ZoneKind
-from geo_engine.zones.zoneset import Zone, ZoneSet
+import numpy as np
+import numpy.typing as npt
 
-__all__ = ["Judge"]
+from geo_engine.alerting import kernels
+from geo_engine.alerting.alerts import Alerts
+from geo_engine.alerting.happenings import Happenings
+from geo_engine.alerting.policy import Policy
+from geo_engine.alerting.visits import VisitChanges, VisitTable
+from geo_engine.compiled import COMPILED
+from geo_engine.model import BoolColumn, IntColumn, Language, Severity, Vehicle, Visit, ZoneKind
+from geo_engine.tracking.events import APPROACH
+from geo_engine.tracking.state import CONSENTED, ENGLISH, TOLD
+from geo_engine.zones.zoneset import ZoneSet
 
-_PRIORITY: Final = {
+__all__ = ["Judge", "Judged"]
+
+_RANK: Final = {
     ZoneKind.TRUCK_RESTRICTION: 0,
     ZoneKind.CONSTRUCTION: 1,
     ZoneKind.CONGESTION: 2,
     ZoneKind.VENUE: 3,
 }
+_ZH, _EN = (tuple(Language).index(language) for language in (Language.ZH, Language.EN))
 
 
-class _Due(NamedTuple):
-    """A warning that is due: the happening's row, the visit, the trigger and the zone."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a walk brought.
 
-    row: int
-    position: int
-    zone: Zone
-    record: VisitRecord
-    trigger: AlertReason
+    Attributes:
+        reported: bool per happening: it is a transition to report.
+        alerts: every decision made, in order.
+        visits: visits that began, changed or ended.
+    """
+
+    reported: BoolColumn
+    alerts: Alerts
+    visits: VisitChanges
 
 
 class Judge:
-    """Keeps visits and daily counts, and turns happenings into decisions. One per engine."""
+    """Keeps visits and daily counts, and turns happenings into decisions. One per engine.
 
-    def __init__(self, zones: ZoneSet, people: People, policy: Policy, book: VisitBook) -> None:
-        """Join the parts; the judge owns ``book``."""
-        self._zones = zones
-        self._people = people
-        self._policy = policy
-        self.book = book
-        self._sent: dict[int, tuple[int, int]] = {}
+    What it knows of a user (consent, language, warnings sent today) stands in the user's row of the state; the judge
+    writes no other fields of it.
 
-    def restore_sent(self, u7: int, time_ms: int, count: int) -> None:
-        """Put back how many warnings a user was sent on the local day of ``time_ms``."""
-        self._sent[u7] = (self._policy.day_of(time_ms), count)
-
-    def walk(self, happenings: Happenings, *, now_ms: int) -> tuple[BoolColumn, list[Alert]]:
-        """Walk happenings in order.
-
-        Returns:
-            (reported, alerts): which happenings are transitions to report, and every decision made.
-            Cost: about 1 us per happening and 20 us per decision, in Python; decisions are rare (one per visit).
-        """
-        reported = happenings.kind < OPENED
-        alerts: list[Alert] = []
-        due: list[_Due] = []
-        moment = (-1, -1)
-        columns = (happenings.at.u7, happenings.at.time_ms, happenings.kind, happenings.at.zone)
-        for row, (u7, time_ms, kind, zone) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
-            if (u7, time_ms) != moment:
-                self._settle(due, happenings, alerts, now_ms)
-                moment = (u7, time_ms)
-            if kind in (EXIT, CROSS):
-                self.book.leave((u7, zone), time_ms)
-                continue
-            record, trigger, told = self._note(kind, (u7, zone), time_ms)
-            reported[row] = told
-            if record is not None and happenings.due[row] and not record.decided:
-                due.append(_Due(row, zone, self._zones.zones[zone], record, trigger))
-        self._settle(due, happenings, alerts, now_ms)
-        return reported, alerts
-
-    def _note(self, kind: int, key: tuple[int, int], time_ms: int) -> tuple[VisitRecord | None, AlertReason, bool]:
-        """Write a happening into the book; return its visit, what it would trigger, and whether it is reported."""
-        if kind == ENTER:
-            return self.book.enter(key, time_ms), AlertReason.ENTER, True
-        if kind == APPROACH:
-            record, begins = self.book.approach(key, time_ms)
-            return record, AlertReason.APPROACH, begins
-        trigger = AlertReason.WINDOW_OPENED if kind == OPENED else AlertReason.ENTER
-        return self.book.inside(key), trigger, False
-
-    def _settle(self, due: list[_Due], happenings: Happenings, alerts: list[Alert], now_ms: int) -> None:
-        """Decide the warnings one ping made due, the gravest first, so that a cap never costs a graver one."""
-        due.sort(key=lambda one: (_PRIORITY[one.zone.kind], _distance(happenings, one), one.position))
-        decided = (self._decide(one, happenings, now_ms) for one in due)
-        alerts.extend(alert for alert in decided if alert is not None)
-        due.clear()
-
-    def _decide(self, due: _Due, happenings: Happenings, now_ms: int) -> Alert | None:
-        """Decide one warning and remember it; None when it was too late already and that has been noted.
-
-        A ping that is too old does not settle the visit: the next one may be in time.
-        """
-        u7, time_ms = int(happenings.at.u7[due.row]), int(happenings.at.time_ms[due.row])
-        vehicle = self._people.vehicle(u7)
-        day = self._policy.day_of(time_ms)
-        sent_day, sent_count = self._sent.get(u7, (day, 0))
-        sent_today = sent_count if sent_day == day else 0
-        decision = decide(
-            Candidate(
-                kind=due.zone.kind,
-                severity=due.zone.severity,
-                consented=vehicle.consent_warnings,
-                time_ms=time_ms,
-                last_sent_ms=due.record.sent_ms,
-                sent_today=sent_today,
-            ),
-            self._policy,
-            now_ms=now_ms,
-        )
-        suppressed = decision.reason if isinstance(decision, Suppress) else None
-        stale = suppressed is SuppressReason.STALE_PING
-        if stale and due.record.noted:
-            return None
-        # The alert first: if its making failed, nothing would be remembered as said.
-        alert = self._alert(due, happenings, suppressed=suppressed, language=vehicle.language)
-        if stale:
-            due.record.noted = True
-            return alert
-        if alert.send:
-            self._sent[u7] = (day, sent_today + 1)
-        self.book.decided((u7, due.position), sent_ms=time_ms if alert.send else None)
-        return alert
-
-    def _alert(
-        self, due: _Due, happenings: Happenings, *, suppressed: SuppressReason | None, language: Language
-    ) -> Alert:
-        row, zone = due.row, due.zone
-        u7, time_ms = int(happenings.at.u7[row]), int(happenings.at.time_ms[row])
-        ahead = due.trigger is AlertReason.APPROACH
-        bearing = float(happenings.bearing_deg[row]) if ahead else None
-        eta_s = float(happenings.eta_s[row]) if ahead else 0.0
-        may_apply = bool(happenings.unsure[row])
-        english = language is Language.EN and zone.name_en is not None
-        facts = Facts(
-            zone_name=(zone.name_en or zone.name) if english else zone.name,
-            kind=zone.kind,
-            trigger=due.trigger,
-            distance_m=_distance(happenings, due),
-            bearing_deg=bearing,
-            eta_s=eta_s,
-            may_apply=may_apply,
-            advisory=zone.enforced_from_ms is not None and time_ms < zone.enforced_from_ms,
-            advice=zone.advice,
-        )
-        return Alert(
-            alert_id=_alert_id(u7, zone.zone_id, due.record.visit_ms, suppressed),
-            u7=u7,
-            time_ms=time_ms,
-            zone_id=zone.zone_id,
-            zone_name=facts.zone_name,
-            kind=zone.kind,
-            visit_ms=due.record.visit_ms,
-            send=suppressed is None,
-            reason=due.trigger.value if suppressed is None else suppressed.value,
-            trigger=due.trigger,
-            lon=float(happenings.at.lon[row]),
-            lat=float(happenings.at.lat[row]),
-            distance_m=facts.distance_m,
-            bearing_deg=bearing,
-            compass="" if bearing is None else compass_point(bearing),
-            eta_s=eta_s,
-            may_apply=may_apply,
-            text=warning_text(facts, language),
-            revision=self._zones.revision,
-            expires_at_ms=time_ms + round((eta_s + self._policy.grace_s) * 1000),
-            advice=zone.advice,
-        )
-
-
-def _distance(happenings: Happenings, due: _Due) -> float:
-    return float(happenings.distance_m[due.row]) if due.trigger is AlertReason.APPROACH else 0.0
-
-
-def _alert_id(u7: int, zone_id: str, visit_ms: int, suppressed: SuppressReason | None) -> str:
-    """Return the dedupe key: one and the same for a (user, zone, visit), in every process and at every restart.
-
-    The note that a ping came too late has a key of its own, because the visit may still be warned about.
+    Attributes:
+        visits: the visits remembered.
     """
-    note = "|stale_ping" if suppressed is SuppressReason.STALE_PING else ""
-    return blake2b(f"{u7}|{zone_id}|{visit_ms}{note}".encode(), digest_size=16).hexdigest()
+
+    def __init__(
+        self, zones: ZoneSet, rows: npt.NDArray[np.void], policy: Policy, *, reset_ms: int, default: Vehicle
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            zones: the zones warned about.
+            rows: the state of all users (``PACKED_ROW``), indexed by u7.
+            policy: what may be pushed.
+            reset_ms: an approach not seen for longer begins a new visit the next time.
+            default: stands for every user about whom nothing was told.
+        """
+        self._policy = policy
+        self._reset_ms = reset_ms
+        self._default = default
+        self._people = kernels.People(rows["flags"], rows["sent_day"], rows["sent"])
+        self.visits = VisitTable(remember_ms=max(round(policy.cooldown_s * 1000), reset_ms))
+        self._zones, self._facts = zones, _facts(zones, policy)
+
+    def tell(self, u7: IntColumn, consented: BoolColumn, english: BoolColumn) -> None:
+        """Note what users agreed to and which language they read; each user once. Cost: a few ns a user."""
+        flags = self._people.flags
+        told = TOLD | np.where(consented, CONSENTED, 0) | np.where(english, ENGLISH, 0)
+        flags[u7] = (flags[u7] & ~np.uint8(TOLD | CONSENTED | ENGLISH)) | told.astype(np.uint8)
+
+    def restore(self, visits: Iterable[tuple[Visit, int]], sent_today: Mapping[int, int], *, now_ms: int) -> None:
+        """Continue after a restart: visits with the position of their zone, and warnings sent on this local day."""
+        self.visits.restore(list(visits))
+        users = np.fromiter(sent_today, dtype=np.int64, count=len(sent_today))
+        counts = np.fromiter(sent_today.values(), dtype=np.int64, count=len(sent_today))
+        self._people.sent_day[users] = self._policy.day_of(now_ms)
+        self._people.sent[users] = np.minimum(counts, 255)
+
+    def rezone(self, zones: ZoneSet, moved: IntColumn) -> None:
+        """Go on with another zone set; ``moved`` is the new position of every old zone, -1 when it is gone."""
+        self.visits.rezone(moved)
+        self._zones, self._facts = zones, _facts(zones, self._policy)
+
+    def walk(self, happenings: Happenings, *, now_ms: int) -> Judged:
+        """Walk happenings, ordered by time, user, kind, zone.
+
+        Only a happening that is due begins a visit; the others move or end one that is remembered.
+        Cost: see ``kernels.judge``; no Python per happening or decision. Where kernels are not compiled, some 100 us
+        for each happening that is due or belongs to a visit, and next to nothing for the others.
+        """
+        return self._walk(happenings, now_ms) if COMPILED else self._walk_what_matters(happenings, now_ms)
+
+    def _walk_what_matters(self, happenings: Happenings, now_ms: int) -> Judged:
+        """Leave the happenings that could change nothing out of the walk, which is dear uncompiled."""
+        rows = np.flatnonzero(self._matters(happenings))
+        part = self._walk(happenings.take(rows), now_ms)
+        reported: BoolColumn = happenings.kind < APPROACH
+        reported[rows] = part.reported
+        return Judged(reported, part.alerts, part.visits)
+
+    def _matters(self, happenings: Happenings) -> BoolColumn:
+        """Say which happenings are due or belong to a visit that is remembered or may begin in this step."""
+        at, due = happenings.at, happenings.due
+        key = at.u7 << 24 | at.zone
+        matters: BoolColumn = due | np.isin(key, key[due]) | self.visits.knows(at.u7, at.zone)
+        return matters
+
+    def _walk(self, happenings: Happenings, now_ms: int) -> Judged:
+        count = len(happenings)
+        self.visits.reserve(int(np.count_nonzero(happenings.due)))
+        found = kernels.Decided(
+            reported=np.empty(count, dtype=np.bool_),
+            row=np.empty(count, dtype=np.int64),
+            slot=np.empty(count, dtype=np.int64),
+            visit_ms=np.empty(count, dtype=np.int64),
+            reason=np.empty(count, dtype=np.int8),
+            trigger=np.empty(count, dtype=np.int8),
+            changed=np.empty(count, dtype=np.int64),
+        )
+        happened = _happened(happenings)
+        added, decisions, changes = kernels.judge(
+            happened, self._facts, self._limits(now_ms), self._people, self.visits.slots, found
+        )
+        self.visits.added(added)
+        changed = self.visits.take_changed(found.changed[:changes])
+        return Judged(found.reported, self._alerts(happenings, found, decisions), VisitChanges(self._zones, changed))
+
+    def _limits(self, now_ms: int) -> kernels.Limits:
+        policy = self._policy
+        return kernels.Limits(
+            now_ms=now_ms,
+            reset_ms=self._reset_ms,
+            stale_ms=np.inf if policy.stale_after_s is None else float(policy.stale_after_s * 1000),
+            cooldown_ms=float(policy.cooldown_s * 1000),
+            daily_cap=policy.daily_cap,
+            day_offset_s=policy.day_offset_s,
+            consented=self._default.consent_warnings,
+        )
+
+    def _alerts(self, happenings: Happenings, found: kernels.Decided, decisions: int) -> Alerts:
+        row = found.row[:decisions]
+        at = happenings.at.take(row)
+        ahead = happenings.kind[row] == APPROACH
+        eta_s = np.where(ahead, happenings.eta_s[row], 0.0)
+        return Alerts(
+            zones=self._zones,
+            u7=at.u7,
+            time_ms=at.time_ms,
+            zone=at.zone,
+            visit_ms=found.visit_ms[:decisions].copy(),
+            reason=found.reason[:decisions].copy(),
+            trigger=found.trigger[:decisions].copy(),
+            lon=at.lon,
+            lat=at.lat,
+            distance_m=np.where(ahead, happenings.distance_m[row], 0.0),
+            bearing_deg=np.where(ahead, happenings.bearing_deg[row], np.nan),
+            eta_s=eta_s,
+            may_apply=happenings.unsure[row],
+            expires_at_ms=at.time_ms + np.rint((eta_s + self._policy.grace_s) * 1000).astype(np.int64),
+            language=self._language(at.u7),
+        )
+
+    def _language(self, u7: IntColumn) -> npt.NDArray[np.int8]:
+        flags = self._people.flags[u7]
+        default = _EN if self._default.language is Language.EN else _ZH
+        spoken = np.where(flags & ENGLISH, _EN, _ZH)
+        return np.where(flags & TOLD, spoken, default).astype(np.int8)
+
+
+def _facts(zones: ZoneSet, policy: Policy) -> kernels.ZoneFacts:
+    return kernels.ZoneFacts(
+        pushed=np.array([z.kind in policy.push_kinds or z.severity is Severity.HIGH for z in zones.zones], np.bool_),
+        rank=np.array([_RANK[zone.kind] for zone in zones.zones], np.int8),
+    )
+
+
+def _happened(happenings: Happenings) -> kernels.Happened:
+    """Bring the columns into the one form the kernel is compiled for; a copy only where they differ."""
+    at = happenings.at
+
+    def column(values: npt.NDArray[Any], kind: type) -> npt.NDArray[Any]:
+        return np.ascontiguousarray(values, dtype=kind)
+
+    return kernels.Happened(
+        u7=column(at.u7, np.int64),
+        time_ms=column(at.time_ms, np.int64),
+        zone=column(at.zone, np.int64),
+        kind=column(happenings.kind, np.int8),
+        due=column(happenings.due, np.bool_),
+        distance_m=column(happenings.distance_m, np.float64),
+    )

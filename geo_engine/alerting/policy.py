@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
+from geo_engine.errors import ConfigurationError
 from geo_engine.model import Severity, SuppressReason, ZoneKind
 
-__all__ = ["Candidate", "Decision", "Policy", "Send", "Suppress", "decide"]
+__all__ = ["MAX_DAILY_CAP", "Candidate", "Decision", "Policy", "Send", "Suppress", "decide"]
+
+MAX_DAILY_CAP: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,8 @@ class Policy:
     Attributes:
         push_kinds: kinds that concern safety or money right now; others are told when the person asks.
         cooldown_s: no second warning about the same zone within this time.
-        daily_cap: no more warnings than this to one person on one local day.
+        daily_cap: no more warnings than this to one person on one local day, at most 255: a user's row counts in
+            eight bits.
         stale_after_s: a ping older than this when it is judged raises no warning any more, None = age is ignored
             (replays of old files).
         grace_s: a warning may still leave this long after the expected arrival, then it is pointless.
@@ -31,6 +36,11 @@ class Policy:
     stale_after_s: float | None = 60.0
     grace_s: float = 120.0
     day_offset_s: int = 8 * 3600
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.daily_cap <= MAX_DAILY_CAP:
+            message = f"found a daily cap of {self.daily_cap} warnings, expected 0 .. {MAX_DAILY_CAP}"
+            raise ConfigurationError(message)
 
     def day_of(self, time_ms: int) -> int:
         """Return the number of the local day a moment falls on."""

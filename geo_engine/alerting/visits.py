@@ -2,128 +2,180 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final, Self
 
-__all__ = ["VisitBook", "VisitRecord"]
+import numpy as np
 
-Key = tuple[int, int]  # u7, zone position
+from geo_engine.alerting.columns import ColumnSequence
+from geo_engine.alerting.kernels import (
+    CHANGED,
+    DECIDED,
+    FLAGS,
+    INSIDE,
+    KEY,
+    NEVER,
+    OPEN,
+    WIDTH,
+    Table,
+    home_of,
+    put,
+    slot_of,
+    sweep,
+)
+from geo_engine.model import BoolColumn, IntColumn, Visit
+from geo_engine.zones.zoneset import ZoneSet
+
+__all__ = ["VisitChanges", "VisitTable"]
+
+_ZONE_BITS: Final = 24
+_ZONE_MASK: Final = (1 << _ZONE_BITS) - 1
+_SMALLEST: Final = 1024
+_MOST_FULL: Final = 0.6
+"""Above this share of used slots a look-up walks too far."""
+_SWEEP_LEAST: Final = 64
+_SWEEP_PER_RECORD: Final = 8
 
 
-@dataclass(slots=True)
-class VisitRecord:
-    """One user at one zone. Mutable on purpose: it belongs to the book alone.
+@dataclass(frozen=True, slots=True, eq=False)
+class VisitChanges(ColumnSequence[Visit]):
+    """Visits that began, changed or ended in a step, ordered by user and zone.
 
     Attributes:
-        visit_ms: event time at which the visit (approach or enter) began; its number.
-        last_ms: event time at which it was last seen.
-        open: the visit goes on (approaching or inside).
-        inside: the user is inside.
-        decided: a warning was decided for this visit.
-        sent_ms: event time of the last warning sent for this user and zone, None = never.
-        kept_ms: event time at which the visit was last handed out to be stored.
-        noted: a warning that came too late to be sent was noted for this visit, so no second one is.
+        zones: the zone set the positions belong to.
+        records: int64 (visits x 6), rows of the visit table.
     """
 
-    visit_ms: int
-    last_ms: int
-    open: bool = True
-    inside: bool = False
-    decided: bool = False
-    sent_ms: int | None = None
-    kept_ms: int = 0
-    noted: bool = False
+    zones: ZoneSet
+    records: Table
 
-    def restart(self, time_ms: int) -> None:
-        """Begin a new visit; only the time of the last warning is carried over."""
-        self.visit_ms = self.last_ms = time_ms
-        self.open, self.inside, self.decided, self.noted = True, False, False, False
+    def __len__(self) -> int:
+        """Return the number of visits."""
+        return len(self.records)
+
+    def take(self, rows: IntColumn) -> Self:
+        """Return the given rows."""
+        return type(self)(self.zones, self.records[rows])
+
+    def item(self, row: int) -> Visit:
+        """Make one visit."""
+        key, visit_ms, last_ms, sent_ms, _, flags = self.records[row].tolist()
+        return Visit(
+            u7=(key - 1) >> _ZONE_BITS,
+            zone_id=self.zones.zones[(key - 1) & _ZONE_MASK].zone_id,
+            visit_ms=visit_ms,
+            last_ms=last_ms,
+            open=bool(flags & OPEN),
+            inside=bool(flags & INSIDE),
+            decided=bool(flags & DECIDED),
+            sent_ms=None if sent_ms == NEVER else sent_ms,
+        )
 
 
-class VisitBook:
-    """Visits by user and zone. An approach that is not renewed for ``reset_ms`` is over."""
+class VisitTable:
+    """Visits somebody was to be warned about, by user and zone: an open-addressing hash table of 48 bytes a record.
 
-    def __init__(self, *, reset_ms: int, remember_ms: int) -> None:
-        """Start empty.
+    Attributes:
+        slots: the table the kernels work on; replaced as a whole when it grows or forgets.
+    """
 
-        Args:
-            reset_ms: an approach not seen for longer begins a new visit the next time.
-            remember_ms: how long a closed visit is kept for the cooldown.
-        """
-        self._reset_ms = reset_ms
-        self._remember_ms = max(remember_ms, reset_ms)
-        self._records: dict[Key, VisitRecord] = {}
-        self._changed: set[Key] = set()
-        self._purge_at = 1024
+    def __init__(self, *, remember_ms: int) -> None:
+        """Start empty; ``remember_ms`` is how long a visit that was warned about is kept for the cooldown."""
+        self._remember_ms = remember_ms
+        self.slots: Table = np.zeros((_SMALLEST, WIDTH), dtype=np.int64)
+        self._used = self._fresh = self._swept = 0
 
     def __len__(self) -> int:
         """Return the number of visits remembered."""
-        return len(self._records)
+        return self._used
 
-    def restore(self, key: Key, record: VisitRecord) -> None:
-        """Put back a visit from before a restart."""
-        self._records[key] = record
+    def reserve(self, count: int) -> None:
+        """Make room for so many more records. Cost: a pass over the table when it has to grow."""
+        if self._used + count > _MOST_FULL * len(self.slots):
+            self._refill(self.records(), spare=count)
 
-    def approach(self, key: Key, time_ms: int) -> tuple[VisitRecord, bool]:
-        """Note that the user heads for the zone; return the visit and whether it begins with this."""
-        record = self._records.get(key)
-        if record is None:
-            record = self._records[key] = VisitRecord(time_ms, time_ms)
-            begins = True
-        else:
-            begins = not record.inside and (not record.open or time_ms - record.last_ms > self._reset_ms)
-            if begins:
-                record.restart(time_ms)
-        record.last_ms = time_ms
-        # The store hears of a long approach now and then, or a restart would take it for one that is over.
-        if begins or time_ms - record.kept_ms > self._reset_ms // 2:
-            record.kept_ms = time_ms
-            self._changed.add(key)
-        return record, begins
+    def added(self, count: int) -> None:
+        """Count records that a kernel has added to ``slots``."""
+        self._used += count
+        self._fresh += count
 
-    def enter(self, key: Key, time_ms: int) -> VisitRecord:
-        """Note that the user is inside; an approach that led here belongs to the same visit."""
-        record, _ = self.approach(key, time_ms)
-        record.inside = True
-        self._changed.add(key)
-        return record
+    def records(self) -> Table:
+        """Return the records alone, in no order: what a snapshot keeps."""
+        records: Table = self.slots[self.slots[:, KEY] != 0]
+        return records
 
-    def leave(self, key: Key, time_ms: int) -> None:
-        """Note that the user is outside again (exit, lost or crossed): the visit is over."""
-        record = self._records.get(key)
-        if record is None or not record.open:
-            return
-        record.open = record.inside = False
-        record.last_ms = time_ms
-        self._changed.add(key)
+    def put(self, records: Table) -> None:
+        """Write records, each over the one of its user and zone: what a restart brings back."""
+        self.reserve(len(records))
+        self.added(put(self.slots, records))
 
-    def inside(self, key: Key) -> VisitRecord | None:
-        """Return the visit of a user who is inside, None when there is none."""
-        record = self._records.get(key)
-        return record if record is not None and record.inside else None
+    def restore(self, visits: list[tuple[Visit, int]]) -> None:
+        """Put back visits from before a restart, each with the position of its zone."""
+        rows = [
+            (
+                1 + (visit.u7 << _ZONE_BITS | zone),
+                visit.visit_ms,
+                visit.last_ms,
+                NEVER if visit.sent_ms is None else visit.sent_ms,
+                0,
+                OPEN * visit.open | INSIDE * visit.inside | DECIDED * visit.decided,
+            )
+            for visit, zone in visits
+        ]
+        self.put(np.array(rows, dtype=np.int64).reshape(-1, WIDTH))
 
-    def decided(self, key: Key, *, sent_ms: int | None) -> None:
-        """Note that a warning was decided for the visit; ``sent_ms`` when it is sent."""
-        record = self._records[key]
-        record.decided = True
-        if sent_ms is not None:
-            record.sent_ms = sent_ms
-        self._changed.add(key)
+    def rezone(self, moved: IntColumn) -> None:
+        """Follow the zones to their positions in another set.
 
-    def take_changed(self) -> Iterator[tuple[Key, VisitRecord]]:
-        """Yield visits that began, changed or ended since the last call, ordered by user and zone."""
-        changed, self._changed = sorted(self._changed), set()
-        for key in changed:
-            yield key, self._records[key]
+        Args:
+            moved: new position of every old zone, -1 when it is gone; visits of those are dropped.
+        """
+        records = self.records()
+        key = records[:, KEY] - 1
+        zone = moved[key & _ZONE_MASK]
+        records[:, KEY] = 1 + ((key >> _ZONE_BITS) << _ZONE_BITS | zone)
+        self._refill(records[zone >= 0])
+
+    def of(self, u7: int, zone: int) -> IntColumn | None:
+        """Return a copy of one record, None when nothing is remembered."""
+        record = self.slots[slot_of(self.slots, u7 << _ZONE_BITS | zone)]
+        return record.copy() if record[KEY] else None
+
+    def knows(self, u7: IntColumn, zone: IntColumn) -> BoolColumn:
+        """Say of which (user, zone) something is remembered. Cost: a few passes over the columns."""
+        key, mask = u7 << _ZONE_BITS | zone, len(self.slots) - 1
+        known = np.zeros(len(key), dtype=np.bool_)
+        left, slot = np.arange(len(key)), np.asarray(home_of(key, mask))  # type: ignore[arg-type]  # of a column
+        while len(left):
+            held = self.slots[slot[left], KEY]
+            same = held == key[left] + 1
+            known[left[same]] = True
+            left = left[~same & (held != 0)]
+            slot[left] = (slot[left] + 1) & mask
+        return known
+
+    def take_changed(self, slots: IntColumn) -> Table:
+        """Return the records in the given slots, ordered by user and zone, and mark them as handed out."""
+        self.slots[slots, FLAGS] &= ~CHANGED
+        records = self.slots[slots]
+        return records[np.argsort(records[:, KEY])]
 
     def forget_old(self, now_ms: int) -> None:
-        """Drop closed visits whose cooldown is over. Cost: a pass over all visits, only each time they doubled."""
-        if len(self._records) < self._purge_at:
-            return
-        horizon = now_ms - self._remember_ms
-        self._records = {
-            key: record
-            for key, record in self._records.items()
-            if record.inside or record.last_ms >= horizon or (record.sent_ms or 0) >= horizon
-        }
-        self._purge_at = max(1024, 2 * len(self._records))
+        """Drop visits that are over: at once when nothing was sent, after the cooldown when something was.
+
+        An approach that is not renewed is over as well. Each call looks at a part of the table, eight slots for each
+        record that came since the call before, so what is over takes an eighth of the slots at most and no call is
+        long. Cost: some 20 ns for each of those records.
+        """
+        count = min(len(self.slots), _SWEEP_LEAST + _SWEEP_PER_RECORD * self._fresh)
+        self._used -= sweep(self.slots, self._swept, count, now_ms - self._remember_ms)
+        self._swept = (self._swept + count) % len(self.slots)
+        self._fresh = 0
+
+    def _refill(self, records: Table, *, spare: int = 0) -> None:
+        """Begin a table anew, at most 0.3 full with the records and 0.6 with the spare room."""
+        needed = max(2 * len(records), len(records) + spare) / _MOST_FULL
+        capacity = max(_SMALLEST, 1 << int(np.ceil(np.log2(needed + 1.0))))
+        self.slots = np.zeros((capacity, WIDTH), dtype=np.int64)
+        self._used = put(self.slots, records)
+        self._swept = 0

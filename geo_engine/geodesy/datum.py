@@ -13,7 +13,7 @@ from pyproj import Transformer
 
 from geo_engine.model import BoolColumn, FloatColumn
 
-__all__ = ["Datum", "from_wgs84", "to_wgs84"]
+__all__ = ["CHINA", "Datum", "from_wgs84", "to_wgs84"]
 
 
 class Datum(StrEnum):
@@ -31,8 +31,9 @@ Position = tuple[FloatColumn, FloatColumn]
 _KRASOVSKY_A_M: Final = 6_378_245.0
 _KRASOVSKY_EE: Final = 0.00669342162296594323
 
-# The rectangle outside of which the published formula shifts nothing: west, south, east, north; borders inside.
-_CHINA: Final = (72.004, 0.8293, 137.8347, 55.8271)
+CHINA: Final = (72.004, 0.8293, 137.8347, 55.8271)
+"""The rectangle outside of which the published formula shifts nothing: west, south, east, north of WGS-84; borders
+inside."""
 
 # Wider than the greatest shift: what lies further out is nobody's shifted position.
 _MARGIN_DEG: Final = 0.05
@@ -111,7 +112,7 @@ def _replace(here: Position, rows: BoolColumn, convert: Callable[[FloatColumn, F
 
 
 def _in_china(lon: FloatColumn, lat: FloatColumn, *, margin_deg: float = 0.0) -> BoolColumn:
-    west, south, east, north = _CHINA
+    west, south, east, north = CHINA
     in_lon = (lon >= west - margin_deg) & (lon <= east + margin_deg)
     return np.asarray(in_lon & (lat >= south - margin_deg) & (lat <= north + margin_deg))
 

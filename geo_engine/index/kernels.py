@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.compiled import inlined, kernel
+from geo_engine.compiled import bare, uncounted
 from geo_engine.index.predicates import side
 
 __all__ = [
@@ -73,33 +73,33 @@ _COUNT_BITS: Final = 26
 _COUNT_MASK: Final = (1 << _COUNT_BITS) - 1
 
 
-@inlined
+@uncounted
 def packed_counts(left: int, edges: int) -> int:
     """Return the third number of an entry's row; exact in a double."""
     return (left << _COUNT_BITS) | edges
 
 
-@inlined
+@uncounted
 def packed_zone(zone: int, turn: float, inside: int) -> int:
     """Return the fourth number of an entry's row; exact in a double."""
     return (((zone << 2) | (int(turn) // 360 + 1)) << 1) | inside
 
 
-@inlined
+@uncounted
 def entry_counts(page: npt.NDArray[np.float64], at: int) -> tuple[int, int]:
     """Return how many edges of an entry have the reference point on their left, and how many there are."""
     packed = int(page[at, 2])
     return packed >> _COUNT_BITS, packed & _COUNT_MASK
 
 
-@inlined
+@uncounted
 def entry_zone(page: npt.NDArray[np.float64], at: int) -> tuple[int, float, bool]:
     """Return the zone of an entry, its turn in degrees, and whether the zone holds the reference point."""
     packed = int(page[at, 3])
     return packed >> 3, ((packed >> 1) & 3) * 360.0 - 360.0, (packed & 1) == 1
 
 
-@inlined
+@uncounted
 def leaf_at(cells: Cells, lon: float, lat: float) -> int:
     """Return the leaf of a position in -180 .. 180, -90 .. 90. Cost: one to four dependent loads."""
     column = min(max(int((lon + 180.0) * 4096.0), 0), _COLUMNS - 1)
@@ -114,7 +114,7 @@ def leaf_at(cells: Cells, lon: float, lat: float) -> int:
     return value
 
 
-@inlined
+@uncounted
 def entry_holds(page: npt.NDArray[np.float64], at: int, lon: float, lat: float) -> bool:
     """Say whether the zone of a boundary entry holds a position of its cell, border included.
 
@@ -139,7 +139,7 @@ def entry_holds(page: npt.NDArray[np.float64], at: int, lon: float, lat: float) 
     return inside
 
 
-@inlined
+@uncounted
 def combo_at(cells: Cells, lon: float, lat: float) -> int:
     """Return the number of the set of zones that holds the position, -1 when its leaf has no combos.
 
@@ -148,7 +148,7 @@ def combo_at(cells: Cells, lon: float, lat: float) -> int:
     return combo_in(cells, leaf_at(cells, lon, lat), lon, lat)
 
 
-@inlined
+@uncounted
 def combo_in(cells: Cells, leaf: int, lon: float, lat: float) -> int:
     """Return ``combo_at`` of a position whose leaf is known."""
     page = cells.page
@@ -162,7 +162,7 @@ def combo_in(cells: Cells, leaf: int, lon: float, lat: float) -> int:
     return combo
 
 
-@kernel
+@bare
 def combo_zones(cells: Cells, combo: int, out: npt.NDArray[np.int64]) -> int:
     """Write the zones of a combo, ascending, each once; return their number, which may exceed ``len(out)``."""
     page, leaf = cells.page, int(cells.combo_leaf[combo])
@@ -179,7 +179,7 @@ def combo_zones(cells: Cells, combo: int, out: npt.NDArray[np.int64]) -> int:
     return _hits_before(cells, hit, hit_end, 1 << 40, out, count)[0]
 
 
-@kernel
+@bare
 def zones_at(cells: Cells, lon: float, lat: float, out: npt.NDArray[np.int64]) -> int:
     """Write the zones that hold a position, ascending, each once; return their number, which may exceed ``len(out)``.
 
@@ -198,7 +198,7 @@ def zones_at(cells: Cells, lon: float, lat: float, out: npt.NDArray[np.int64]) -
     return _hits_before(cells, hit, hit_end, 1 << 40, out, count)[0]
 
 
-@inlined
+@uncounted
 def _hits_before(
     cells: Cells, hit: int, hit_end: int, zone: int, out: npt.NDArray[np.int64], count: int
 ) -> tuple[int, int]:
@@ -210,7 +210,7 @@ def _hits_before(
     return count, hit
 
 
-@inlined
+@uncounted
 def _put(out: npt.NDArray[np.int64], count: int, zone: int) -> int:
     if count < len(out):
         out[count] = zone

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.compiled import inlined, kernel
+from geo_engine.compiled import bare, uncounted
 from geo_engine.index.kernels import Cells, entry_counts, entry_holds, entry_zone, leaf_at
 from geo_engine.index.predicates import segments_meet
 
@@ -35,7 +35,7 @@ _BEHIND: Final = 1e-9
 _NOWHERE: Final = 2.0
 
 
-@kernel
+@uncounted
 def touched_borders(cells: Cells, lon0: float, lat0: float, lon1: float, lat1: float, out: Ints) -> int:
     """Write the zones whose border the segment meets, ascending, each once; touching counts.
 
@@ -52,15 +52,18 @@ def touched_borders(cells: Cells, lon0: float, lat0: float, lon1: float, lat1: f
 
     Cost: about 10 ns per cell on the way and 2 ns per edge in it.
     """
-    count = _borders(cells, lon0, lat0, lon1, lat1, out, 0)
-    if lon1 > 180.0:
-        count = _borders(cells, lon0 - 360.0, lat0, lon1 - 360.0, lat1, out, count)
-    elif lon1 < -180.0:
-        count = _borders(cells, lon0 + 360.0, lat0, lon1 + 360.0, lat1, out, count)
-    return count
+    count, move = 0, 0.0
+    while True:
+        count = _borders(cells, lon0 + move, lat0, lon1 + move, lat1, out, count)
+        if move == 0.0 and lon1 > 180.0:
+            move = -360.0
+        elif move == 0.0 and lon1 < -180.0:
+            move = 360.0
+        else:
+            return count
 
 
-@kernel
+@bare
 def ahead(  # noqa: PLR0913, PLR0917 - a segment is four numbers
     cells: Cells, lon0: float, lat0: float, lon1: float, lat1: float, wanted: Words, zones: Ints, fractions: Floats
 ) -> int:
@@ -94,7 +97,7 @@ def ahead(  # noqa: PLR0913, PLR0917 - a segment is four numbers
     return count
 
 
-@inlined
+@uncounted
 def _start(x0: float, y0: float, dx: float, dy: float) -> tuple[int, int]:
     """Return the first cell of 1/4096 degree on the earth along a way, column -1 when it never gets there."""
     along = 0.0
@@ -112,7 +115,7 @@ def _start(x0: float, y0: float, dx: float, dy: float) -> tuple[int, int]:
     return column, min(max(int(y0 + along * dy), 0), _ROWS - 1)
 
 
-@inlined
+@uncounted
 def _coarse_leaf(cells: Cells, column: int, row: int) -> tuple[int, int]:
     """Return the leaf of a cell of 1/512 degree or larger, and the binary logarithm of its size in finest units."""
     value = int(cells.root[(row >> 12) * 360 + (column >> 12)])
@@ -125,7 +128,7 @@ def _coarse_leaf(cells: Cells, column: int, row: int) -> tuple[int, int]:
     return (value if value >= 0 else int(cells.coarse[-1 - value])), 3
 
 
-@inlined
+@uncounted
 def _step(  # noqa: PLR0913, PLR0917 - the way, the cell and its size
     x0: float, y0: float, dx: float, dy: float, column: int, row: int, shift: int
 ) -> tuple[int, int, float]:
@@ -149,7 +152,7 @@ def _step(  # noqa: PLR0913, PLR0917 - the way, the cell and its size
     return column, row, (along_y if 0 <= row < _ROWS else _NOWHERE)
 
 
-@kernel
+@uncounted
 def _borders(  # noqa: PLR0913, PLR0917 - a segment is four numbers
     cells: Cells, lon0: float, lat0: float, lon1: float, lat1: float, out: Ints, count: int
 ) -> int:
@@ -185,7 +188,7 @@ def _borders(  # noqa: PLR0913, PLR0917 - a segment is four numbers
         leaf, entries = next_leaf, next_entries
 
 
-@inlined
+@uncounted
 def _place(out: Ints, count: int, zone: int) -> int:
     """Return where an ascending list holds the zone or would hold it. The lists are short."""
     at = count
@@ -194,7 +197,7 @@ def _place(out: Ints, count: int, zone: int) -> int:
     return at
 
 
-@inlined
+@uncounted
 def _meets_entry(page: Floats, at: int, lon0: float, lat0: float, lon1: float, lat1: float) -> bool:
     turn, edges = entry_zone(page, at)[1], entry_counts(page, at)[1]
     px, py, qx, qy = lon0 - turn, lat0, lon1 - turn, lat1
@@ -204,12 +207,12 @@ def _meets_entry(page: Floats, at: int, lon0: float, lat0: float, lon1: float, l
     return False
 
 
-@inlined
+@uncounted
 def _is_wanted(wanted: Words, zone: int) -> bool:
     return bool((wanted[zone >> 6] >> np.uint64(zone & 63)) & np.uint64(1))
 
 
-@kernel
+@bare
 def _held(cells: Cells, lon: float, lat: float, wanted: Words, zones: Ints, fractions: Floats) -> int:
     """Write the wanted zones that hold the start, with fraction 0; return their number."""
     page, leaf = cells.page, leaf_at(cells, lon, lat)
@@ -228,7 +231,7 @@ def _held(cells: Cells, lon: float, lat: float, wanted: Words, zones: Ints, frac
     return count
 
 
-@inlined
+@uncounted
 def _note(zones: Ints, fractions: Floats, count: int, zone: int, fraction: float) -> int:
     """Put a contact into the ascending list, or lower the one the zone has; return the new length."""
     kept = min(count, len(zones))
@@ -243,7 +246,7 @@ def _note(zones: Ints, fractions: Floats, count: int, zone: int, fraction: float
     return count + 1
 
 
-@kernel
+@bare
 def _met(  # noqa: PLR0913, PLR0917 - a segment is four numbers
     cells: Cells,
     lon0: float,
@@ -283,7 +286,7 @@ def _met(  # noqa: PLR0913, PLR0917 - a segment is four numbers
         leaf, entries, here = next_leaf, next_entries, along
 
 
-@inlined
+@uncounted
 def _is_settled(zones: Ints, fractions: Floats, count: int, zone: int, before: float) -> bool:
     """Say whether a contact with the zone is known that no edge beyond ``before`` can beat."""
     kept = min(count, len(zones))
@@ -291,7 +294,7 @@ def _is_settled(zones: Ints, fractions: Floats, count: int, zone: int, before: f
     return at < kept and zones[at] == zone and fractions[at] < before
 
 
-@inlined
+@uncounted
 def _first_contact(page: Floats, at: int, lon0: float, lat0: float, lon1: float, lat1: float) -> float:
     """Return the smallest fraction at which the segment meets a local edge, 2 when hidden by rounding, -1 for never.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,6 +34,9 @@ __all__ = [
     "decode_json",
     "unreadable",
 ]
+
+Convert = Callable[[FloatColumn, FloatColumn, Datum], tuple[FloatColumn, FloatColumn]]
+"""Brings lon and lat from a datum to WGS-84."""
 
 _FAULTS_KEPT: Final = 100
 _MOST_SECONDS: Final = 2**63 // 1000
@@ -79,12 +82,16 @@ class PingCollector:
         unit: how a person counts in the source, ``row`` or ``line``.
         datum: datum of the positions; ``result`` converts them to WGS-84.
         finite: refuse NaN and infinite positions as malformed (JSON has no such numbers); else they pass.
+        convert: how; the exact way by default, ``DatumTables.to_wgs84`` for a stream.
     """
 
-    def __init__(self, where: str, *, unit: str, datum: Datum, finite: bool = False) -> None:
+    def __init__(
+        self, where: str, *, unit: str, datum: Datum, finite: bool = False, convert: Convert = to_wgs84
+    ) -> None:
         self._where = where
         self._unit = unit
         self._datum = datum
+        self._convert = convert
         self._finite = finite
         self._batches: list[PingBatch] = []
         self._rows: list[IntColumn] = []
@@ -120,14 +127,19 @@ class PingCollector:
 
     def result(self) -> Decoded:
         """Join what was gathered, convert it to WGS-84 and forget negative or impossible optional values."""
-        batch = _cleaned(PingBatch.concat(self._batches), self._datum)
+        batch = _cleaned(PingBatch.concat(self._batches), self._datum, self._convert)
         row = np.concatenate([*self._rows, np.empty(0, dtype=np.int64)])
         rejected = {RejectReason.MALFORMED.value: self._malformed} if self._malformed else {}
         return Decoded(batch, row, tuple(self._faults), rejected)
 
 
 def decode_json(
-    body: bytes, *, where: str = "body", datum: Datum = Datum.WGS84, max_rows: int | None = None
+    body: bytes,
+    *,
+    where: str = "body",
+    datum: Datum = Datum.WGS84,
+    max_rows: int | None = None,
+    convert: Convert = to_wgs84,
 ) -> Decoded:
     """Decode a JSON list of ping objects.
 
@@ -142,11 +154,12 @@ def decode_json(
         where: what a fault calls the source.
         datum: datum of the positions.
         max_rows: a longer list is refused; None = any length.
+        convert: how positions are brought to WGS-84; see ``PingCollector``.
 
     Raises:
         PingFileError: the whole is not a JSON list (empty, cut off, another type, nested too deeply).
     """
-    collector = PingCollector(where, unit="row", datum=datum, finite=True)
+    collector = PingCollector(where, unit="row", datum=datum, finite=True, convert=convert)
     try:
         collector.add_block(batch_of_records(_LIST_DECODER.decode(body)), first=1)
     except (*_UNREADABLE, RecursionError):
@@ -155,7 +168,12 @@ def decode_json(
 
 
 def decode_arrow(
-    body: bytes, *, where: str = "body", datum: Datum = Datum.WGS84, max_rows: int | None = None
+    body: bytes,
+    *,
+    where: str = "body",
+    datum: Datum = Datum.WGS84,
+    max_rows: int | None = None,
+    convert: Convert = to_wgs84,
 ) -> Decoded:
     """Decode an Arrow IPC stream or file, recognised by its first bytes.
 
@@ -169,6 +187,7 @@ def decode_arrow(
         where: what a fault calls the source.
         datum: datum of the positions.
         max_rows: for a body of a stranger: only a plain stream of at most so many rows is unpacked.
+        convert: how positions are brought to WGS-84; see ``PingCollector``.
 
     Raises:
         PingFileError: the whole is not Arrow (empty, cut off), a required column is missing or doubled, or it is more
@@ -184,7 +203,7 @@ def decode_arrow(
         table.validate(full=True)
     except (*_UNREADABLE, MemoryError, struct.error, IndexError) as error:
         raise unreadable(where, shown(error), "an Arrow IPC stream or file") from error
-    collector = PingCollector(where, unit="row", datum=datum)
+    collector = PingCollector(where, unit="row", datum=datum, convert=convert)
     add_table(collector, table, where)
     return collector.result()
 
@@ -317,13 +336,13 @@ def _batch_of_rows(rows: list[Row]) -> PingBatch:
     )
 
 
-def _cleaned(batch: PingBatch, datum: Datum) -> PingBatch:
+def _cleaned(batch: PingBatch, datum: Datum, convert: Convert) -> PingBatch:
     """Convert positions in range to WGS-84; phones send -1 for an unknown speed, heading or accuracy: make it NaN."""
     lon, lat = batch.lon, batch.lat
     if datum is not Datum.WGS84:
         lon, lat = lon.copy(), lat.copy()
         rows = (np.abs(lon) <= 180.0) & (np.abs(lat) <= 90.0)
-        lon[rows], lat[rows] = to_wgs84(lon[rows], lat[rows], datum)
+        lon[rows], lat[rows] = convert(lon[rows], lat[rows], datum)
     return PingBatch(
         u7=batch.u7,
         time_ms=batch.time_ms,

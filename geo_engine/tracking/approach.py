@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -12,7 +13,14 @@ from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 from geo_engine.tracking.motion import Motion
 from geo_engine.tracking.steps import Steps
 
-__all__ = ["Approaches", "LookAhead", "find_approaches"]
+__all__ = ["PHASE", "TURNED_COS", "SPED_UP", "Approaches", "LookAhead", "find_approaches", "looks_now"]
+
+PHASE: Final = 7919
+"""Spreads the moments of looking ahead over the users: milliseconds per u7, a prime."""
+TURNED_COS: Final = 0.8660254037844387
+"""Cosine of 30 degrees: a greater change of heading from one step to the next is a turn."""
+SPED_UP: Final = 1.5
+"""A speed of so many times that of the step before reaches much further ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +30,14 @@ class LookAhead:
     Attributes:
         lookahead_s: a border further away in time is not yet of interest.
         min_speed_mps: slower is standing: its heading is noise.
+        every_s: a user who drives straight on is looked ahead for once in so many seconds: until then nothing comes
+            into reach but what lay beyond the far end. Whoever starts, turns or speeds up is looked ahead for at once.
+            0 = at every ping.
     """
 
     lookahead_s: float = 90.0
     min_speed_mps: float = 2.0
+    every_s: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,21 @@ class Approaches:
     def __len__(self) -> int:
         """Return the number of approaches."""
         return len(self.query)
+
+
+def looks_now(steps: Steps, motion: Motion, look: LookAhead) -> BoolColumn:
+    """Say at which pings to look ahead; depends on a user's own pings alone, not on how they are cut into batches."""
+    if look.every_s <= 0.0:
+        return np.ones(len(steps), dtype=np.bool_)
+    every_ms = round(look.every_s * 1000)
+    phase = steps.pings.u7 * PHASE
+    due = (steps.pings.time_ms + phase) // every_ms != (steps.before_ms + phase) // every_ms
+    east, north = motion.step_east_cmps, motion.step_north_cmps
+    old_east, old_north = motion.before_east_cmps, motion.before_north_cmps
+    new, old = np.hypot(east, north), np.hypot(old_east, old_north)
+    straight_on = (east * old_east + north * old_north >= TURNED_COS * new * old) & (new <= SPED_UP * old)
+    looks: BoolColumn = due | ~straight_on  # what is unknown does not go straight on
+    return looks
 
 
 def find_approaches(
@@ -60,7 +87,7 @@ def find_approaches(
         Approaches, zones the user is already inside left out (their distance would be 0).
     """
     speed = motion.speed_mps
-    rows = np.flatnonzero(speed >= look.min_speed_mps)
+    rows = np.flatnonzero((speed >= look.min_speed_mps) & looks_now(steps, motion, look))
     rows = rows[np.asarray(wanted.any(axis=1))[profile[rows]]]
     east_m, north_m = metres_per_degree(steps.pings.lat[rows])
     lon, lat = steps.pings.lon[rows], steps.pings.lat[rows]

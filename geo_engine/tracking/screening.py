@@ -18,6 +18,7 @@ from geo_engine.model import (
     PingBatch,
     RejectReason,
 )
+from geo_engine.tracking.start import Start
 
 __all__ = ["JumpLimits", "absurd_jumps", "arrange", "screen"]
 
@@ -107,13 +108,13 @@ class JumpLimits:
     believe_after: int = 3
 
 
-def absurd_jumps(batch: PingBatch, start: npt.NDArray[np.void], limits: JumpLimits) -> tuple[BoolColumn, BoolColumn]:
+def absurd_jumps(batch: PingBatch, start: Start, limits: JumpLimits) -> tuple[BoolColumn, BoolColumn]:
     """Find pings that no vehicle could have reached from the user's last believed place.
 
     Args:
         batch: pings ordered by user and time.
-        start: state row of the user of each ping, as it was before the batch.
-        limits: see ``JumpLimits``. ``start["jumps"]`` counts absurd pings before the batch.
+        start: state of the user of each ping, as it was before the batch.
+        limits: see ``JumpLimits``.
 
     Returns:
         (absurd, anchored): pings to set aside; pings at a new place that is believed without a way to it.
@@ -126,12 +127,12 @@ def absurd_jumps(batch: PingBatch, start: npt.NDArray[np.void], limits: JumpLimi
     first = np.ones(count, dtype=bool)
     first[1:] = batch.u7[1:] != batch.u7[:-1]
     before = np.maximum(np.arange(count) - 1, 0)
-    lon = np.where(first, start["lon"], batch.lon[before])
-    lat = np.where(first, start["lat"], batch.lat[before])
-    time_ms = np.where(first, start["time_ms"], batch.time_ms[before])
-    known = ~first | start["placed"]
+    lon = np.where(first, start.lon, batch.lon[before])
+    lat = np.where(first, start.lat, batch.lat[before])
+    time_ms = np.where(first, start.time_ms, batch.time_ms[before])
+    known = ~first | start.placed
     too_far = known & _too_far(lon, lat, time_ms, batch, np.arange(count), limits)
-    suspects = np.unique(batch.u7[too_far | (first & (start["jumps"] > 0))])
+    suspects = np.unique(batch.u7[too_far | (first & (start.jumps > 0))])
     bounds = np.searchsorted(batch.u7, suspects), np.searchsorted(batch.u7, suspects, side="right")
     for low, high in zip(bounds[0].tolist(), bounds[1].tolist(), strict=True):
         _walk(batch, start, range(low, high), limits, (too_far, absurd, anchored))
@@ -140,32 +141,37 @@ def absurd_jumps(batch: PingBatch, start: npt.NDArray[np.void], limits: JumpLimi
 
 def _walk(
     batch: PingBatch,
-    start: npt.NDArray[np.void],
+    start: Start,
     rows: range,
     limits: JumpLimits,
     marks: tuple[BoolColumn, BoolColumn, BoolColumn],
 ) -> None:
-    """Walk one user's pings from believed place to believed place."""
+    """Walk one user's pings from believed place to believed place; leave the count of jumps at his last row."""
     too_far, absurd, anchored = marks
-    home = start[rows[0]]
-    placed, jumps = bool(home["placed"]), int(home["jumps"])
-    believed = rows[0] - 1  # the row before the first stands for the place before the batch
+    home = rows[0]
+    placed, jumps, jump_ms = bool(start.placed[home]), int(start.jumps[home]), int(start.jump_ms[home])
+    believed = home - 1  # the row before the first stands for the place before the batch
     for row in rows:
         if row == believed + 1:
             far = bool(too_far[row])
-        elif believed < rows[0]:
-            lon, lat, time_ms = home["lon"].reshape(1), home["lat"].reshape(1), home["time_ms"].reshape(1)
-            far = placed and bool(_too_far(lon, lat, time_ms, batch, np.array([row]), limits)[0])
+        elif believed < home:
+            first = slice(home, home + 1)
+            place = (start.lon[first], start.lat[first], start.time_ms[first])
+            far = placed and bool(_too_far(*place, batch, np.array([row]), limits)[0])
         else:
             last = slice(believed, believed + 1)
             place = (batch.lon[last], batch.lat[last], batch.time_ms[last])
             far = bool(_too_far(*place, batch, np.array([row]), limits)[0])
         if far and jumps < limits.believe_after:
             absurd[row] = True
-            jumps += 1
+            # The same absurd ping sent again counts once.
+            if jumps == 0 or batch.time_ms[row] > jump_ms:
+                jumps, jump_ms = jumps + 1, int(batch.time_ms[row])
             continue
         anchored[row] = far
         believed, jumps = row, 0
+    last_row = rows[-1]
+    start.jumps[last_row], start.jump_ms[last_row] = jumps, jump_ms
 
 
 def _too_far(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from geo_engine.index.protocol import Segments
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch
+from geo_engine.tracking.start import Start
 
 __all__ = ["Steps"]
 
@@ -39,26 +39,26 @@ class Steps:
 
     @classmethod
     def of(
-        cls, pings: PingBatch, start: npt.NDArray[np.void], anchored: BoolColumn, *, max_gap_ms: int | None
+        cls, pings: PingBatch, start: Start, anchored: BoolColumn, *, max_gap_ms: int | None
     ) -> Steps:
-        """Join ordered pings to the state rows of their users as they were before the batch."""
+        """Join ordered pings to the state of their users as it was before the batch."""
         count = len(pings)
         first = np.ones(count, dtype=bool)
         first[1:] = pings.u7[1:] != pings.u7[:-1]
         before = np.maximum(np.arange(count) - 1, 0)
-        before_ms = np.where(first, start["time_ms"], pings.time_ms[before]).astype(np.int64)
-        placed = ~first | start["placed"]
+        before_ms = np.where(first, start.time_ms, pings.time_ms[before]).astype(np.int64)
+        placed = ~first | start.placed
         joined = placed & ~anchored
         if max_gap_ms is not None:
             joined &= pings.time_ms - before_ms <= max_gap_ms
         return cls(
             pings=pings,
             first=first,
-            known=~first | (start["time_ms"] > 0),
+            known=~first | (start.time_ms > 0),
             placed=placed,
             before_ms=before_ms,
-            before_lon=np.where(first, start["lon"], pings.lon[before]),
-            before_lat=np.where(first, start["lat"], pings.lat[before]),
+            before_lon=np.where(first, start.lon, pings.lon[before]),
+            before_lat=np.where(first, start.lat, pings.lat[before]),
             joined=joined,
         )
 

@@ -6,22 +6,20 @@ import numpy as np
 
 from geo_engine.index.protocol import Pairs
 from geo_engine.model import IntColumn
-from geo_engine.tracking.state import InsideSets
 from geo_engine.tracking.steps import Steps
 
 __all__ = ["crossed", "left_and_entered", "zones_before"]
 
 
-def zones_before(steps: Steps, now: Pairs, inside: InsideSets) -> Pairs:
+def zones_before(steps: Steps, now: Pairs, kept: Pairs) -> Pairs:
     """Return the zones each step started in.
 
     Args:
         steps: the steps.
         now: zones that hold each ping.
-        inside: memberships before the batch.
+        kept: memberships before the batch, by the number of the user among those of the batch.
     """
     starts = np.flatnonzero(steps.first)
-    kept = inside.of(steps.pings.u7[starts])
     follower = now.query + 1
     inner = follower < len(steps)
     inner[inner] &= ~steps.first[follower[inner]]
@@ -41,7 +39,7 @@ def crossed(touched: Pairs, before: Pairs, now: Pairs) -> Pairs:
     return _minus(touched, [before, now])
 
 
-_SHIFT = 24  # a zone position fits 24 bits (see InsideSets)
+_SHIFT = 24  # a zone position fits 24 bits
 
 
 def _minus(pairs: Pairs, others: list[Pairs]) -> Pairs:

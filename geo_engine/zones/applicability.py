@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from geo_engine.errors import ConfigurationError
 from geo_engine.model import Vehicle
+from geo_engine.zones.rule import AppliesTo
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["ApplicabilityMatrix"]
+__all__ = ["MAX_PROFILES", "ApplicabilityMatrix"]
+
+MAX_PROFILES: Final = 32_767
+"""A user's row keeps the profile in 16 bits. Vehicles no rule can tell apart share one, so dozens are usual."""
 
 _Profile = tuple[object, ...]
 
@@ -26,27 +32,46 @@ class ApplicabilityMatrix:
 
     def __init__(self, zones: ZoneSet, default: Vehicle) -> None:
         """Judge the default vehicle; others are judged when they first appear."""
-        self._rules = [zone.applies_to for zone in zones.zones]
+        numbers: dict[AppliesTo, int] = {}
+        rules = [numbers.setdefault(zone.applies_to, len(numbers)) for zone in zones.zones]
+        self._rules, self._rule_of_zone = list(numbers), np.array(rules, dtype=np.int64)
         prefixes = [len(p) for rule in self._rules for p in (*rule.plate_prefixes, *rule.plate_prefixes_except)]
         self._plate_length = max(prefixes, default=0)
         limits = {rule.gross_weight_over_t for rule in self._rules}
         self._limits_t = sorted(limit for limit in limits if limit is not None)
         self._services = frozenset(service for rule in self._rules for service in rule.exempt)
         self._rows: dict[_Profile, int] = {}
-        self.matrix: npt.NDArray[np.int8] = np.zeros((0, len(zones)), dtype=np.int8)
+        self._space: npt.NDArray[np.int8] = np.zeros((4, len(zones)), dtype=np.int8)
         self.row_of(default)
+
+    @property
+    def matrix(self) -> npt.NDArray[np.int8]:
+        """``Applicability`` by (profile, zone)."""
+        return self._space[: len(self._rows)]
 
     def row_of(self, vehicle: Vehicle) -> int:
         """Return the matrix row of a vehicle, adding it when it is the first of its profile.
 
-        Cost: one look-up; one judgement per zone for a new profile.
+        Cost: one look-up; for a new profile one judgement per distinct rule and a pass over the zones.
+
+        Raises:
+            ConfigurationError: the zones tell more than ``MAX_PROFILES`` vehicles apart.
         """
         profile = self._profile(vehicle)
         row = self._rows.get(profile)
         if row is None:
-            row = self._rows[profile] = len(self.matrix)
-            judged = [rule.judge(vehicle) for rule in self._rules]
-            self.matrix = np.vstack([self.matrix, np.array([judged], dtype=np.int8).reshape(1, len(self._rules))])
+            row = len(self._rows)
+            if row >= MAX_PROFILES:
+                message = (
+                    f"found more than {MAX_PROFILES} kinds of vehicle that the zones tell apart, expected fewer: "
+                    "shorten the plate prefixes of the zones"
+                )
+                raise ConfigurationError(message)
+            if row == len(self._space):
+                self._space = np.concatenate([self._space, np.zeros_like(self._space)])
+            judged = np.array([rule.judge(vehicle) for rule in self._rules], dtype=np.int8)
+            self._space[row] = judged[self._rule_of_zone]
+            self._rows[profile] = row
         return row
 
     def _profile(self, vehicle: Vehicle) -> _Profile:

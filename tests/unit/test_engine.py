@@ -51,7 +51,7 @@ def said(steps: list[Decisions], engine: Engine) -> list[tuple[int, str, str]]:
     return [
         (int(u7), engine.zones.zones[int(zone)].zone_id, kind.value)
         for step in steps
-        for u7, zone, kind in zip(step.transitions.u7, step.transitions.zone, step.transitions.kind, strict=True)
+        for u7, zone, kind in zip(step.transitions.u7, step.transitions.zone, step.transitions.kinds(), strict=True)
     ]
 
 
@@ -70,7 +70,7 @@ def test_driver_is_warned_before_the_border_once_and_enters_later() -> None:
     assert 0 < alert.distance_m < 15.0 * 90.0
     assert alert.eta_s == pytest.approx(alert.distance_m / 15.0)
     assert alert.compass == "E"
-    entered = next(step for step in steps if TransitionKind.ENTER in step.transitions.kind)
+    entered = next(step for step in steps if TransitionKind.ENTER in step.transitions.kinds())
     assert alert.time_ms < entered.transitions.time_ms[0]
 
 
@@ -78,7 +78,7 @@ def test_arrival_is_when_the_warning_said() -> None:
     engine = engine_of(box_zone("z", applies_to=TRUCKS))
     steps = run(engine, straight_drive(1, pings=40))
     (alert,) = alerts(steps)
-    entered_ms = next(int(step.transitions.time_ms[0]) for step in steps if "enter" in step.transitions.kind)
+    entered_ms = next(int(step.transitions.time_ms[0]) for step in steps if "enter" in step.transitions.kinds())
     assert (entered_ms - alert.time_ms) / 1000 == pytest.approx(alert.eta_s, abs=5.0)
 
 
@@ -203,7 +203,7 @@ def test_silent_user_has_left_after_the_limit_and_enters_anew() -> None:
     assert len(before.transitions) == 0
     assert before.next_deadline_ms == noon_ms + 900_000
     lost = engine.process(PingBatch.empty(), noon_ms + 900_000)
-    assert lost.transitions.reason == (TransitionReason.LOST,)
+    assert lost.transitions.reasons() == (TransitionReason.LOST,)
     assert lost.transitions.time_ms.tolist() == [noon_ms + 900_000]
     assert lost.next_deadline_ms is None
     back = run(engine, straight_drive(1, pings=1, lon=114.305, start_ms=noon_ms + 1_000_000))
@@ -245,7 +245,7 @@ def test_bad_ping_is_rejected_by_name_and_the_good_ones_beside_it_are_judged(
     )
     step = engine.process(batch, noon_ms)
     assert step.rejects.row.tolist() == [1]
-    assert step.rejects.reason == (reason,)
+    assert step.rejects.reasons() == (reason,)
     assert step.accepted == 1
     assert step.transitions.u7.tolist() == [1]
 
@@ -255,7 +255,7 @@ def test_repeated_and_late_pings_are_named_and_change_nothing() -> None:
     drive = straight_drive(1, pings=10)
     run(engine, drive)
     step = engine.process(drive.take(np.array([9, 3])), noon_ms + 60_000)
-    assert step.rejects.reason == (RejectReason.DUPLICATE, RejectReason.LATE)
+    assert step.rejects.reasons() == (RejectReason.DUPLICATE, RejectReason.LATE)
     assert len(step.transitions) == 0
     assert step.alerts == ()
 
@@ -267,7 +267,7 @@ def test_jump_no_vehicle_could_make_is_set_aside_without_ending_the_visit() -> N
     back = straight_drive(1, pings=3, lon=114.305, speed_mps=0.0, start_ms=noon_ms + 20_000)
     steps = run(engine, PingBatch.concat([stand, far, back]))
     assert said(steps, engine) == [(1, "z", "enter")]
-    assert [reason for step in steps for reason in step.rejects.reason] == [RejectReason.SPEED_JUMP]
+    assert [reason for step in steps for reason in step.rejects.reasons()] == [RejectReason.SPEED_JUMP]
 
 
 def test_new_place_is_believed_after_three_absurd_pings_and_the_way_there_crosses_nothing() -> None:
@@ -335,8 +335,8 @@ def _columns(steps: list[Decisions]) -> list[tuple]:
             step.transitions.time_ms.tolist(),
             step.transitions.u7.tolist(),
             step.transitions.zone.tolist(),
-            step.transitions.kind,
-            step.transitions.reason,
+            step.transitions.kinds(),
+            step.transitions.reasons(),
             strict=True,
         )
     ]
@@ -489,7 +489,7 @@ def test_absurd_ping_sent_again_and_again_is_never_believed() -> None:
 def test_ping_that_arrives_after_the_lag_limit_is_late_and_one_before_it_is_not() -> None:
     engine = engine_of(box_zone("v", kind=ZoneKind.VENUE))
     ping = straight_drive(1, pings=1, lon=114.305)
-    assert engine.process(ping, noon_ms + 600_001).rejects.reason == (RejectReason.LATE,)
+    assert engine.process(ping, noon_ms + 600_001).rejects.reasons() == (RejectReason.LATE,)
     assert engine.process(ping, noon_ms + 600_000).accepted == 1
 
 

@@ -105,7 +105,7 @@ def test_a_lock_file_pins_and_hashes_everything_and_names_no_address(name: str) 
 
 
 def test_the_lock_file_holds_every_direct_dependency() -> None:
-    locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements/dev.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    locked = set(re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==", (ROOT / "requirements/dev.txt").read_text(encoding="utf-8"), re.MULTILINE))
     project = PROJECT["project"]
     asked = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
     asked += [entry for group in PROJECT["dependency-groups"].values() for entry in group if isinstance(entry, str)]

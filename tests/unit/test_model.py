@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from geo_engine.model import PingBatch, RejectReason, Rejects
+from geo_engine.model import PingBatch, RejectReason, Rejects, TransitionKind, TransitionReason, Transitions
 
 
 def test_columns_nobody_gave_are_unknown() -> None:
@@ -46,6 +46,28 @@ def test_joined_batches_keep_their_order_and_cutting_gives_them_back() -> None:
 
 
 def test_rejects_are_counted_by_reason_and_absent_reasons_are_not_listed() -> None:
-    rejects = Rejects(np.array([0, 4, 9]), (RejectReason.LATE, RejectReason.MALFORMED, RejectReason.LATE))
+    reasons = (RejectReason.LATE, RejectReason.MALFORMED, RejectReason.LATE)
+    codes = np.array([tuple(RejectReason).index(reason) for reason in reasons], dtype=np.int8)
+    rejects = Rejects(np.array([0, 4, 9]), codes)
+    assert rejects.reasons() == reasons
     assert rejects.counts() == {"malformed": 1, "late": 2}
     assert len(rejects) == 3
+
+
+def test_transitions_are_named_and_counted_by_kind_and_reason() -> None:
+    nowhere = np.full(3, np.nan)
+    found = Transitions(
+        u7=np.arange(3),
+        time_ms=np.arange(3),
+        zone=np.arange(3),
+        kind=np.array([2, 0, 2], dtype=np.int8),
+        reason=np.array([0, 1, 0], dtype=np.int8),
+        lon=nowhere,
+        lat=nowhere,
+        distance_m=nowhere,
+        eta_s=nowhere,
+    )
+    moved, lost = TransitionReason.MOVED, TransitionReason.LOST
+    assert found.kinds() == (TransitionKind.ENTER, TransitionKind.EXIT, TransitionKind.ENTER)
+    assert found.reasons() == (moved, lost, moved)
+    assert found.counts() == {(TransitionKind.EXIT, lost): 1, (TransitionKind.ENTER, moved): 2}

@@ -1,69 +1,149 @@
-"""The book of visits: when a visit begins, goes on and is over."""
+"""The memory of visits: when a visit begins, goes on and is over."""
 
 from __future__ import annotations
 
-from geo_engine.alerting.visits import VisitBook, VisitRecord
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-KEY = (1, 7)
+from geo_engine.tracking.events import APPROACH, ENTER, EXIT
+from geo_engine.alerting.judge import Judge, Judged
+from geo_engine.alerting.kernels import FLAGS, INSIDE, KEY, LAST, NEVER, OPEN, SENT, WIDTH, put, slot_of, sweep
+from geo_engine.model import Visit
+from geo_engine.testing import box_zone, noon_ms
+from geo_engine.zones.zoneset import ZoneSet
+from tests.unit.alerting.happened import Happening, columns, judge_of
+
+ZONES = ZoneSet.of([box_zone("z")])
 
 
-def book() -> VisitBook:
-    return VisitBook(reset_ms=300_000, remember_ms=1_800_000)
+def happen(judge: Judge, kind: int, after_ms: int, *, u7: int = 1) -> Judged:
+    moment = noon_ms + after_ms
+    return judge.walk(columns([Happening(moment, u7, kind)]), now_ms=moment)
+
+
+def visit_of(judged: Judged) -> Visit:
+    (visit,) = judged.visits
+    return visit
 
 
 def test_approach_and_enter_are_one_visit() -> None:
-    visits = book()
-    _, begins = visits.approach(KEY, 1000)
-    record = visits.enter(KEY, 6000)
-    assert begins
-    assert record.visit_ms == 1000
-    assert record.inside
+    judge = judge_of(ZONES)
+    assert happen(judge, APPROACH, 1000).reported.tolist() == [True]
+    visit = visit_of(happen(judge, ENTER, 6000))
+    assert (visit.visit_ms, visit.inside) == (noon_ms + 1000, True)
 
 
 def test_renewed_approach_goes_on_and_a_forgotten_one_begins_anew() -> None:
-    visits = book()
-    visits.approach(KEY, 1000)
-    assert visits.approach(KEY, 301_000)[1] is False
-    assert visits.approach(KEY, 601_001)[1] is True
+    judge = judge_of(ZONES)
+    happen(judge, APPROACH, 1000)
+    assert happen(judge, APPROACH, 301_000).reported.tolist() == [False]
+    assert happen(judge, APPROACH, 601_001).reported.tolist() == [True]
+
+
+def test_store_hears_of_a_long_approach_now_and_then() -> None:
+    judge = judge_of(ZONES)
+    told = [len(happen(judge, APPROACH, seconds * 1000).visits) for seconds in (0, 100, 150, 151, 300, 302)]
+    assert told == [1, 0, 0, 1, 0, 1]
 
 
 def test_visit_after_an_exit_is_a_new_one_that_remembers_the_last_warning() -> None:
-    visits = book()
-    visits.enter(KEY, 1000)
-    visits.decided(KEY, sent_ms=1000)
-    visits.leave(KEY, 2000)
-    record = visits.enter(KEY, 3000)
-    assert (record.visit_ms, record.decided, record.sent_ms) == (3000, False, 1000)
-
-
-def test_user_inside_is_known_and_one_who_left_is_not() -> None:
-    visits = book()
-    visits.enter(KEY, 1000)
-    assert visits.inside(KEY) is not None
-    visits.leave(KEY, 2000)
-    assert visits.inside(KEY) is None
+    judge = judge_of(ZONES)
+    happen(judge, ENTER, 1000)
+    happen(judge, EXIT, 2000)
+    again = happen(judge, ENTER, 3000)
+    visit = visit_of(again)
+    assert (visit.visit_ms, visit.sent_ms) == (noon_ms + 3000, noon_ms + 1000)
+    assert [alert.reason for alert in again.alerts] == ["cooldown"]
 
 
 def test_leaving_where_one_never_was_changes_nothing() -> None:
-    visits = book()
-    visits.leave(KEY, 1000)
-    assert list(visits.take_changed()) == []
+    assert len(happen(judge_of(ZONES), EXIT, 1000).visits) == 0
 
 
-def test_changes_are_handed_out_once_in_order() -> None:
-    visits = book()
-    visits.enter((2, 1), 1000)
-    visits.enter((1, 9), 1000)
-    visits.approach((1, 9), 1500)
-    assert [key for key, _ in visits.take_changed()] == [(1, 9), (2, 1)]
-    assert list(visits.take_changed()) == []
+def test_exit_ends_a_visit_once() -> None:
+    judge = judge_of(ZONES)
+    happen(judge, ENTER, 1000)
+    assert (visit_of(happen(judge, EXIT, 2000)).open, len(happen(judge, EXIT, 3000).visits)) == (False, 0)
+
+
+def test_changes_are_handed_out_once() -> None:
+    judge = judge_of(ZONES)
+    assert len(happen(judge, ENTER, 1000).visits) == 1
+    assert len(happen(judge, APPROACH, 1000, u7=2).visits) == 1
 
 
 def test_old_closed_visits_are_forgotten_and_open_or_recent_ones_kept() -> None:
-    visits = book()
-    for u7 in range(1100):
-        visits.restore((u7, 0), VisitRecord(0, 0, open=False))
-    visits.restore((5000, 0), VisitRecord(0, 0, inside=True))
-    visits.restore((5001, 0), VisitRecord(0, 0, open=False, sent_ms=2_000_000))
-    visits.forget_old(3_000_000)
-    assert len(visits) == 2
+    judge = judge_of(ZONES)
+    over = [Visit(u7, "z", 0, 0, open=False, inside=False, decided=True, sent_ms=1) for u7 in range(1100)]
+    inside = Visit(5000, "z", 0, 0, open=True, inside=True, decided=True)
+    recent = Visit(5001, "z", 0, 0, open=False, inside=False, decided=True, sent_ms=2_000_000)
+    approach = Visit(5002, "z", 0, 2_000_000, open=True, inside=False, decided=True)
+    unsent = Visit(5003, "z", 0, 2_999_999, open=False, inside=False, decided=True)
+    judge.visits.restore([(visit, 0) for visit in (*over, inside, recent, approach, unsent)])
+    judge.visits.forget_old(3_000_000)
+    assert len(judge.visits) == 3
+    assert [judge.visits.of(u7, 0) is not None for u7 in (0, 5000, 5001, 5002, 5003)] == [
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), start=st.integers(0, 1023), count=st.integers(0, 1024))
+def test_sweep_drops_what_is_over_from_its_part_and_loses_nothing_else(seed: int, start: int, count: int) -> None:
+    draw = np.random.Generator(np.random.PCG64(seed))
+    rows = draw.choice(40_000, 600, replace=False)
+    records = np.zeros((len(rows), WIDTH), dtype=np.int64)
+    records[:, KEY] = 1 + ((rows // 4 << 24) | rows % 4)
+    records[:, LAST], records[:, SENT] = draw.integers(0, 2000, (2, len(rows)))
+    records[:, SENT] = np.where(draw.random(len(rows)) < 0.3, NEVER, records[:, SENT])
+    records[:, FLAGS] = draw.choice([0, OPEN, OPEN | INSIDE], len(rows))
+    table = np.zeros((1024, WIDTH), dtype=np.int64)
+    assert put(table, records) == len(rows)
+    removed = sweep(table, start, count, 1000)
+    left = {tuple(record) for record in table[table[:, KEY] != 0].tolist()}
+    everything = {tuple(record) for record in records.tolist()}
+    over = {
+        record
+        for record in everything
+        if not record[FLAGS] & INSIDE
+        and ((record[SENT] == NEVER and not record[FLAGS] & OPEN) or max(record[LAST], record[SENT]) < 1000)
+    }
+    assert len(left) == len(rows) - removed
+    assert everything - over <= left <= everything
+    assert count < 1024 or left == everything - over
+    # Each record that is left is found where the table looks for it.
+    assert all(table[slot_of(table, record[KEY] - 1), KEY] == record[KEY] for record in left)
+
+
+def test_table_that_is_used_for_long_does_not_grow_without_end() -> None:
+    judge = judge_of(ZONES)
+    for step in range(60):
+        rows = [Happening(noon_ms + step * 60_000, u7, ENTER) for u7 in range(step * 100, step * 100 + 100)]
+        gone = [row._replace(kind=EXIT, time_ms=row.time_ms + 1) for row in rows]
+        judge.walk(columns([*rows, *gone]), now_ms=rows[0].time_ms)
+        judge.visits.forget_old(rows[0].time_ms)
+    # Half an hour of cooldown is 3,000 visits.
+    assert 3000 <= len(judge.visits) <= 4500
+    assert len(judge.visits.slots) == 8192
+
+
+def test_visit_put_back_twice_is_one_visit_as_it_was_last() -> None:
+    judge = judge_of(ZONES)
+    for last_ms in (1000, 2000):
+        judge.visits.restore([(Visit(1, "z", 1000, last_ms, open=True, inside=False, decided=True), 0)])
+    assert len(judge.visits) == 1
+    assert judge.visits.records()[0, LAST] == 2000
+
+
+def test_records_of_one_table_fill_another() -> None:
+    judge, other = judge_of(ZONES), judge_of(ZONES)
+    for u7 in range(5):
+        happen(judge, ENTER, u7, u7=u7)
+    other.visits.put(judge.visits.records())
+    assert sorted(other.visits.records().tolist()) == sorted(judge.visits.records().tolist())
+    assert [other.visits.of(u7, 0) is not None for u7 in (0, 4, 5)] == [True, True, False]

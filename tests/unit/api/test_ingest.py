@@ -130,7 +130,7 @@ def test_silence_after_a_restart_ends_the_visits_without_any_ping(make: Callable
     while not any(len(step.transitions) for step in bench.decisions):
         assert bench.worker.ready() is None
     bench.worker.stop()
-    assert bench.decisions[-1].transitions.reason == (TransitionReason.LOST,)
+    assert bench.decisions[-1].transitions.reasons() == (TransitionReason.LOST,)
 
 
 def test_more_than_the_limit_is_refused_and_a_single_large_batch_is_not(make: Callable[..., Bench]) -> None:

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo_engine.errors import InputError, PingFileError
-from geo_engine.geodesy.datum import Datum, from_wgs84
+from geo_engine.geodesy.datum import Datum, from_wgs84, to_wgs84
 from geo_engine.geodesy.measure import distance_m
+from geo_engine.geodesy.table import DatumTables
 from geo_engine.ingest.decode import Decoded, decode_arrow, decode_json
 
 GOOD: dict[str, Any] = {"u7": 7, "time": 1_700_000_000_123, "lon": 114.3, "lat": 30.6}
@@ -402,3 +403,18 @@ def test_text_and_whole_numbers_of_other_programs_are_read() -> None:
 def test_time_that_would_wrap_around_stays_beyond_the_calendar() -> None:
     table = good_table(1).set_column(1, "time", pa.array([18446744073709551], pa.timestamp("s", "UTC")))
     assert decode_arrow(arrow_body(table)).batch.time_ms[0] > 4_102_444_800_000
+
+
+@pytest.mark.parametrize("door", ["json", "arrow"])
+def test_a_stream_may_be_converted_by_table_and_a_file_is_converted_exactly(door: str) -> None:
+    tables = DatumTables(np.array([(114.0, 30.0, 114.6, 30.6)]))
+    rows = [{"u7": 7, "time": TIME_MS, "lon": 114.31, "lat": 30.52}]
+    if door == "json":
+        body, decode = json.dumps(rows).encode(), decode_json
+    else:
+        body, decode = arrow_bytes(arrow_table(lon=[114.31, 114.31], lat=[30.52, 30.52])), decode_arrow
+    exact = decode(body, datum=Datum.GCJ02).batch
+    by_table = decode(body, datum=Datum.GCJ02, convert=tables.to_wgs84).batch
+    assert exact.lon[0] == to_wgs84(114.31, 30.52, Datum.GCJ02)[0]
+    assert by_table.lon[0] != exact.lon[0]
+    assert float(distance_m(by_table.lon[0], by_table.lat[0], exact.lon[0], exact.lat[0])) <= 0.005

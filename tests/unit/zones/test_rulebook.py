@@ -1,18 +1,24 @@
-"""Who and when, answered for columns: equal to asking each zone, and asked as seldom as possible."""
+"""Who and when, answered for columns and as bits: equal to asking each zone, and asked as seldom as possible."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geo_engine.errors import ConfigurationError
 from geo_engine.model import LATEST_TIME_MS, Applicability, Vehicle, VehicleKind, ZoneKind
 from geo_engine.testing import box_zone, noon_ms
 from geo_engine.zones.applicability import ApplicabilityMatrix
 from geo_engine.zones.rule import AppliesTo
 from geo_engine.zones.rulebook import RuleBook
 from geo_engine.zones.schedule import Schedule
-from geo_engine.zones.timetable import Timetable
+from geo_engine.zones.timetable import NEVER_MS, Timetable
+from geo_engine.zones.zone import Zone
 from geo_engine.zones.zoneset import ZoneSet
 
 TEXTS = ["24/7", "Mo-Fr 07:00-09:00,17:00-19:00", "22:00-06:00", "2026 Oct 19", "off"]
@@ -66,3 +72,212 @@ def test_nobody_is_warned_about_a_venue_whatever_its_rule_says() -> None:
     assert concern.tolist() == [Applicability.YES, Applicability.NO]
     assert rules.profile_of(Vehicle(u7=1, kind=VehicleKind.CAR)) == 1
     assert rules.wanted()[1].tolist() == [False, False]
+
+
+# ---- the timetable as bits that a timer flips
+
+_MINUTE_MS = 60_000
+_SPAN_MS = 4 * 86_400_000
+_MOMENTS = st.integers(noon_ms - _SPAN_MS, noon_ms + _SPAN_MS)
+VALID = replace(
+    box_zone("9", schedule=Schedule.parse("12:00-12:30", "Asia/Shanghai")),
+    valid_from_ms=noon_ms - 86_400_000,
+    valid_to_ms=noon_ms + 86_400_000 + 600_000,
+)
+VENUE = box_zone("8", kind=ZoneKind.VENUE, schedule=Schedule.parse("08:00-20:00", "Asia/Shanghai"))
+MANY = ZoneSet.of([*SET.zones, VENUE, VALID, replace(box_zone("a"), schedule=SET.zones[2].schedule)])
+_STEPS = st.lists(st.integers(0, _SPAN_MS // 4), min_size=1, max_size=6).map(sorted)
+
+
+def openings_by_the_minute(after_ms: int, until_ms: int) -> list[tuple[int, int]]:
+    """Walk every minute; every schedule and validity of these tests flips on a whole one."""
+    first = (after_ms // _MINUTE_MS + 1) * _MINUTE_MS
+    return [
+        (moment, row)
+        for moment in range(first, until_ms + 1, _MINUTE_MS)
+        for row, zone in enumerate(MANY.zones)
+        if zone.kind is not ZoneKind.VENUE and zone.in_force_at(moment) and not zone.in_force_at(moment - 1)
+    ]
+
+
+def test_zones_of_one_schedule_and_validity_share_a_rule() -> None:
+    rules = Timetable(MANY).rule_of_zone
+    assert rules.dtype == np.int32
+    assert rules[2] == rules[MANY.position["a"]]
+    assert len(set(rules.tolist())) == len(MANY) - 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(start=_MOMENTS, steps=_STEPS, questions=_QUESTIONS)
+def test_advanced_timetable_still_answers_as_each_zone_does(start: int, steps: list[int], questions: list) -> None:
+    timetable = Timetable(MANY)
+    zone, time_ms = (np.array(column) for column in zip(*questions, strict=True))
+    for step in steps:
+        timetable.advance(start + step)
+        near = np.full(len(MANY), start + step)
+        for asked, moments in ((zone, time_ms), (np.arange(len(MANY)), near), (np.arange(len(MANY)), near + 90_000)):
+            expected = [
+                MANY.zones[one].in_force_at(moment)
+                for one, moment in zip(asked.tolist(), moments.tolist(), strict=True)
+            ]
+            assert timetable.in_force(asked, moments).tolist() == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(start=_MOMENTS, steps=_STEPS)
+def test_next_change_is_the_first_flip_of_any_zone_one_is_warned_about(start: int, steps: list[int]) -> None:
+    timetable = Timetable(MANY)
+    assert timetable.next_change_ms == 0
+    for step in steps:
+        timetable.advance(start + step)
+        changes = [z.next_change_ms(start + step) for z in MANY.zones if z.kind is not ZoneKind.VENUE]
+        assert timetable.next_change_ms == min(change for change in changes if change is not None)
+
+
+@settings(max_examples=30, deadline=None)
+@given(start=_MOMENTS, steps=st.lists(st.integers(0, 200 * _MINUTE_MS), min_size=2, max_size=8))
+def test_openings_between_two_steps_are_those_of_every_zone(start: int, steps: list[int]) -> None:
+    timetable = Timetable(MANY)
+    timetable.advance(start)
+    now = start
+    for step in steps:
+        before, now = now, now + step
+        timetable.advance(now)
+        time_ms, zone = timetable.openings(before, now)
+        assert list(zip(time_ms.tolist(), zone.tolist(), strict=True)) == openings_by_the_minute(before, now)
+
+
+def test_openings_without_any_advance_and_over_a_leap_are_found_as_well() -> None:
+    timetable = Timetable(MANY)
+    day_ms = 86_400_000
+    expected = openings_by_the_minute(noon_ms, noon_ms + 2 * day_ms)
+    for _ in range(2):
+        time_ms, zone = timetable.openings(noon_ms, noon_ms + 2 * day_ms)
+        assert list(zip(time_ms.tolist(), zone.tolist(), strict=True)) == expected
+        timetable.advance(noon_ms + 2 * day_ms)
+
+
+def test_opening_at_the_end_of_the_interval_counts_and_one_at_its_start_does_not() -> None:
+    timetable = Timetable(ZoneSet.of([box_zone("z", schedule=Schedule.parse("12:01-13:00", "Asia/Shanghai"))]))
+    timetable.advance(noon_ms)
+    opens_ms = noon_ms + _MINUTE_MS
+    assert timetable.openings(noon_ms, opens_ms)[0].tolist() == [opens_ms]
+    assert timetable.openings(opens_ms, opens_ms + _MINUTE_MS)[0].tolist() == []
+    assert timetable.openings(noon_ms, opens_ms - 1)[0].tolist() == []
+
+
+def test_timetable_that_never_flips_and_an_empty_one_have_no_next_change() -> None:
+    for zones in (ZoneSet.of([box_zone("z")]), ZoneSet.of([]), ZoneSet.of([VENUE])):
+        timetable = Timetable(zones)
+        timetable.advance(noon_ms)
+        assert timetable.next_change_ms == NEVER_MS
+        assert len(timetable.openings(0, LATEST_TIME_MS)[0]) == 0
+
+
+def test_leap_over_twenty_years_looks_up_only_the_last_hour() -> None:
+    looked_up: list[int] = []
+
+    class Counted(Zone):
+        def next_change_ms(self, time_ms: int) -> int | None:
+            looked_up.append(time_ms)
+            return Zone.next_change_ms(self, time_ms)
+
+    zone = Counted("z", ZoneKind.CONSTRUCTION, "z", shapely.box(0, 0, 1, 1), schedule=SET.zones[1].schedule)
+    timetable = Timetable(ZoneSet.of([zone]))
+    timetable.advance(946_684_800_000)
+    looked_up.clear()
+    timetable.advance(noon_ms)
+    assert 0 < len(looked_up) <= 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(start=_MOMENTS, low=st.integers(-900_000, 900_000), length=st.integers(0, 600_000), late=st.integers(0, 10**7))
+def test_zone_called_shut_for_an_interval_is_shut_at_every_moment_of_it(
+    start: int, low: int, length: int, late: int
+) -> None:
+    timetable = Timetable(MANY)
+    for now in (start, start + late):
+        timetable.advance(now)
+        low_ms, high_ms = now + low, now + low + length
+        may = timetable.open_between(low_ms, high_ms)
+        asked = [low_ms, high_ms, *range(low_ms // _MINUTE_MS * _MINUTE_MS + _MINUTE_MS, high_ms, _MINUTE_MS)]
+        for row in np.flatnonzero(~may).tolist():
+            assert not any(MANY.zones[row].in_force_at(moment) for moment in asked)
+
+
+def test_interval_around_now_is_answered_exactly_and_from_memory_until_a_flip() -> None:
+    timetable = Timetable(MANY)
+    timetable.advance(noon_ms + 3600_000)
+    first = timetable.open_between(noon_ms + 3600_000, noon_ms + 3690_000)
+    warned = [zone.kind is not ZoneKind.VENUE for zone in MANY.zones]
+    expected = [zone.in_force_at(noon_ms + 3600_000) for zone in MANY.zones]
+    assert first[warned].tolist() == [one for one, asked in zip(expected, warned, strict=True) if asked]
+    assert timetable.open_between(noon_ms + 3605_000, noon_ms + 3700_000) is first
+    timetable.advance(noon_ms + 6 * 3600_000)
+    assert timetable.open_between(noon_ms + 6 * 3600_000, noon_ms + 6 * 3600_000) is not first
+
+
+# ---- bits
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(0, 140), seed=st.integers(0, 10**6))
+def test_bits_say_what_the_matrix_says(count: int, seed: int) -> None:
+    draw = np.random.Generator(np.random.PCG64(seed))
+    kinds = [frozenset({kind}) for kind in (VehicleKind.GOODS, VehicleKind.CAR, VehicleKind.COACH)]
+    zones = ZoneSet.of(
+        box_zone(
+            f"{n:03}",
+            kind=ZoneKind.VENUE if draw.random() < 0.2 else ZoneKind.CONSTRUCTION,
+            applies_to=AppliesTo(kinds=kinds[draw.integers(3)]),
+            schedule=SET.zones[draw.integers(5)].schedule,
+        )
+        for n in range(count)
+    )
+    rules = RuleBook(zones, Vehicle(u7=0, kind=VehicleKind.GOODS))
+    for kind in (None, VehicleKind.CAR, VehicleKind.COACH):
+        rules.profile_of(Vehicle(u7=0, kind=kind))
+        assert unpacked(rules.wanted_bits(), count).tolist() == rules.wanted().tolist()
+    rules.advance(noon_ms)
+    active = unpacked(rules.active_bits(noon_ms, noon_ms + 90_000), count)
+    in_force = np.array([zone.in_force_at(noon_ms) for zone in zones.zones], dtype=bool)
+    # Every one of these schedules that is shut at noon stays so for the next hours.
+    assert active.tolist() == (rules.wanted() & in_force).tolist()
+
+
+def unpacked(bits: np.ndarray, count: int) -> np.ndarray:
+    zone = np.arange(count)
+    return (bits[:, zone >> 6] >> (zone & 63).astype(np.uint64) & np.uint64(1)).astype(bool)
+
+
+def test_rule_book_tells_openings_and_the_next_flip_of_its_zones() -> None:
+    rules = RuleBook(MANY, Vehicle(u7=0))
+    rules.advance(noon_ms)
+    flips_ms = rules.next_change_ms
+    time_ms, zone = rules.openings(noon_ms, noon_ms + 86_400_000)
+    assert list(zip(time_ms.tolist(), zone.tolist(), strict=True)) == openings_by_the_minute(
+        noon_ms, noon_ms + 86_400_000
+    )
+    assert noon_ms < flips_ms <= time_ms[0]
+
+
+def test_active_bits_are_kept_until_a_profile_is_added_or_a_rule_flips() -> None:
+    rules = RuleBook(MANY, Vehicle(u7=0))
+    rules.advance(noon_ms)
+    first = rules.active_bits(noon_ms, noon_ms)
+    assert rules.active_bits(noon_ms + 1000, noon_ms + 1000) is first
+    rules.profile_of(Vehicle(u7=1, kind=VehicleKind.CAR))
+    wider = rules.active_bits(noon_ms + 1000, noon_ms + 1000)
+    assert len(wider) == 2
+    rules.advance(rules.next_change_ms)
+    assert rules.active_bits(noon_ms + 10**7, noon_ms + 10**7) is not wider
+
+
+def test_more_profiles_than_a_row_can_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geo_engine.zones.applicability.MAX_PROFILES", 5)
+    matrix = ApplicabilityMatrix(ZoneSet.of([box_zone("z", applies_to=LOCALS)]), Vehicle(u7=0))
+    for number in range(4):
+        matrix.row_of(Vehicle(u7=number, plate=f"鄂{number}"))
+    with pytest.raises(ConfigurationError, match="more than 5 kinds of vehicle"):
+        matrix.row_of(Vehicle(u7=9, plate="京A"))
+    assert matrix.row_of(Vehicle(u7=9, plate="鄂3")) == 4

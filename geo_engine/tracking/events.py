@@ -1,0 +1,39 @@
+"""What happened between users and zones, as the trackers find it: one packed record per event."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["APPROACH", "CROSS", "ENTER", "EVENT", "EXIT", "LOST", "MOVED", "OPENED", "OWED", "ZONE_CHANGED", "Events"]
+
+EVENT: Final = np.dtype(
+    [
+        ("time_ms", np.int64),
+        ("lon", np.float64),  # where the user was, NaN = unknown
+        ("lat", np.float64),
+        ("distance_m", np.float64),  # to the border ahead, NaN unless approaching
+        ("eta_s", np.float64),
+        ("bearing_deg", np.float64),
+        ("u7", np.int32),
+        ("zone", np.int32),  # position in the zone set
+        ("kind", np.int8),
+        ("reason", np.int8),
+    ],
+    align=True,
+)
+
+Events = npt.NDArray[np.void]
+"""A column of ``EVENT`` records."""
+
+EXIT, CROSS, ENTER, APPROACH = range(4)
+"""Kinds, in the order in which they are reported inside one ping; positions in ``TransitionKind``."""
+OPENED: Final = 4
+"""Kind of "the rule began to apply to a user who is inside": not a transition, but a reason to warn."""
+OWED: Final = 5
+"""Kind of "the pings that showed the enter were too old to warn, this one is not": a reason to warn as well."""
+
+MOVED, LOST, ZONE_CHANGED = range(3)
+"""Reasons; positions in ``TransitionReason``."""

@@ -1,0 +1,180 @@
+"""The compiled step behind the ``Tracker`` protocol: prepares arrays, calls the kernels, makes room."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from geo_engine.index.cells import CellIndex
+from geo_engine.index.protocol import Pairs
+from geo_engine.index.rays import RayGrid, mark_wanted, ray_grid
+from geo_engine.model import IntColumn, PingBatch
+from geo_engine.tracking.events import EVENT
+from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult
+from geo_engine.tracking.kernels import (
+    PING,
+    TILES,
+    BatchColumns,
+    EventColumns,
+    PingColumns,
+    RowColumns,
+    Screen,
+    Walk,
+    World,
+    advance,
+    arrange,
+    combo_members,
+    locate,
+)
+from geo_engine.tracking.sets import ZoneSets
+from geo_engine.tracking.state import UserRows
+
+__all__ = ["FusedTracker"]
+
+_FAR_MS: Final = 1 << 62
+"""A span of time nothing reaches; a moment plus this still fits."""
+
+Fields = TypeVar("Fields", bound=Any)
+
+
+class FusedTracker:
+    """Answers the ``Tracker`` protocol with kernels over the compiled zone index.
+
+    The work arrays are kept between steps, so that a step allocates next to nothing. Cost: see
+    ``benchmarks/results/hot_path.json``.
+    """
+
+    def __init__(self, users: UserRows, sets: ZoneSets, ground: Ground, limits: Limits) -> None:
+        """Join the parts; the tracker writes ``users`` and ``sets``."""
+        self._users = users
+        self._limits = limits
+        # One number per user, for chaining the pings of a batch; pages are handed out where they are touched.
+        self._slot = np.zeros(len(users.rows), dtype=np.int32)
+        self._rows = _fields(RowColumns, users.rows, inside_from_ms=users.inside_from_ms, used=users.used)
+        self._room_for(0)
+        self._events = np.zeros(1024, dtype=EVENT)
+        self.rebase(ground, sets)
+
+    def rebase(self, ground: Ground, sets: ZoneSets) -> None:
+        """Match against another ground from the next step on; the rows hold numbers of ``sets`` already.
+
+        Raises:
+            TypeError: the ground's index is not compiled.
+        """
+        if not isinstance(ground.index, CellIndex):
+            message = f"found a ground with {type(ground.index).__name__}, expected CellIndex"
+            raise TypeError(message)
+        self._ground, self._sets, self._index = ground, sets, ground.index
+        members = combo_members(self._index.cells, len(ground.warnable))
+        self._combo_set = sets.intern(Pairs(*members), self._index.combo_count)
+        self._rays = ray_grid(self._index.cells)
+        self._marked_with: npt.NDArray[np.uint64] | None = None
+        zones = max(len(ground.warnable), 1)
+        self._scratch = np.zeros(zones, dtype=np.int64), np.zeros(zones, dtype=np.float64)
+
+    def step(self, batch: PingBatch, moment: Moment) -> StepResult:
+        """Judge the pings of a batch, write the users' rows and return what happened."""
+        self._room_for(len(batch))
+        codes = np.empty(len(batch), dtype=np.int8)
+        # A read-only or strided column would be another type to Numba, and compile the kernel anew under load.
+        columns = BatchColumns(*(np.require(getattr(batch, name), requirements="CW") for name in BatchColumns._fields))
+        pings = _fields(PingColumns, self._pings)
+        count = arrange(columns, self._screen(moment), codes, self._slot, self._work, self._starts, pings)
+        now_set = self._now_set[:count]
+        if locate(self._index.cells, self._combo_set, pings, count, now_set):
+            self._locate_crowded(pings, now_set)
+        tally = np.zeros(2, dtype=np.int64)
+        events = self._advance(pings, now_set, codes, moment, tally)
+        return StepResult(codes, int(tally[0]), events, int(tally[1]))
+
+    def _advance(
+        self, pings: PingColumns, now_set: npt.NDArray[np.int32], codes: npt.NDArray[np.int8], moment: Moment,
+        tally: IntColumn,
+    ) -> npt.NDArray[np.void]:
+        world, walk = self._world(moment), self._walk(moment)
+        # The most one ping can cause: leave and enter everything, cross or approach every zone, every opening.
+        room = 4 * len(self._ground.warnable) + len(moment.opening_ms) + 16
+        done, found = 0, 0
+        while True:
+            events = _fields(EventColumns, self._events)
+            done, found = advance(
+                pings, now_set, done, len(now_set), codes, self._rows, world, walk, events, found,
+                *self._scratch, room, tally,
+            )  # fmt: skip
+            if done >= len(now_set):
+                return self._events[:found].copy()
+            self._events = np.concatenate([self._events, np.zeros(len(self._events) + room, dtype=EVENT)])
+
+    def _room_for(self, pings: int) -> None:
+        if pings == 0 or pings > len(self._pings):
+            room = max(1024, pings + pings // 4)
+            self._pings = np.zeros(room, dtype=PING)
+            self._work = np.zeros(6 * room, dtype=np.int32)
+            self._now_set = np.zeros(room, dtype=np.int32)
+            self._starts = np.zeros(TILES + 1, dtype=np.int64)
+
+    def _locate_crowded(self, pings: PingColumns, now_set: npt.NDArray[np.int32]) -> None:
+        """Settle the pings in cells with so many borders that their sets are not numbered beforehand."""
+        rows = np.flatnonzero(now_set < 0)
+        pairs = self._index.containing(pings.lon[rows], pings.lat[rows])
+        now_set[rows] = self._sets.intern(pairs, len(rows))
+
+    def _screen(self, moment: Moment) -> Screen:
+        limits = self._limits
+        return Screen(
+            latest_ms=moment.now_ms + limits.future_tolerance_ms,
+            late_ms=-_FAR_MS if limits.max_lag_ms is None else moment.now_ms - limits.max_lag_ms,
+            max_accuracy_m=np.inf if limits.max_accuracy_m is None else limits.max_accuracy_m,
+        )
+
+    def _world(self, moment: Moment) -> World:
+        order = np.lexsort((moment.opening_ms, moment.opening_zone))
+        zones = np.arange(len(self._ground.warnable) + 1)
+        return World(
+            cells=self._index.cells,
+            rays=self._marked(moment.wanted_bits),
+            venues=self._ground.venues.grid,
+            set_first=self._sets.first,
+            set_members=self._sets.members,
+            wanted=moment.wanted_bits,
+            wants_any=moment.wanted_bits.any(axis=1),
+            warnable=self._ground.warnable,
+            opening_first=np.searchsorted(moment.opening_zone[order], zones),
+            opening_ms=moment.opening_ms[order],
+        )
+
+    def _marked(self, wanted: npt.NDArray[np.uint64]) -> RayGrid:
+        """Return the borders marked with what each profile wants; the rules give the same array until that changes."""
+        if self._marked_with is not wanted:
+            mark_wanted(self._rays, wanted)
+            self._marked_with = wanted
+        return self._rays
+
+    def _walk(self, moment: Moment) -> Walk:
+        limits, look, jumps = self._limits, self._limits.look, self._limits.jumps
+        return Walk(
+            now_ms=moment.now_ms,
+            before_now_ms=moment.before_now_ms,
+            restored_ms=moment.restored_ms,
+            lost_ms=_span(limits.lost_after_ms),
+            gap_ms=_span(limits.max_gap_ms),
+            fresh_ms=_span(limits.stale_after_ms),
+            newest_opening_ms=int(moment.opening_ms.max(initial=-_FAR_MS)),
+            jump_mps=jumps.max_speed_mps if jumps else 0.0,
+            jump_slack_m=jumps.slack_m if jumps else 0.0,
+            jump_believe_after=jumps.believe_after if jumps else -1,
+            look_s=look.lookahead_s if look else 0.0,
+            look_min_mps=look.min_speed_mps if look else 0.0,
+            look_every_ms=round(look.every_s * 1000) if look else 0,
+        )
+
+
+def _fields(kind: type[Fields], records: npt.NDArray[np.void], **more: npt.NDArray[Any]) -> Fields:
+    """Return the fields of a structured column as the NamedTuple ``kind`` of strided views."""
+    return kind(**{name: records[name] for name in kind._fields if name not in more}, **more)
+
+
+def _span(span_ms: int | None) -> int:
+    return _FAR_MS if span_ms is None else span_ms

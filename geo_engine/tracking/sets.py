@@ -1,0 +1,121 @@
+"""Interned sets of zones: each distinct set is kept once, and a user's row holds only its number."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from geo_engine.index.protocol import Pairs
+from geo_engine.model import BoolColumn, IntColumn
+
+__all__ = ["EMPTY_SET", "ZoneSets"]
+
+EMPTY_SET: Final = 0
+"""Number of the empty set."""
+
+Numbers = npt.NDArray[np.int32]
+_Hashes = npt.NDArray[np.uint64]
+
+
+class ZoneSets:
+    """Sets of zone positions by number; number 0 is the empty set. Sets are only ever added.
+
+    A set is found by the sum of a 64-bit mix of its members: two sets among a million share a sum with a probability
+    of 3e-8; the members are compared, and such a pair would be an error, not a wrong answer.
+
+    Attributes:
+        first: int64 (sets + 1,): where the members of each set begin in ``members``.
+        members: int32: zone positions, ascending inside a set.
+    """
+
+    def __init__(self) -> None:
+        """Start with the empty set."""
+        self.first: IntColumn = np.zeros(2, dtype=np.int64)
+        self.members: Numbers = np.empty(0, dtype=np.int32)
+        self._hashes: _Hashes = np.zeros(1, dtype=np.uint64)
+        self._by_hash: Numbers = np.zeros(1, dtype=np.int32)
+
+    def __len__(self) -> int:
+        """Return the number of distinct sets."""
+        return len(self.first) - 1
+
+    @property
+    def sizes(self) -> IntColumn:
+        """Return the number of members of every set."""
+        return np.diff(self.first)
+
+    def zones_of(self, numbers: Numbers) -> Pairs:
+        """Return (row in ``numbers``, zone) of every member of the given sets, ordered by row, then zone."""
+        low = self.first[numbers]
+        count = self.first[numbers.astype(np.int64) + 1] - low
+        row = np.repeat(np.arange(len(numbers)), count)
+        offset = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        return Pairs(row, self.members[low[row] + offset].astype(np.int64))
+
+    def intern(self, members: Pairs, count: int) -> Numbers:
+        """Return the number of each of ``count`` sets, given as pairs (row of the set, zone) in order.
+
+        Cost: a sort of the distinct sums; nothing per set in Python, but for two sets of one sum.
+        """
+        size = np.bincount(members.query, minlength=count)
+        first = np.concatenate([[0], np.cumsum(size)])
+        hashes = _sums(members.zone, first)
+        distinct, example, which = np.unique(hashes, return_index=True, return_inverse=True)
+        place = np.minimum(np.searchsorted(self._hashes, distinct), len(self._hashes) - 1)
+        known = self._hashes[place] == distinct
+        numbers = np.where(known, self._by_hash[place], 0).astype(np.int32)
+        new = np.flatnonzero(~known)
+        numbers[new] = len(self) + np.arange(len(new))
+        self._add(members.zone, first, example[new], distinct[new])
+        found = numbers[which.reshape(-1)]
+        self._check(found, members.zone, first)
+        return found
+
+    def renumbering(self, first: IntColumn, members: Numbers) -> Numbers:
+        """Take in the sets of another numbering; return the number here of each number there."""
+        row = np.repeat(np.arange(len(first) - 1), np.diff(first))
+        return self.intern(Pairs(row, members.astype(np.int64)), len(first) - 1)
+
+    def holding(self, wanted: BoolColumn) -> BoolColumn:
+        """Say for every set whether it has a member that is wanted (bool per zone)."""
+        counts = np.concatenate([[0], np.cumsum(wanted[self.members])])
+        held: BoolColumn = counts[self.first[1:]] > counts[self.first[:-1]]
+        return held
+
+    def _add(self, zones: IntColumn, first: IntColumn, rows: IntColumn, hashes: _Hashes) -> None:
+        size = first[rows + 1] - first[rows]
+        take = np.repeat(first[rows], size) + np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+        number = np.arange(len(self), len(self) + len(rows), dtype=np.int32)
+        self.members = np.concatenate([self.members, zones[take].astype(np.int32)])
+        self.first = np.concatenate([self.first, self.first[-1] + np.cumsum(size)])
+        all_hashes = np.concatenate([self._hashes, hashes])
+        order = np.argsort(all_hashes, kind="stable")
+        self._hashes, self._by_hash = all_hashes[order], np.concatenate([self._by_hash, number])[order]
+
+    def _check(self, found: Numbers, zones: IntColumn, first: IntColumn) -> None:
+        """Raise when a set that was found by its sum has other members.
+
+        Raises:
+            RuntimeError: two sets have one sum: with the mix used here that takes 2^32 sets.
+        """
+        ours = self.first[found.astype(np.int64)]
+        size = np.diff(first)
+        if (self.sizes[found] != size).any() or (
+            self.members[np.repeat(ours - first[:-1], size) + np.arange(len(zones))] != zones
+        ).any():
+            message = "two different sets of zones share a 64-bit sum"
+            raise RuntimeError(message)
+
+
+def _sums(zones: IntColumn, first: IntColumn) -> _Hashes:
+    """Return the sum of the mixed members of each set, 0 for the empty one (splitmix64, Steele et al. 2014)."""
+    x = zones.astype(np.uint64) + np.uint64(1)
+    x = x * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    total = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(x, dtype=np.uint64)])
+    sums: _Hashes = total[first[1:]] - total[first[:-1]]
+    return sums
