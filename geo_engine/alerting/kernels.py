@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from geo_engine.compiled import inlined, kernel
+from geo_engine.compiled import bare, inlined, uncounted
 from geo_engine.model import AlertReason, BoolColumn, CodeColumn, FloatColumn, IntColumn, SuppressReason
 from geo_engine.tracking.events import APPROACH, CROSS, ENTER, OPENED
 from geo_engine.tracking.state import CONSENTED, TOLD
@@ -148,7 +148,7 @@ def home_of(key: int, mask: int) -> int:
     return (spread ^ (spread >> 29)) & mask
 
 
-@inlined
+@uncounted
 def slot_of(table: Table, key: int) -> int:
     """Return the slot of a key, or the free slot where it belongs. The table is never full."""
     mask = len(table) - 1
@@ -158,7 +158,7 @@ def slot_of(table: Table, key: int) -> int:
     return slot
 
 
-@kernel
+@bare
 def put(table: Table, records: Table) -> int:
     """Write records into the table, a later one over an earlier one of its key; return how many keys are new."""
     added = 0
@@ -171,7 +171,7 @@ def put(table: Table, records: Table) -> int:
     return added
 
 
-@inlined
+@uncounted
 def _is_over(table: Table, slot: int, horizon_ms: int) -> bool:
     """Say whether a visit need not be remembered: it ended without a warning, or everything about it is long past."""
     flags = table[slot, FLAGS]
@@ -182,7 +182,7 @@ def _is_over(table: Table, slot: int, horizon_ms: int) -> bool:
     return bool(table[slot, LAST] < horizon_ms and table[slot, SENT] < horizon_ms)
 
 
-@inlined
+@uncounted
 def _remove(table: Table, slot: int) -> None:
     """Free a slot and close the gap: each record behind it that may stand there moves up (Knuth, 6.4 R)."""
     mask = len(table) - 1
@@ -197,7 +197,7 @@ def _remove(table: Table, slot: int) -> None:
     table[gap, KEY] = 0
 
 
-@kernel
+@bare
 def sweep(table: Table, start: int, count: int, horizon_ms: int) -> int:
     """Remove the visits that are over from ``count`` slots, from ``start`` on; return how many were removed.
 
@@ -214,7 +214,7 @@ def sweep(table: Table, start: int, count: int, horizon_ms: int) -> int:
     return removed
 
 
-@inlined
+@uncounted
 def _touch(table: Table, slot: int, changed: IntColumn, count: int) -> int:
     """List a slot as changed unless it is; return the length of the list."""
     if table[slot, FLAGS] & CHANGED == 0:
@@ -224,7 +224,7 @@ def _touch(table: Table, slot: int, changed: IntColumn, count: int) -> int:
     return count
 
 
-@inlined
+@uncounted
 def _leave(table: Table, slot: int, time_ms: int, changed: IntColumn, count: int) -> int:
     """Close the visit in a slot, when there is one and it is open; return the length of the list of changes."""
     if table[slot, KEY] == 0 or table[slot, FLAGS] & OPEN == 0:
@@ -234,7 +234,7 @@ def _leave(table: Table, slot: int, time_ms: int, changed: IntColumn, count: int
     return _touch(table, slot, changed, count)
 
 
-@inlined
+@uncounted
 def _begins(table: Table, slot: int, time_ms: int, reset_ms: int) -> bool:
     """Say whether a happening begins a visit: none is remembered, or the one that is has ended."""
     if table[slot, KEY] == 0:
@@ -245,7 +245,7 @@ def _begins(table: Table, slot: int, time_ms: int, reset_ms: int) -> bool:
     return bool(flags & OPEN == 0 or time_ms - table[slot, LAST] > reset_ms)
 
 
-@inlined
+@uncounted
 def _begin(table: Table, slot: int, key: int, time_ms: int) -> int:
     """Begin a visit; only the time of the last warning is carried over. Return how many keys are new."""
     added = 0
@@ -261,7 +261,7 @@ def _begin(table: Table, slot: int, key: int, time_ms: int) -> int:
     return added
 
 
-@inlined
+@uncounted
 def _goes_on(table: Table, slot: int, kind: int, time_ms: int, reset_ms: int) -> bool:
     """Note a happening in the middle of a visit; say whether the store should hear of it."""
     if kind >= OPENED:
@@ -282,7 +282,7 @@ def _goes_on(table: Table, slot: int, kind: int, time_ms: int, reset_ms: int) ->
     return told
 
 
-@inlined
+@uncounted
 def _reason(table: Table, slot: int, time_ms: int, pushed: bool, sent_today: int, limits: Limits) -> int:
     """Decide about one warning to a user who agreed; the first reason that speaks against it wins."""
     if not pushed:
@@ -296,7 +296,7 @@ def _reason(table: Table, slot: int, time_ms: int, pushed: bool, sent_today: int
     return SENT_REASON
 
 
-@inlined
+@uncounted
 def _graver(happened: Happened, rank: CodeColumn, one: int, other: int) -> bool:
     """Say whether a happening's warning goes before another's: graver kind, then nearer, then by zone."""
     zone, zone2 = happened.zone[one], happened.zone[other]
@@ -309,7 +309,7 @@ def _graver(happened: Happened, rank: CodeColumn, one: int, other: int) -> bool:
     return bool(zone < zone2)
 
 
-@inlined
+@uncounted
 def _trigger(kind: int) -> int:
     """Return what makes a warning due, by the kind of the happening."""
     if kind == APPROACH:
@@ -317,7 +317,7 @@ def _trigger(kind: int) -> int:
     return _BY_OPENING if kind == OPENED else _BY_ENTER
 
 
-@kernel
+@bare
 def _settle(  # noqa: PLR0913, PLR0917 - part of a fused kernel
     happened: Happened,
     zones: ZoneFacts,
@@ -370,7 +370,7 @@ def _settle(  # noqa: PLR0913, PLR0917 - part of a fused kernel
     return made, changes
 
 
-@kernel
+@bare
 def judge(
     happened: Happened, zones: ZoneFacts, limits: Limits, people: People, table: Table, found: Decided
 ) -> tuple[int, int, int]:

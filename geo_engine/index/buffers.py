@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.compiled import inlined
+from geo_engine.compiled import kernel
 
 __all__ = ["longer", "roomy"]
 
 
-@inlined
+@kernel
 def roomy(rows: npt.NDArray[Any], needed: int) -> npt.NDArray[Any]:
     """Return ``rows``, or a copy with twice the room when fewer than ``needed`` rows fit."""
     if needed <= len(rows):
@@ -22,7 +22,7 @@ def roomy(rows: npt.NDArray[Any], needed: int) -> npt.NDArray[Any]:
     return larger
 
 
-@inlined
+@kernel
 def longer(values: npt.NDArray[Any], needed: int) -> npt.NDArray[Any]:
     """Return ``values``, or a copy with twice the room when fewer than ``needed`` fit."""
     if needed <= len(values):

@@ -99,6 +99,8 @@ def nearest_venue(grid: VenueGrid, lon: float, lat: float, within_m: float) -> t
 def _wrapped(lon: float) -> float:
     if -180.0 <= lon < 180.0:
         return lon
+    if not -1e9 < lon < 1e9:
+        return np.nan
     return lon - 360.0 * math.floor((lon + 180.0) / 360.0)
 
 
@@ -163,7 +165,8 @@ class VenueIndex:
     """The nearest venue within a radius fixed in advance. Immutable.
 
     Building takes about 10 us a venue and the grid about 400 bytes a venue, both in NumPy with or without Numba.
-    The distance is that of the local frame: within some kilometres of a pole it means nothing.
+    It needs some 5 kB a venue while it builds, so it is for thousands of venues, not for millions. The distance is that
+    of the local frame: within some kilometres of a pole it means nothing.
     """
 
     __slots__ = ("grid",)
@@ -235,7 +238,6 @@ def _nearest_in_columns(
     query, within = _spread(counts)
     candidate = first[query] + within
     squared = _squared_metres(grid, band[query], (lon[query], lat[query]), candidate)
-    # The sort is stable and candidates come in ascending order: of equally near venues the first stays in front.
     # The sort is stable and candidates ascend: of equally near venues the first stays in front.
     order = np.lexsort((squared, query))
     some = np.flatnonzero(counts)

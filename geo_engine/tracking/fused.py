@@ -7,9 +7,9 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from geo_engine.index.borders import BorderGrid, border_grid, mark_wanted
 from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import Pairs
-from geo_engine.index.rays import RayGrid, mark_wanted, ray_grid
 from geo_engine.model import IntColumn, PingBatch
 from geo_engine.tracking.events import EVENT
 from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult
@@ -18,6 +18,7 @@ from geo_engine.tracking.kernels import (
     TILES,
     BatchColumns,
     EventColumns,
+    Located,
     PingColumns,
     RowColumns,
     Screen,
@@ -26,7 +27,6 @@ from geo_engine.tracking.kernels import (
     advance,
     arrange,
     combo_members,
-    locate,
 )
 from geo_engine.tracking.sets import ZoneSets
 from geo_engine.tracking.state import UserRows
@@ -69,7 +69,7 @@ class FusedTracker:
         self._ground, self._sets, self._index = ground, sets, ground.index
         members = combo_members(self._index.cells, len(ground.warnable))
         self._combo_set = sets.intern(Pairs(*members), self._index.combo_count)
-        self._rays = ray_grid(self._index.cells)
+        self._borders = border_grid(self._index.cells)
         self._marked_with: npt.NDArray[np.uint64] | None = None
         zones = max(len(ground.warnable), 1)
         self._scratch = np.zeros(zones, dtype=np.int64), np.zeros(zones, dtype=np.float64)
@@ -82,44 +82,47 @@ class FusedTracker:
         columns = BatchColumns(*(np.require(getattr(batch, name), requirements="CW") for name in BatchColumns._fields))
         pings = _fields(PingColumns, self._pings)
         count = arrange(columns, self._screen(moment), codes, self._slot, self._work, self._starts, pings)
-        now_set = self._now_set[:count]
-        if locate(self._index.cells, self._combo_set, pings, count, now_set):
-            self._locate_crowded(pings, now_set)
-        tally = np.zeros(2, dtype=np.int64)
-        events = self._advance(pings, now_set, codes, moment, tally)
+        tally = np.zeros(3, dtype=np.int64)
+        events = self._advance(pings, count, codes, moment, tally)
         return StepResult(codes, int(tally[0]), events, int(tally[1]))
 
     def _advance(
-        self, pings: PingColumns, now_set: npt.NDArray[np.int32], codes: npt.NDArray[np.int8], moment: Moment,
-        tally: IntColumn,
+        self, pings: PingColumns, count: int, codes: npt.NDArray[np.int8], moment: Moment, tally: IntColumn
     ) -> npt.NDArray[np.void]:
         world, walk = self._world(moment), self._walk(moment)
         # The most one ping can cause: leave and enter everything, cross or approach every zone, every opening.
         room = 4 * len(self._ground.warnable) + len(moment.opening_ms) + 16
-        done, found = 0, 0
+        done, located, found = 0, 0, 0
         while True:
+            if len(self._events) < found + room:
+                self._events = np.concatenate([self._events, np.zeros(len(self._events) + room, dtype=EVENT)])
             events = _fields(EventColumns, self._events)
-            done, found = advance(
-                pings, now_set, done, len(now_set), codes, self._rows, world, walk, events, found,
+            done, located, found = advance(
+                pings, self._place, done, located, count, codes, self._rows, world, walk, events, found,
                 *self._scratch, room, tally,
             )  # fmt: skip
-            if done >= len(now_set):
+            if done >= count:
                 return self._events[:found].copy()
-            self._events = np.concatenate([self._events, np.zeros(len(self._events) + room, dtype=EVENT)])
+            if self._locate_crowded(pings, slice(done, located)):
+                # New sets lie in other arrays.
+                world = world._replace(set_first=self._sets.first, set_members=self._sets.members)
 
     def _room_for(self, pings: int) -> None:
         if pings == 0 or pings > len(self._pings):
             room = max(1024, pings + pings // 4)
             self._pings = np.zeros(room, dtype=PING)
             self._work = np.zeros(6 * room, dtype=np.int32)
-            self._now_set = np.zeros(room, dtype=np.int32)
+            self._place = Located(np.zeros(room, dtype=np.int32), np.zeros(room, dtype=np.int32))
             self._starts = np.zeros(TILES + 1, dtype=np.int64)
 
-    def _locate_crowded(self, pings: PingColumns, now_set: npt.NDArray[np.int32]) -> None:
+    def _locate_crowded(self, pings: PingColumns, where: slice) -> bool:
         """Settle the pings in cells with so many borders that their sets are not numbered beforehand."""
-        rows = np.flatnonzero(now_set < 0)
+        rows = np.flatnonzero(self._place.now_set[where] < 0) + where.start
+        if not len(rows):
+            return False
         pairs = self._index.containing(pings.lon[rows], pings.lat[rows])
-        now_set[rows] = self._sets.intern(pairs, len(rows))
+        self._place.now_set[rows] = self._sets.intern(pairs, len(rows))
+        return True
 
     def _screen(self, moment: Moment) -> Screen:
         limits = self._limits
@@ -134,7 +137,8 @@ class FusedTracker:
         zones = np.arange(len(self._ground.warnable) + 1)
         return World(
             cells=self._index.cells,
-            rays=self._marked(moment.wanted_bits),
+            combo_set=self._combo_set,
+            borders=self._marked(moment.wanted_bits),
             venues=self._ground.venues.grid,
             set_first=self._sets.first,
             set_members=self._sets.members,
@@ -145,12 +149,12 @@ class FusedTracker:
             opening_ms=moment.opening_ms[order],
         )
 
-    def _marked(self, wanted: npt.NDArray[np.uint64]) -> RayGrid:
+    def _marked(self, wanted: npt.NDArray[np.uint64]) -> BorderGrid:
         """Return the borders marked with what each profile wants; the rules give the same array until that changes."""
         if self._marked_with is not wanted:
-            mark_wanted(self._rays, wanted)
+            mark_wanted(self._borders, wanted)
             self._marked_with = wanted
-        return self._rays
+        return self._borders
 
     def _walk(self, moment: Moment) -> Walk:
         limits, look, jumps = self._limits, self._limits.look, self._limits.jumps

@@ -15,10 +15,9 @@ import numpy.typing as npt
 
 from geo_engine.compiled import bare, kernel, uncounted
 from geo_engine.geodesy.kernels import degree_lengths, geodesic_m
+from geo_engine.index.borders import BorderGrid, touched_outside, wanted_ahead
 from geo_engine.index.kernels import Cells, combo_at, combo_zones
-from geo_engine.index.rays import RayGrid, wanted_ahead
 from geo_engine.index.venues import VenueGrid, nearest_venue
-from geo_engine.index.ways import touched_borders
 from geo_engine.model import (
     EARLIEST_TIME_MS,
     LATEST_TIME_MS,
@@ -33,8 +32,8 @@ from geo_engine.tracking.events import APPROACH, CROSS, ENTER, EXIT, LOST, MOVED
 from geo_engine.tracking.screening import REASONS
 from geo_engine.tracking.state import BLOCK, FRESH, KEPT_FLAGS, MOVING, PLACED
 
-__all__ = ["PING", "BatchColumns", "EventColumns", "PingColumns", "RowColumns", "Screen", "Walk", "World", "arrange"]
-__all__ += ["TILES", "advance", "combo_members", "locate"]
+__all__ = ["PING", "BatchColumns", "EventColumns", "Located", "PingColumns", "RowColumns", "Screen", "Walk", "World", "arrange"]
+__all__ += ["TILES", "advance", "combo_members"]
 
 PING: Final = np.dtype(
     [
@@ -63,6 +62,9 @@ _SPEED_JUMP: Final = REASONS.index(RejectReason.SPEED_JUMP)
 TILES: Final = 8192
 """Buckets of map tiles a batch is sorted into; tiles far apart may share one, which costs locality only."""
 _TILES_PER_DEGREE: Final = 64.0
+
+BLOCK_PINGS: Final = 512
+"""Pings that are matched together before their users move on: their rows fit into the second-level cache."""
 
 _FRAME_LIMIT_M: Final = 10_000.0
 _FRAME_LIMIT_LAT_DEG: Final = 70.0
@@ -142,7 +144,8 @@ class World(NamedTuple):
 
     Attributes:
         cells: the compiled zone index.
-        rays: its borders laid out for look-ahead, marked with ``wanted``.
+        combo_set: number of the inside-set of each combination of ``cells``.
+        borders: its borders by cell, marked with ``wanted``.
         venues: venues by place.
         set_first: where the members of a set begin.
         set_members: zone positions.
@@ -154,7 +157,8 @@ class World(NamedTuple):
     """
 
     cells: Cells
-    rays: RayGrid
+    combo_set: npt.NDArray[np.int32]
+    borders: BorderGrid
     venues: VenueGrid
     set_first: IntColumn
     set_members: npt.NDArray[np.int32]
@@ -163,6 +167,18 @@ class World(NamedTuple):
     warnable: BoolColumn
     opening_first: IntColumn
     opening_ms: IntColumn
+
+
+class Located(NamedTuple):
+    """Where the packed pings are.
+
+    Attributes:
+        now_set: inside-set at each ping, -1 = not numbered beforehand.
+        venue: 1 + number of the nearest venue, 0 = none.
+    """
+
+    now_set: npt.NDArray[np.int32]
+    venue: npt.NDArray[np.int32]
 
 
 class Walk(NamedTuple):
@@ -357,28 +373,32 @@ def arrange(  # noqa: PLR0913 - work arrays are arguments so that a step allocat
     return usable
 
 
-@bare
-def locate(
-    cells: Cells,
-    combo_set: npt.NDArray[np.int32],
-    pings: PingColumns,
-    count: int,
-    now_set: npt.NDArray[np.int32],
-) -> int:
-    """Write the number of the inside-set at each ping; -1 where the cell holds too many borders to number them.
+@uncounted
+def _locate(  # noqa: PLR0917 - what is read and what is written
+    world: World, pings: PingColumns, rows: RowColumns, first: int, end: int, located: Located
+) -> tuple[int, int]:
+    """Match the pings of a block, and bring their users' rows into the cache meanwhile.
+
+    Pings do not depend on one another here, so the processor waits for the memory of many at once; one by one, each
+    would wait by itself.
 
     Returns:
-        How many are -1. Cost: about 30 ns a ping in map order.
+        (pings whose cell holds too many borders to number their set, which have -1; a number that only keeps the
+        reading of the rows from being left out).
     """
-    unknown = 0
-    for k in range(count):
-        combo = combo_at(cells, pings.lon[k], pings.lat[k])
+    unknown, touched = 0, 0
+    for k in range(first, end):
+        u7 = pings.u7[k]
+        touched += rows.time_ms[u7] + rows.flags[u7]
+        lon, lat = pings.lon[k], pings.lat[k]
+        combo = combo_at(world.cells, lon, lat)
         if combo < 0:
-            now_set[k] = -1
+            located.now_set[k] = -1
             unknown += 1
         else:
-            now_set[k] = combo_set[combo]
-    return unknown
+            located.now_set[k] = world.combo_set[combo]
+        located.venue[k] = nearest_venue(world.venues, lon, lat, world.venues.within_m)[0] + 1
+    return unknown, touched
 
 
 @uncounted
@@ -446,8 +466,9 @@ def _too_far(way_m: float, elapsed_ms: int, walk: Walk) -> bool:
 @bare
 def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one ping does to one row, start to end
     pings: PingColumns,
-    now_set: npt.NDArray[np.int32],
+    place: Located,
     first: int,
+    located: int,
     count: int,
     codes: npt.NDArray[np.int8],
     rows: RowColumns,
@@ -459,13 +480,14 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
     scratch_fraction: FloatColumn,
     room: int,
     tally: IntColumn,
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     """Move users on by the packed pings from ``first`` on, and write what happened.
 
     Args:
         pings: packed by ``arrange``.
-        now_set: inside-set at each ping.
+        place: written block by block; -1 in ``now_set`` is to be settled by the caller.
         first: where to begin.
+        located: pings up to here have their place.
         count: number of packed pings.
         codes: written for pings that are not used.
         rows: the state.
@@ -476,13 +498,13 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
         scratch_zone: room for as many zones as there are.
         scratch_fraction: the same.
         room: most events one ping can cause; without that much room left the walk stops.
-        tally: added to: [accepted pings, change of the number of (user, zone) memberships].
+        tally: added to: accepted pings, change of the number of (user, zone) memberships, a number without meaning.
 
     Returns:
-        (ping to go on with, events written). Cost: 50 ns for a standing user, about 150 ns with a look-ahead.
+        (ping to go on with, pings that have their place, events written). It stops before the end where room is
+        missing or where a place is to be settled. Cost: 50 ns for a standing user, about 150 ns with a look-ahead.
     """
     capacity = len(events.time_ms)
-    cells = world.cells
     set_first, set_members = world.set_first, world.set_members
     n = n_events
     accepted = 0
@@ -491,6 +513,12 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
     while k < count:
         if n + room > capacity:
             break
+        if k >= located:
+            located = min(k + BLOCK_PINGS, count)
+            unknown, touched = _locate(world, pings, rows, k, located, place)
+            tally[2] += touched
+            if unknown > 0:
+                break
         u7 = pings.u7[k]
         time_ms, lon, lat = pings.time_ms[k], pings.lon[k], pings.lat[k]
         before_ms = rows.time_ms[u7]
@@ -534,7 +562,7 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
                     anchored = True
         accepted += 1
         before = rows.inside[u7]
-        now = now_set[k]
+        now = place.now_set[k]
         joined = placed and not anchored and elapsed_ms <= walk.gap_ms
         fresh = walk.now_ms - time_ms <= walk.fresh_ms
         from_lon, from_lat = (before_lon, before_lat) if placed else (np.nan, np.nan)
@@ -577,11 +605,12 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
                 to_lon = lon - 360.0
             elif lon - before_lon < -180.0:
                 to_lon = lon + 360.0
-            met = touched_borders(cells, before_lon, before_lat, to_lon, lat, scratch_zone)
+            met = touched_outside(
+                world.borders, before_lon, before_lat, to_lon, lat, set_members,
+                (set_first[now], set_first[now + 1]), (set_first[held], set_first[held + 1]), scratch_zone,
+            )  # fmt: skip
             for at in range(met):
-                zone = scratch_zone[at]
-                if not _in_set(world, held, zone) and not _in_set(world, now, zone):
-                    n = _write(events, n, u7, time_ms, zone, CROSS, MOVED, lon, lat)
+                n = _write(events, n, u7, time_ms, scratch_zone[at], CROSS, MOVED, lon, lat)
         # Velocity: the device's own where credible, else the mean of the last two steps.
         moves = joined and _MIN_STEP_MS <= elapsed_ms <= _MAX_STEP_MS
         east, north = 0.0, 0.0
@@ -616,7 +645,7 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
                 end_lon = lon + min(max(reach, -90.0), 90.0)
                 end_lat = min(max(lat + mean_north * walk.look_s / lat_m, -90.0), 90.0)
                 met = wanted_ahead(
-                    world.rays, lon, lat, end_lon, end_lat, profile, world.wanted, scratch_zone, scratch_fraction
+                    world.borders, lon, lat, end_lon, end_lat, profile, world.wanted, scratch_zone, scratch_fraction
                 )
                 for at in range(met):
                     zone = scratch_zone[at]
@@ -627,7 +656,6 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
                         events.eta_s[n - 1] = eta_s
                         events.bearing_deg[n - 1] = math.degrees(math.atan2(mean_east, mean_north)) % 360.0
         # The row moves on.
-        venue, _ = nearest_venue(world.venues, lon, lat, world.venues.within_m)
         flags = (flags & KEPT_FLAGS) | PLACED
         if fresh:
             flags |= FRESH
@@ -638,7 +666,7 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
         rows.time_ms[u7] = time_ms
         rows.lon[u7] = lon
         rows.lat[u7] = lat
-        rows.venue[u7] = venue + 1
+        rows.venue[u7] = place.venue[k]
         rows.jumps[u7] = 0
         rows.flags[u7] = flags
         rows.used[u7 // BLOCK] = True
@@ -654,7 +682,7 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915 - a fused kernel: what one
         k += 1
     tally[0] += accepted
     tally[1] += memberships
-    return k, n
+    return k, located, n
 
 
 @kernel

@@ -12,6 +12,7 @@ from shapely.geometry import shape
 
 from benchmarks.bars import bar_chart
 from benchmarks.by_hand import rtree_loop, strtree_bulk, visits_of_keys
+from benchmarks.live_positions import measure, simulated_users
 from benchmarks.workload import simulated_pings, simulated_zones
 from benchmarks.zones_along_track import CHORDS_M, METRES_PER_DEGREE, zones_along
 
@@ -81,3 +82,22 @@ def test_a_bar_chart_is_well_formed_and_its_bars_are_in_proportion() -> None:
     chart = ET.fromstring(bar_chart("a < b", "note", [("slow", 1.0, "1"), ("fast", 4.0, "4")]))  # noqa: S314  # our own text
     widths = [float(bar.attrib["width"]) for bar in chart if bar.attrib.get("rx")]
     assert widths[1] == pytest.approx(4 * widths[0])
+
+
+def test_live_positions_are_measured_in_every_structure_after_they_agreed() -> None:
+    ways = [way.row() for way in measure(simulated_users(3_000, 5), queries=200, rounds=1)]
+    assert [way["name"] for way in ways] == ["grid", "hilbert", "shapely STRtree", "rtree"]
+    for way in ways:
+        assert way["users"] == 3_000
+        measured = [way[name] for name in ("build_ns_per_user", "within_100_m_us", "within_500_m_us")]
+        assert all(times["median"] > 0 for times in measured)
+    assert [way["nearest_10_us"] is None for way in ways] == [False, False, True, False]
+    assert [way["move_us"] is None for way in ways] == [True, True, True, False]
+
+
+def test_simulated_users_stand_in_the_city_and_are_the_same_again() -> None:
+    users, again = simulated_users(5_000, 7), simulated_users(5_000, 7)
+    assert (abs(users.plane) <= 20_000.0).all()
+    assert sorted(users.ids.tolist()) == list(range(5_000))
+    assert (users.lon == again.lon).all()
+    assert (users.lon != simulated_users(5_000, 8).lon).any()

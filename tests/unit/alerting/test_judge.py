@@ -217,9 +217,10 @@ def test_walk_over_what_matters_alone_is_the_walk_over_everything(
     assert known.tolist() == [judge.visits.of(*pair) is not None for pair in pairs]
     due = {pair for pair, is_due in zip(pairs, happenings.due.tolist(), strict=True) if is_due}
     matters = np.array([remembered or pair in due for pair, remembered in zip(pairs, known.tolist(), strict=True)])
-    part = happenings.take(matters)
-    if not len(part):
+    kept = [row for row, matter in zip(sorted(later), matters.tolist(), strict=True) if matter]
+    if not kept:
         return
+    part = columns(kept)
     twin = judge_of(ZONES)
     twin.visits.put(judge.visits.records())
     counts: dict[int, int] = {}

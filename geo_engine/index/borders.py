@@ -1,0 +1,506 @@
+"""Borders by cell: which of them a step touches, and which that matter to somebody lie on the straight way ahead.
+
+The most frequent questions after the place itself, so they have a structure of their own beside the cells: cells of
+1/512 degree (one record for larger ones), each with the borders in it. A border in a cell is one cache line: a bit per
+profile of vehicles it matters to now, its box inside the cell, and where its edges are. A cell whose borders matter to
+nobody asked for costs one load and one test.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from geo_engine.compiled import bare, kernel, uncounted
+from geo_engine.index.kernels import Cells, entry_counts, entry_zone
+from geo_engine.index.predicates import segments_meet
+from geo_engine.model import FloatColumn, IntColumn
+
+__all__ = ["BORDER", "MOST_PROFILES", "BorderGrid", "border_grid", "mark_wanted", "touched_outside", "wanted_ahead"]
+
+MOST_PROFILES: Final = 64
+"""Profiles that have a bit of their own; with more, those 64 apart share one and the border's zone is asked as well."""
+
+BORDER: Final = np.dtype(
+    [
+        ("bits", np.uint64),  # profiles it matters to
+        ("middle_x", np.float64),  # of its box inside the cell, in the zone's own longitudes
+        ("middle_y", np.float64),
+        ("half_x", np.float64),
+        ("half_y", np.float64),
+        ("turn", np.float64),  # degrees the zone is moved by
+        ("zone", np.int32),
+        ("first", np.int32),  # its edges
+        ("end", np.int32),
+        ("spare", np.int32),
+    ],
+    align=True,
+)
+
+_COLUMNS: Final = 184_320
+_ROWS: Final = 92_160
+_PER_DEGREE: Final = 512.0
+
+# More than the rounding of a cross product can be, per degree of the way: coordinates differ by less than 2^11 degrees.
+_SURE: Final = 2.0**-40
+_NEVER: Final = 2.0
+_FAR: Final = 1e300
+
+# Nearer than this to either end of the way, the exact test says whether it is a contact.
+_CLEAR: Final = 1e-9
+
+# Cells keep the edges that come this near, so a box is cut that much outside its cell.
+_MARGIN_DEG: Final = 4e-9
+
+
+class BorderGrid(NamedTuple):
+    """Borders by cell; immutable but for the bits.
+
+    Attributes:
+        root: int32 (64800,): per cell of one degree the number of its cell record, or ``~t`` for a table.
+        table1: int32: 32 x 32 cells of 1/32 degree per table.
+        table2: int32: 16 x 16 cells of 1/512 degree per table, cell records only.
+        cell_first: int32 (cells + 1,): where the borders of a cell begin. Record 0 has none.
+        cell_bits: uint64 per cell: profiles some border of it matters to.
+        bits: uint64 per border; this and the following are the fields of ``BORDER``.
+        middle_x: float64.
+        middle_y: float64.
+        half_x: float64.
+        half_y: float64.
+        turn: float64.
+        zone: int32.
+        first: int32.
+        end: int32.
+        edge: float64 (edges, 4): x0, y0, x1, y1 as the zone has them.
+    """
+
+    root: npt.NDArray[np.int32]
+    table1: npt.NDArray[np.int32]
+    table2: npt.NDArray[np.int32]
+    cell_first: npt.NDArray[np.int32]
+    cell_bits: npt.NDArray[np.uint64]
+    bits: npt.NDArray[np.uint64]
+    middle_x: FloatColumn
+    middle_y: FloatColumn
+    half_x: FloatColumn
+    half_y: FloatColumn
+    turn: FloatColumn
+    zone: npt.NDArray[np.int32]
+    first: npt.NDArray[np.int32]
+    end: npt.NDArray[np.int32]
+    edge: FloatColumn
+
+
+def border_grid(cells: Cells) -> BorderGrid:
+    """Lay out the borders of compiled cells. Cost: about 10 ms for a city of 2,700 zones."""
+    split = cells.table2 < 0
+    table2 = cells.table2.copy()
+    table2[split] = cells.coarse[-1 - cells.table2[split]]
+    sizes = ((cells.root, 1.0), (cells.table1, 1.0 / 32.0), (table2, 1.0 / 512.0))
+    used = np.unique(np.concatenate([table[table >= 0] for table, _ in sizes]))
+    leaves = used[cells.page[used, 1] > 0].astype(np.int64)
+    record = np.zeros(int(used.max(initial=0)) + 1, dtype=np.int32)
+    record[leaves] = np.arange(1, len(leaves) + 1)
+    root, table1, table2 = (np.where(t >= 0, record[np.maximum(t, 0)], t).astype(np.int32) for t, _ in sizes)
+    boxes = np.zeros((len(leaves) + 1, 4))
+    _place_records(root, table1, table2, boxes)
+    borders, edges = _counted(cells.page, leaves)
+    border = np.zeros(borders, dtype=BORDER)
+    fields = {name: border[name] for name in BORDER.names or () if name != "spare"}
+    cell_first = np.zeros(len(leaves) + 2, dtype=np.int32)
+    edge = np.empty((edges, 4))
+    grid = BorderGrid(
+        root=root,
+        table1=table1,
+        table2=table2,
+        cell_first=cell_first,
+        cell_bits=np.zeros(len(leaves) + 1, dtype=np.uint64),
+        edge=edge,
+        **fields,
+    )
+    _collect(cells.page, leaves, boxes, grid)
+    return grid
+
+
+@bare
+def _place_records(
+    root: npt.NDArray[np.int32], table1: npt.NDArray[np.int32], table2: npt.NDArray[np.int32], boxes: FloatColumn
+) -> None:
+    """Write west, south, east, north of the cell of every record. A record has one cell."""
+    for at in range(len(root)):
+        west, south = at % 360 - 180.0, at // 360 - 90.0
+        if root[at] > 0:
+            _set_box(boxes, root[at], west, south, 1.0)
+        elif root[at] < 0:
+            for inner in range(1024):
+                value = table1[((-1 - root[at]) << 10) + inner]
+                x, y = west + (inner & 31) / 32.0, south + (inner >> 5) / 32.0
+                if value > 0:
+                    _set_box(boxes, value, x, y, 1.0 / 32.0)
+                elif value < 0:
+                    for cell in range(256):
+                        found = table2[((-1 - value) << 8) + cell]
+                        if found > 0:
+                            _set_box(boxes, found, x + (cell & 15) / 512.0, y + (cell >> 4) / 512.0, 1.0 / 512.0)
+
+
+@uncounted
+def _set_box(boxes: FloatColumn, record: int, west: float, south: float, size: float) -> None:
+    # The outermost cells hold the positions on the edge of the map too.
+    boxes[record, 0], boxes[record, 1] = west - _MARGIN_DEG, south - _MARGIN_DEG
+    boxes[record, 2], boxes[record, 3] = west + size + _MARGIN_DEG, south + size + _MARGIN_DEG
+
+
+@kernel
+def _counted(page: FloatColumn, leaves: IntColumn) -> tuple[int, int]:
+    borders, edges = 0, 0
+    for leaf in leaves:
+        at = leaf + 1
+        for _ in range(int(page[leaf, 1])):
+            count = entry_counts(page, at)[1]
+            borders += 1
+            edges += count
+            at += 1 + count
+    return borders, edges
+
+
+@bare
+def _collect(page: FloatColumn, leaves: IntColumn, boxes: FloatColumn, grid: BorderGrid) -> None:
+    border, row = 0, 0
+    for k in range(len(leaves)):
+        leaf = leaves[k]
+        grid.cell_first[k + 1] = border
+        at = leaf + 1
+        for _ in range(int(page[leaf, 1])):
+            count = entry_counts(page, at)[1]
+            zone, turn, _inside = entry_zone(page, at)
+            grid.zone[border], grid.turn[border] = zone, turn
+            grid.first[border], grid.end[border] = row, row + count
+            west, south, east, north = _FAR, _FAR, -_FAR, -_FAR
+            for j in range(at + 1, at + 1 + count):
+                for at_x in range(4):
+                    grid.edge[row, at_x] = page[j, at_x]
+                west, east = min(west, page[j, 0], page[j, 2]), max(east, page[j, 0], page[j, 2])
+                south, north = min(south, page[j, 1], page[j, 3]), max(north, page[j, 1], page[j, 3])
+                row += 1
+            # Only what lies in the cell: the rest of a long edge is met in the cells it lies in.
+            west, east = max(west, boxes[k + 1, 0] - turn), min(east, boxes[k + 1, 2] - turn)
+            south, north = max(south, boxes[k + 1, 1]), min(north, boxes[k + 1, 3])
+            grid.middle_x[border], grid.half_x[border] = (west + east) / 2.0, (east - west) / 2.0 + _MARGIN_DEG
+            grid.middle_y[border], grid.half_y[border] = (south + north) / 2.0, (north - south) / 2.0 + _MARGIN_DEG
+            border += 1
+            at += 1 + count
+    grid.cell_first[len(leaves) + 1] = border
+
+
+@bare
+def mark_wanted(grid: BorderGrid, wanted: npt.NDArray[np.uint64]) -> None:
+    """Set the bits from what each profile wants.
+
+    Args:
+        grid: written: ``cell_bits`` and ``bits``.
+        wanted: uint64 (profiles, words): bit ``z & 63`` of word ``z >> 6`` = the profile wants zone z.
+
+    Cost: 1 ns per border and profile.
+    """
+    one = np.uint64(1)
+    for cell in range(len(grid.cell_bits)):
+        every = np.uint64(0)
+        for border in range(grid.cell_first[cell], grid.cell_first[cell + 1]):
+            zone = grid.zone[border]
+            found = np.uint64(0)
+            for profile in range(wanted.shape[0]):
+                bit = (wanted[profile, zone >> 6] >> np.uint64(zone & 63)) & one
+                found |= bit << np.uint64(profile % MOST_PROFILES)
+            grid.bits[border] = found
+            every |= found
+        grid.cell_bits[cell] = every
+
+
+@uncounted
+def _record_at(grid: BorderGrid, column: int, row: int) -> int:
+    """Return the cell record at a cell of 1/512 degree."""
+    value = int(grid.root[(row >> 9) * 360 + (column >> 9)])
+    if value < 0:
+        value = int(grid.table1[((-1 - value) << 10) + (((row >> 4) & 31) << 5) + ((column >> 4) & 31)])
+        if value < 0:
+            value = int(grid.table2[((-1 - value) << 8) + ((row & 15) << 4) + (column & 15)])
+    return value
+
+
+@uncounted
+def _misses_box(grid: BorderGrid, border: int, px: float, py: float, way_x: float, way_y: float) -> bool:
+    """Say whether the line of a way surely passes beside the box of a border."""
+    off = way_x * (grid.middle_y[border] - py) - way_y * (grid.middle_x[border] - px)
+    return abs(off) > abs(way_x) * grid.half_y[border] + abs(way_y) * grid.half_x[border]
+
+
+@uncounted
+def wanted_ahead(  # noqa: PLR0917 - a way is four numbers
+    grid: BorderGrid,
+    lon: float,
+    lat: float,
+    end_lon: float,
+    end_lat: float,
+    profile: int,
+    wanted: npt.NDArray[np.uint64],
+    zones: IntColumn,
+    fractions: FloatColumn,
+) -> int:
+    """Write the wanted zones whose border the way meets, each once, and the fraction at which it first does.
+
+    Args:
+        grid: borders, with bits set by ``mark_wanted``.
+        lon: longitude of the start, -180 .. 180.
+        lat: latitude of the start.
+        end_lon: longitude of the end, continuous from ``lon``: it may leave -180 .. 180.
+        end_lat: latitude of the end.
+        profile: row of ``wanted``.
+        wanted: what ``mark_wanted`` was given.
+        zones: written from the front, in the order met; room for every zone.
+        fractions: written beside ``zones``: 0 = the start, 1 = the end; where rounding hides the place, 1.
+
+    Returns:
+        The number of zones. Cost: about 10 ns per cell on the way, 3 ns per edge of a wanted border in it.
+    """
+    count, move = 0, 0.0
+    while True:
+        count = _walk_ahead(grid, lon + move, lat, end_lon + move, end_lat, profile, wanted, zones, fractions, count)
+        # A way that leaves the map goes on one turn away.
+        if move == 0.0 and end_lon > 180.0:
+            move = -360.0
+        elif move == 0.0 and end_lon < -180.0:
+            move = 360.0
+        else:
+            break
+    for k in range(count):
+        fractions[k] = min(fractions[k], 1.0)
+    return count
+
+
+@uncounted
+def _walk_ahead(  # noqa: PLR0917 - a way is four numbers
+    grid: BorderGrid,
+    lon: float,
+    lat: float,
+    end_lon: float,
+    end_lat: float,
+    profile: int,
+    wanted: npt.NDArray[np.uint64],
+    zones: IntColumn,
+    fractions: FloatColumn,
+    count: int,
+) -> int:
+    """Walk from cell to cell (Amanatides and Woo 1987).
+
+    All cells are taken as 1/512 degree: a way ahead is a few of them, and a step without a branch costs less than the
+    larger steps would save.
+    """
+    here, column, row, along_x, along_y, per_x, per_y = _begin(lon, lat, end_lon, end_lat)
+    step_x, step_y = (1 if end_lon > lon else -1), (1 if end_lat > lat else -1)
+    own, none = np.uint64(1) << np.uint64(profile % MOST_PROFILES), np.uint64(0)
+    while here <= 1.0 and 0 <= column < _COLUMNS and 0 <= row < _ROWS:
+        record = _record_at(grid, column, row)
+        if (grid.cell_bits[record] & own) != none:
+            for border in range(grid.cell_first[record], grid.cell_first[record + 1]):
+                if (grid.bits[border] & own) != none:
+                    zone = grid.zone[border]
+                    known = 0
+                    while known < count and zones[known] != zone:
+                        known += 1
+                    if known < count and fractions[known] < here:
+                        continue
+                    fraction = _first_contact(grid, border, lon, lat, end_lon, end_lat)
+                    if fraction >= 0.0 and (wanted[profile, zone >> 6] >> np.uint64(zone & 63)) & np.uint64(1) != none:
+                        if known == count:
+                            zones[count], fractions[count] = zone, fraction
+                            count += 1
+                        elif fraction < fractions[known]:
+                            fractions[known] = fraction
+        sideways = int(along_x <= along_y)
+        here = min(along_x, along_y)
+        column += step_x * sideways
+        row += step_y * (1 - sideways)
+        along_x += per_x * sideways
+        along_y += per_y * (1 - sideways)
+    return count
+
+
+@uncounted
+def _begin(
+    lon: float, lat: float, end_lon: float, end_lat: float
+) -> tuple[float, int, int, float, float, float, float]:
+    """Return where a way begins on the map, as a fraction and a cell, and when it leaves its column and its row.
+
+    Returns:
+        (fraction, column, row, fraction at which it leaves the column, the row, fraction per column, per row).
+    """
+    x0, y0 = (lon + 180.0) * _PER_DEGREE, (lat + 90.0) * _PER_DEGREE
+    dx, dy = (end_lon + 180.0) * _PER_DEGREE - x0, (end_lat + 90.0) * _PER_DEGREE - y0
+    here = 0.0
+    if x0 < 0.0:
+        here = -x0 / dx if dx > 0.0 else _NEVER
+    elif x0 > _COLUMNS:
+        here = (_COLUMNS - x0) / dx if dx < 0.0 else _NEVER
+    if here > 1.0:
+        return here, 0, 0, _FAR, _FAR, _FAR, _FAR
+    column = min(max(int(x0 + here * dx), 0), _COLUMNS - 1)
+    row = min(max(int(y0 + here * dy), 0), _ROWS - 1)
+    per_x = 1.0 / abs(dx) if dx != 0.0 else _FAR
+    per_y = 1.0 / abs(dy) if dy != 0.0 else _FAR
+    along_x = (column + 1 - x0 if dx > 0.0 else x0 - column) * per_x if dx != 0.0 else _FAR
+    along_y = (row + 1 - y0 if dy > 0.0 else y0 - row) * per_y if dy != 0.0 else _FAR
+    return here, column, row, along_x, along_y, per_x, per_y
+
+
+@uncounted
+def _first_contact(grid: BorderGrid, border: int, lon: float, lat: float, end_lon: float, end_lat: float) -> float:
+    """Return the smallest fraction at which the way meets an edge of the border in this cell, 2 hidden, -1 never."""
+    turn = grid.turn[border]
+    px, py, qx, qy = lon - turn, lat, end_lon - turn, end_lat
+    way_x, way_y = qx - px, qy - py
+    found = -1.0
+    if _misses_box(grid, border, px, py, way_x, way_y):
+        return found
+    sure = _SURE * (abs(way_x) + abs(way_y))
+    for j in range(grid.first[border], grid.end[border]):
+        ax, ay, bx, by = grid.edge[j, 0] - px, grid.edge[j, 1] - py, grid.edge[j, 2] - px, grid.edge[j, 3] - py
+        # Both ends surely on one side of the way's line: most edges end here.
+        a_side, b_side = way_x * ay - way_y * ax, way_x * by - way_y * bx
+        if (a_side > sure and b_side > sure) or (a_side < -sure and b_side < -sure):
+            continue
+        edge_x, edge_y, area = bx - ax, by - ay, b_side - a_side
+        along = (ax * edge_y - ay * edge_x) / area if area != 0.0 else 0.0
+        if (a_side > sure and b_side < -sure) or (a_side < -sure and b_side > sure):
+            # The edge surely crosses the way's line, so only the place decides.
+            if along < -_CLEAR or along > 1.0 + _CLEAR:
+                continue
+            if _CLEAR < along < 1.0 - _CLEAR:
+                found = along if found < 0.0 else min(found, along)
+                continue
+        if not segments_meet(px, py, qx, qy, grid.edge[j, 0], grid.edge[j, 1], grid.edge[j, 2], grid.edge[j, 3]):
+            continue
+        if found < 0.0:
+            found = _NEVER
+        if area != 0.0:
+            beside = (ax * way_y - ay * way_x) / area
+            if 0.0 <= along <= 1.0 and 0.0 <= beside <= 1.0:
+                found = min(found, along)
+    return found
+
+
+@uncounted
+def touched_outside(  # noqa: PLR0917 - a way is four numbers
+    grid: BorderGrid,
+    lon: float,
+    lat: float,
+    end_lon: float,
+    end_lat: float,
+    members: npt.NDArray[np.int32],
+    some: tuple[int, int],
+    others: tuple[int, int],
+    zones: IntColumn,
+) -> int:
+    """Write the zones whose border a step touches, each once, but those in two given sets. Exact.
+
+    Args:
+        grid: the borders.
+        lon: longitude of the start, -180 .. 180.
+        lat: latitude of the start.
+        end_lon: longitude of the end, continuous from ``lon``: it may leave -180 .. 180.
+        end_lat: latitude of the end.
+        members: zones of sets.
+        some: (begin, end) in ``members`` of one set.
+        others: the same for another; may be the same set.
+        zones: written from the front, in the order met; room for every zone.
+
+    Returns:
+        The number of zones. Cost: about 20 ns for a step of 60 m, 2 ns per edge near it.
+    """
+    count, move = 0, 0.0
+    while True:
+        count = _walk_step(grid, lon + move, lat, end_lon + move, end_lat, members, some, others, zones, count)
+        if move == 0.0 and end_lon > 180.0:
+            move = -360.0
+        elif move == 0.0 and end_lon < -180.0:
+            move = 360.0
+        else:
+            return count
+
+
+@uncounted
+def _walk_step(  # noqa: PLR0917 - a way is four numbers
+    grid: BorderGrid,
+    lon: float,
+    lat: float,
+    end_lon: float,
+    end_lat: float,
+    members: npt.NDArray[np.int32],
+    some: tuple[int, int],
+    others: tuple[int, int],
+    zones: IntColumn,
+    count: int,
+) -> int:
+    here, column, row, along_x, along_y, per_x, per_y = _begin(lon, lat, end_lon, end_lat)
+    step_x, step_y = (1 if end_lon > lon else -1), (1 if end_lat > lat else -1)
+    while here <= 1.0 and 0 <= column < _COLUMNS and 0 <= row < _ROWS:
+        record = _record_at(grid, column, row)
+        for border in range(grid.cell_first[record], grid.cell_first[record + 1]):
+            turn = grid.turn[border]
+            px, py, qx, qy = lon - turn, lat, end_lon - turn, end_lat
+            if abs((px + qx) * 0.5 - grid.middle_x[border]) > abs(qx - px) * 0.5 + grid.half_x[border]:
+                continue
+            if abs((py + qy) * 0.5 - grid.middle_y[border]) > abs(qy - py) * 0.5 + grid.half_y[border]:
+                continue
+            if _misses_box(grid, border, px, py, qx - px, qy - py):
+                continue
+            zone = grid.zone[border]
+            if (
+                _listed(members, some[0], some[1], zone)
+                or (others[1] != some[1] and _listed(members, others[0], others[1], zone))
+                or _written(zones, count, zone)
+            ):
+                continue
+            if _touches(grid, border, px, py, qx, qy):
+                zones[count] = zone
+                count += 1
+        sideways = int(along_x <= along_y)
+        here = min(along_x, along_y)
+        column += step_x * sideways
+        row += step_y * (1 - sideways)
+        along_x += per_x * sideways
+        along_y += per_y * (1 - sideways)
+    return count
+
+
+@uncounted
+def _touches(grid: BorderGrid, border: int, px: float, py: float, qx: float, qy: float) -> bool:
+    way_x, way_y = qx - px, qy - py
+    sure = _SURE * (abs(way_x) + abs(way_y))
+    for j in range(grid.first[border], grid.end[border]):
+        a_side = way_x * (grid.edge[j, 1] - py) - way_y * (grid.edge[j, 0] - px)
+        b_side = way_x * (grid.edge[j, 3] - py) - way_y * (grid.edge[j, 2] - px)
+        if (a_side > sure and b_side > sure) or (a_side < -sure and b_side < -sure):
+            continue
+        if segments_meet(px, py, qx, qy, grid.edge[j, 0], grid.edge[j, 1], grid.edge[j, 2], grid.edge[j, 3]):
+            return True
+    return False
+
+
+@uncounted
+def _listed(members: npt.NDArray[np.int32], begin: int, end: int, zone: int) -> bool:
+    """Say whether a set holds a zone. Sets are small, a scan beats a search."""
+    for at in range(begin, end):
+        if members[at] == zone:
+            return True
+    return False
+
+
+@uncounted
+def _written(zones: IntColumn, count: int, zone: int) -> bool:
+    for at in range(count):
+        if zones[at] == zone:
+            return True
+    return False
