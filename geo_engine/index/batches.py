@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.compiled import kernel
+from geo_engine.compiled import bare, kernel
 from geo_engine.index.buffers import longer
 from geo_engine.index.kernels import Cells, combo_in, leaf_at, zones_at
 from geo_engine.index.ways import ahead, touched_borders
@@ -80,7 +80,7 @@ def touched_by_all(
     return query[:used].copy(), zone[:used].copy()
 
 
-@kernel
+@bare
 def _joined(left: IntColumn, right: IntColumn, out: IntColumn, used: int) -> int:
     """Write the union of two ascending lists; return the new end."""
     a, b = 0, 0

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from geo_engine.compiled import kernel, uncounted
+from geo_engine.compiled import bare, kernel, uncounted
 from geo_engine.index.buffers import longer, roomy
 from geo_engine.index.entries import Entries
 from geo_engine.index.predicates import side
@@ -288,7 +288,7 @@ def split(  # noqa: C901, PLR0912, PLR0915 - fused kernel
     return kept, table, Lists(span, listed, bucket, used)
 
 
-@kernel
+@bare
 def _lay(  # noqa: PLR0913, PLR0917 - the edge, the grid and the place to write to
     edges: Floats,
     edge: int,
@@ -369,7 +369,7 @@ def _crosses(edge: Floats, start: Floats, end: Floats) -> int:
     return int(left != (side(start[0], start[1], end[0], end[1], edge[2], edge[3]) > 0))
 
 
-@kernel
+@bare
 def _parity(  # the edges of two cells and the two points
     edges: Floats, local: Ints, runs: tuple[int, int, int, int], spot: Floats, before: int, child: int
 ) -> int:
@@ -405,7 +405,7 @@ def _grouped(rows: Ints, used: int, end: Ints) -> Ints:
     return order
 
 
-@kernel
+@bare
 def _merge(listed: Ints, above: Ints, cover: Ints, order: Ints, merged: Ints) -> int:
     """Merge the parent's zones with the newly covering ones, both ascending, each once; return the length."""
     a, a_end, b, length = above[0], above[0] + above[1], 0, 0
@@ -430,7 +430,7 @@ def _digest(values: Ints, length: int) -> int:
     return digest ^ (digest >> 21)
 
 
-@kernel
+@bare
 def _slot(span: Ints, listed: Ints, bucket: Ints, values: Ints, digest: int) -> int:
     """Return the bucket that holds the list, or the free one where it belongs."""
     slot = digest & (len(bucket) - 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from geo_engine.compiled import uncounted
+from geo_engine.compiled import bare, uncounted
 
 __all__ = ["exact_side", "segments_meet", "side"]
 
@@ -42,7 +42,7 @@ def side(ax: float, ay: float, bx: float, by: float, px: float, py: float) -> in
     return exact_side(ax, ay, bx, by, px, py)
 
 
-@uncounted
+@bare
 def exact_side(ax: float, ay: float, bx: float, by: float, px: float, py: float) -> int:
     """Return what ``side`` returns, always by the exact sum of all 16 partial products. Cost: about 0.3 us."""
     if (ax == bx and ay == by) or (ax == px and ay == py) or (bx == px and by == py):
@@ -61,7 +61,7 @@ def exact_side(ax: float, ay: float, bx: float, by: float, px: float, py: float)
 
 
 @uncounted
-def segments_meet(  # noqa: PLR0913 - two segments are eight numbers
+def segments_meet(  # noqa: PLR0913, PLR0917 - two segments are eight numbers
     px: float, py: float, qx: float, qy: float, ax: float, ay: float, bx: float, by: float
 ) -> bool:
     """Say whether the closed segments pq and ab have a point in common. Cost: about 3 ns when their boxes are apart."""

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.compiled import kernel
+from geo_engine.compiled import bare, kernel
 from geo_engine.index.compile import LEVELS, Lists, Nodes, Shapes, no_lists, split, whole_earth
 from geo_engine.index.kernels import MOST_BITS, Cells, entry_counts, entry_zone, packed_counts, packed_zone
 from geo_engine.index.predicates import side
@@ -301,7 +301,7 @@ def _leaves(shapes: Shapes, nodes: Nodes, chosen: Ints, span: Ints, first_hit: i
     return page, row
 
 
-@kernel
+@bare
 def _laid(edges: Floats, chosen: Ints, ref: Floats, out: Floats) -> int:
     """Copy edges, those with the point on their left first; return the number of these."""
     left, right = 0, len(chosen)

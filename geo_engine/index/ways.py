@@ -34,6 +34,9 @@ _BEHIND: Final = 1e-9
 
 _NOWHERE: Final = 2.0
 
+# Ways shorter than this (units of 1/4096 degree, 25 m) are walked through the finest cells.
+_SHORT: Final = 6.0
+
 
 @bare
 def touched_borders(cells: Cells, lon0: float, lat0: float, lon1: float, lat1: float, out: Ints) -> int:
@@ -113,8 +116,11 @@ def _start(x0: float, y0: float, dx: float, dy: float) -> tuple[int, int]:
 
 
 @uncounted
-def _coarse_leaf(cells: Cells, column: int, row: int) -> tuple[int, int]:
-    """Return the leaf of a cell of 1/512 degree or larger, and the binary logarithm of its size in finest units."""
+def _leaf_and_size(cells: Cells, column: int, row: int, fine: bool) -> tuple[int, int]:
+    """Return the leaf of a cell and the binary logarithm of its size in finest units.
+
+    When not ``fine``, cells of 1/512 degree are not looked into: all their borders are in one leaf.
+    """
     value = int(cells.root[(row >> 12) * 360 + (column >> 12)])
     if value >= 0:
         return value, 12
@@ -122,30 +128,42 @@ def _coarse_leaf(cells: Cells, column: int, row: int) -> tuple[int, int]:
     if value >= 0:
         return value, 7
     value = int(cells.table2[((-1 - value) << 8) + (((row >> 3) & 15) << 4) + ((column >> 3) & 15)])
-    return (value if value >= 0 else int(cells.coarse[-1 - value])), 3
+    if value >= 0:
+        return value, 3
+    if fine:
+        return int(cells.table3[((-1 - value) << 6) + ((row & 7) << 3) + (column & 7)]), 0
+    return int(cells.coarse[-1 - value]), 3
+
+
+@uncounted
+def _per(move: float) -> float:
+    """Return the fraction of a way per unit along an axis, 0 when it does not move along it."""
+    return 1.0 / move if abs(move) > _STILL else 0.0
 
 
 @uncounted
 def _step(  # noqa: PLR0913, PLR0917 - the way, the cell and its size
-    x0: float, y0: float, dx: float, dy: float, column: int, row: int, shift: int
+    x0: float, y0: float, per_x: float, per_y: float, column: int, row: int, shift: int
 ) -> tuple[int, int, float]:
     """Return the next cell along the way and the fraction at which it is entered; above 1 the way ends before.
 
-    The slopes come as ``dx`` and ``dy``; two divisions a step hide behind the loads of the next cell.
+    ``per_x`` and ``per_y`` are ``_per`` of the way: between the finest cells no division is left for the steps.
     """
     west, south = (column >> shift) << shift, (row >> shift) << shift
     size = 1 << shift
     along_x, along_y = _NOWHERE, _NOWHERE
-    if abs(dx) > _STILL:
-        along_x = ((west + size if dx > 0.0 else west) - x0) / dx
-    if abs(dy) > _STILL:
-        along_y = ((south + size if dy > 0.0 else south) - y0) / dy
+    if per_x != 0.0:
+        along_x = ((west + size if per_x > 0.0 else west) - x0) * per_x
+    if per_y != 0.0:
+        along_y = ((south + size if per_y > 0.0 else south) - y0) * per_y
     if along_x <= along_y:
-        column = west + size if dx > 0.0 else west - 1
-        row = min(max(int(y0 + along_x * dy), south), south + size - 1)
+        column = west + size if per_x > 0.0 else west - 1
+        if shift > 0 and per_y != 0.0:
+            row = min(max(int(y0 + along_x / per_y), south), south + size - 1)
         return column, row, (along_x if 0 <= column < _COLUMNS else _NOWHERE)
-    row = south + size if dy > 0.0 else south - 1
-    column = min(max(int(x0 + along_y * dx), west), west + size - 1)
+    row = south + size if per_y > 0.0 else south - 1
+    if shift > 0 and per_x != 0.0:
+        column = min(max(int(x0 + along_y / per_x), west), west + size - 1)
     return column, row, (along_y if 0 <= row < _ROWS else _NOWHERE)
 
 
@@ -156,17 +174,20 @@ def _borders(  # noqa: PLR0913, PLR0917 - a segment is four numbers
     page = cells.page
     x0, y0 = (lon0 + 180.0) * 4096.0, (lat0 + 90.0) * 4096.0
     dx, dy = (lon1 + 180.0) * 4096.0 - x0, (lat1 + 90.0) * 4096.0 - y0
+    per_x, per_y = _per(dx), _per(dy)
     column, row = _start(x0, y0, dx, dy)
     if column < 0:
         return count
-    leaf, shift = _coarse_leaf(cells, column, row)
+    # Short ways see the finest cells: the position itself has just been looked up there.
+    fine = abs(dx) + abs(dy) < _SHORT
+    leaf, shift = _leaf_and_size(cells, column, row, fine)
     entries = int(page[leaf, 1])
     while True:
         # The next cell is looked up before this one is settled, so that its memory comes meanwhile.
-        column, row, along = _step(x0, y0, dx, dy, column, row, shift)
+        column, row, along = _step(x0, y0, per_x, per_y, column, row, shift)
         next_leaf, next_entries = 0, 0
         if along <= 1.0:
-            next_leaf, shift = _coarse_leaf(cells, column, row)
+            next_leaf, shift = _leaf_and_size(cells, column, row, fine)
             next_entries = int(page[next_leaf, 1])
         at = leaf + 1
         for _ in range(entries):
@@ -258,17 +279,18 @@ def _met(  # noqa: PLR0913, PLR0917 - a segment is four numbers
     page = cells.page
     x0, y0 = (lon0 + 180.0) * 4096.0, (lat0 + 90.0) * 4096.0
     dx, dy = (lon1 + 180.0) * 4096.0 - x0, (lat1 + 90.0) * 4096.0 - y0
+    per_x, per_y = _per(dx), _per(dy)
     column, row = _start(x0, y0, dx, dy)
     if column < 0:
         return count
-    leaf, shift = _coarse_leaf(cells, column, row)
+    leaf, shift = _leaf_and_size(cells, column, row, False)
     entries, here = int(page[leaf, 1]), 0.0
     while True:
         # The next cell is looked up before this one is settled, so that its memory comes meanwhile.
-        column, row, along = _step(x0, y0, dx, dy, column, row, shift)
+        column, row, along = _step(x0, y0, per_x, per_y, column, row, shift)
         next_leaf, next_entries = 0, 0
         if along <= 1.0:
-            next_leaf, shift = _coarse_leaf(cells, column, row)
+            next_leaf, shift = _leaf_and_size(cells, column, row, False)
             next_entries = int(page[next_leaf, 1])
         at = leaf + 1
         for _ in range(entries):
