@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_engine.compiled import bare, kernel
+from geo_engine.index.borders import BorderGrid, touched_outside, wanted_ahead
 from geo_engine.index.buffers import longer
 from geo_engine.index.kernels import Cells, combo_in, leaf_at, zones_at
-from geo_engine.index.ways import ahead, touched_borders
 from geo_engine.model import FloatColumn, IntColumn
 
 __all__ = ["ahead_of_all", "containing_all", "match", "touched_by_all"]
@@ -58,21 +58,28 @@ def containing_all(cells: Cells, lon: FloatColumn, lat: FloatColumn) -> tuple[In
 
 @kernel
 def touched_by_all(
-    cells: Cells, lon0: FloatColumn, lat0: FloatColumn, lon1: FloatColumn, lat1: FloatColumn
+    cells: Cells,
+    borders: BorderGrid,
+    ways: tuple[FloatColumn, FloatColumn, FloatColumn, FloatColumn],
+    zones: int,
 ) -> tuple[IntColumn, IntColumn]:
-    """Return (query, zone) of every zone a segment touches or lies in; ``lon1`` is continuous from ``lon0``."""
+    """Return (query, zone) of every zone a segment touches or lies in, by query, then zone.
+
+    Args:
+        cells: the compiled cells.
+        borders: their borders.
+        ways: lon0, lat0, lon1 (continuous from lon0), lat1.
+        zones: number of zones.
+    """
+    lon0, lat0, lon1, lat1 = ways
     query, zone = np.empty(2 * len(lon0) + 64, dtype=np.int64), np.empty(2 * len(lon0) + 64, dtype=np.int64)
-    held, met = np.empty(64, dtype=np.int64), np.empty(64, dtype=np.int64)
+    held, met = np.empty(max(zones, 1), dtype=np.int64), np.empty(max(zones, 1), dtype=np.int64)
+    nobody, empty = np.empty(0, dtype=np.int32), (0, 0)
     used = 0
     for i in range(len(lon0)):
         held_count = zones_at(cells, lon0[i], lat0[i], held)
-        if held_count > len(held):
-            held = longer(held, held_count)
-            held_count = zones_at(cells, lon0[i], lat0[i], held)
-        met_count = touched_borders(cells, lon0[i], lat0[i], lon1[i], lat1[i], met)
-        if met_count > len(met):
-            met = longer(met, met_count)
-            met_count = touched_borders(cells, lon0[i], lat0[i], lon1[i], lat1[i], met)
+        met_count = touched_outside(borders, lon0[i], lat0[i], lon1[i], lat1[i], nobody, empty, empty, met)
+        met[:met_count].sort()
         zone, query = longer(zone, used + held_count + met_count), longer(query, used + held_count + met_count)
         first = used
         used = _joined(held[:held_count], met[:met_count], zone, used)
@@ -97,31 +104,49 @@ def _joined(left: IntColumn, right: IntColumn, out: IntColumn, used: int) -> int
 
 
 @kernel
-def ahead_of_all(
+def ahead_of_all(  # noqa: PLR0917 - what is asked, of what
     cells: Cells,
+    borders: BorderGrid,
     ways: tuple[FloatColumn, FloatColumn, FloatColumn, FloatColumn],
     group: IntColumn,
     wanted: npt.NDArray[np.uint64],
+    zones: int,
 ) -> tuple[IntColumn, IntColumn, FloatColumn]:
-    """Return (query, zone, fraction) of every wanted zone a segment meets.
+    """Return (query, zone, fraction) of every wanted zone a segment meets, by query, then zone.
 
     Args:
         cells: the compiled cells.
+        borders: their borders, marked with ``wanted``.
         ways: lon0, lat0, lon1 (continuous from lon0), lat1.
         group: row of ``wanted`` per segment.
         wanted: one bit per zone, (groups, words).
+        zones: number of zones.
     """
     lon0, lat0, lon1, lat1 = ways
     size = 2 * len(lon0) + 64
     query, zone, fraction = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), np.empty(size)
+    held, met, along = np.empty(max(zones, 1), np.int64), np.empty(max(zones, 1), np.int64), np.empty(max(zones, 1))
     used = 0
     for i in range(len(lon0)):
-        words = wanted[group[i]]
-        needed = ahead(cells, lon0[i], lat0[i], lon1[i], lat1[i], words, zone[used:], fraction[used:])
-        if used + needed > len(zone):
-            zone, query = longer(zone, used + needed), longer(query, used + needed)
-            fraction = longer(fraction, used + needed)
-            needed = ahead(cells, lon0[i], lat0[i], lon1[i], lat1[i], words, zone[used:], fraction[used:])
-        query[used : used + needed] = i
-        used += needed
+        met_count = wanted_ahead(borders, lon0[i], lat0[i], lon1[i], lat1[i], group[i], wanted, met, along)
+        held_count = 0
+        for k in range(zones_at(cells, lon0[i], lat0[i], held)):
+            if (wanted[group[i], held[k] >> 6] >> np.uint64(held[k] & 63)) & np.uint64(1):
+                held[held_count] = held[k]
+                held_count += 1
+        zone, query = longer(zone, used + held_count + met_count), longer(query, used + held_count + met_count)
+        fraction = longer(fraction, used + held_count + met_count)
+        order = np.argsort(met[:met_count])
+        first = used
+        used = _joined(held[:held_count], met[order], zone, used)
+        query[first:used] = i
+        at, begin = 0, 0
+        for k in range(first, used):
+            # A zone that holds the start is met there.
+            while begin < held_count and held[begin] < zone[k]:
+                begin += 1
+            while at < met_count and met[order[at]] < zone[k]:
+                at += 1
+            inside = begin < held_count and held[begin] == zone[k]
+            fraction[k] = 0.0 if inside else along[order[at]]
     return query[:used].copy(), zone[:used].copy(), fraction[:used].copy()

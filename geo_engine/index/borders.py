@@ -18,7 +18,16 @@ from geo_engine.index.kernels import Cells, entry_counts, entry_zone
 from geo_engine.index.predicates import segments_meet
 from geo_engine.model import FloatColumn, IntColumn
 
-__all__ = ["BORDER", "MOST_PROFILES", "BorderGrid", "border_grid", "mark_wanted", "touched_outside", "wanted_ahead"]
+__all__ = [
+    "BORDER",
+    "MOST_PROFILES",
+    "BorderGrid",
+    "border_grid",
+    "mark_wanted",
+    "touched_outside",
+    "unmarked",
+    "wanted_ahead",
+]
 
 MOST_PROFILES: Final = 64
 """Profiles that have a bit of their own; with more, those 64 apart share one and the border's zone is asked as well."""
@@ -38,6 +47,8 @@ BORDER: Final = np.dtype(
     ],
     align=True,
 )
+
+_FIELDS: Final = ("bits", "middle_x", "middle_y", "half_x", "half_y", "turn", "zone", "first", "end")
 
 _COLUMNS: Final = 184_320
 _ROWS: Final = 92_160
@@ -108,7 +119,7 @@ def border_grid(cells: Cells) -> BorderGrid:
     _place_records(root, table1, table2, boxes)
     borders, edges = _counted(cells.page, leaves)
     border = np.zeros(borders, dtype=BORDER)
-    fields = {name: border[name] for name in BORDER.names or () if name != "spare"}
+    fields = {name: border[name] for name in _FIELDS}
     cell_first = np.zeros(len(leaves) + 2, dtype=np.int32)
     edge = np.empty((edges, 4))
     grid = BorderGrid(
@@ -122,6 +133,16 @@ def border_grid(cells: Cells) -> BorderGrid:
     )
     _collect(cells.page, leaves, boxes, grid)
     return grid
+
+
+def unmarked(grid: BorderGrid) -> BorderGrid:
+    """Return a copy whose bits may be marked. Cost: a copy of the borders, not of their edges."""
+    border = np.zeros(len(grid.zone), dtype=BORDER)
+    for name in _FIELDS:
+        border[name] = getattr(grid, name)
+    border["bits"] = 0
+    fields = {name: border[name] for name in _FIELDS}
+    return grid._replace(cell_bits=np.zeros_like(grid.cell_bits), **fields)
 
 
 @bare

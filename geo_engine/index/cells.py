@@ -10,6 +10,7 @@ import shapely
 
 from geo_engine.compiled import COMPILED
 from geo_engine.index.batches import ahead_of_all, containing_all, touched_by_all
+from geo_engine.index.borders import BorderGrid, border_grid, mark_wanted, unmarked
 from geo_engine.index.columns import containing_by_columns
 from geo_engine.index.compile import shapes_of
 from geo_engine.index.entries import Entries
@@ -31,13 +32,14 @@ _FEW_EDGES: Final = 1000
 
 
 class CellIndex:
-    """The zones of a set, compiled into cells; the kernels of ``kernels`` and ``ways`` work on ``cells``.
+    """The zones of a set, compiled into cells; the kernels of ``kernels`` and ``borders`` work on them.
 
     Equal to ``shapely.covers`` and ``intersects`` on the same doubles. Where the kernels are not compiled, points are
     looked up in columns and segments are left to the R-tree, with the same results.
 
     Attributes:
         cells: the arrays the kernels work on.
+        borders: the borders by cell, for segments; nothing in it is marked.
         changed_zones: positions of the zones that are new or have another shape than in the index this one was
             compiled on; all zones when it was compiled afresh.
     """
@@ -66,6 +68,7 @@ class CellIndex:
             self.cells: Cells
             self.cells, self._room = compiled_cells(nothing(), self._shapes, None, [], fine=self._fine)
             self._living_rows = len(self.cells.page)
+        self.borders: BorderGrid = border_grid(self.cells)
 
     def _compile_on(self, previous: CellIndex) -> bool:
         """Compile over the cells of an older index; return False when afresh is better."""
@@ -107,16 +110,21 @@ class CellIndex:
         """Return the zones each segment passes through, ends in or touches."""
         if self._slow is not None:
             return self._slow.touching(segments)
-        way = segments.unwrapped()
-        return Pairs(*touched_by_all(self.cells, way.lon0, way.lat0, way.lon1, way.lat1))
+        return Pairs(*touched_by_all(self.cells, self.borders, _ways(segments), len(self._zones)))
 
     def ahead(self, segments: Segments, group: IntColumn, wanted: BoolColumn) -> RayHits:
         """Return the wanted zones each segment meets and where it first meets them."""
         if self._slow is not None:
             return self._slow.ahead(segments, group, wanted)
-        way = segments.unwrapped()
-        ways = (way.lon0, way.lat0, way.lon1, way.lat1)
-        return RayHits(*ahead_of_all(self.cells, ways, group, wanted_words(wanted)))
+        words = wanted_words(wanted)
+        borders = unmarked(self.borders)
+        mark_wanted(borders, words)
+        return RayHits(*ahead_of_all(self.cells, borders, _ways(segments), group, words, len(self._zones)))
+
+
+def _ways(segments: Segments) -> tuple[FloatColumn, FloatColumn, FloatColumn, FloatColumn]:
+    way = segments.unwrapped()
+    return way.lon0, way.lat0, way.lon1, way.lat1
 
 
 def wanted_words(wanted: BoolColumn) -> npt.NDArray[np.uint64]:

@@ -42,7 +42,7 @@ def hilbert_step(x: Any, y: Any, key: Any, shift: Any, full: Any) -> Any:  # noq
     return x ^ swap, y ^ swap, (key << 2) | ((3 * right) ^ up)
 
 
-_step = inlined(hilbert_step)
+_step = uncounted(hilbert_step)
 
 
 def hilbert_key(x: IntColumn, y: IntColumn, bits: int) -> IntColumn:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_engine.geodesy.kernels import degree_table
-from geo_engine.index.borders import BorderGrid, border_grid, mark_wanted
+from geo_engine.index.borders import BorderGrid, mark_wanted, unmarked
 from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import Pairs
 from geo_engine.model import IntColumn, PingBatch
@@ -70,7 +70,7 @@ class FusedTracker:
         self._ground, self._sets, self._index = ground, sets, ground.index
         made = ground.combo_set
         self._combo_set = combo_sets(ground.index, len(ground.warnable), sets) if made is None else made
-        self._borders = border_grid(self._index.cells)
+        self._borders = unmarked(self._index.borders)
         self._marked_with: npt.NDArray[np.uint64] | None = None
         zones = max(len(ground.warnable), 1)
         self._scratch = np.zeros(zones, dtype=np.int64), np.zeros(zones, dtype=np.float64)

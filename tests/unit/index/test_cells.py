@@ -14,7 +14,6 @@ from geo_engine.index.batches import match
 from geo_engine.index.cells import wanted_words
 from geo_engine.index.kernels import combo_at, combo_zones, zones_at
 from geo_engine.index.protocol import Segments
-from geo_engine.index.ways import ahead, touched_borders
 from geo_engine.model import FloatColumn, IntColumn, ZoneKind
 from geo_engine.zones.zoneset import Zone, ZoneSet
 
@@ -94,34 +93,9 @@ def test_cell_with_many_borders_has_no_combo_but_its_zones() -> None:
 
 def test_room_that_is_too_small_is_told_and_filled() -> None:
     index = CellIndex(ZoneSet.of(zone(f"c{k}", shape) for k, shape in enumerate(CORNERS)))
-    out, fraction = np.empty(2, dtype=np.int64), np.empty(2)
-    wanted = wanted_words(np.ones((1, 9), dtype=bool))[0]
+    out = np.empty(2, dtype=np.int64)
     assert zones_at(index.cells, 10.05, 10.05, out) == 9
     assert out.tolist() == [0, 1]
-    assert touched_borders(index.cells, 9.9, 9.9, 10.5, 10.5, out) >= 9
-    assert ahead(index.cells, 9.9, 9.9, 10.5, 10.5, wanted, out, fraction) >= 9
-
-
-def test_ray_names_only_wanted_zones() -> None:
-    index = CellIndex(ZoneSet.of(zone(f"c{k}", shape) for k, shape in enumerate(CORNERS)))
-    out, fraction = np.empty(9, dtype=np.int64), np.empty(9)
-    chosen = np.zeros((1, 9), dtype=bool)
-    chosen[0, [2, 7]] = True
-    assert ahead(index.cells, 9.95, 10.05, 10.05, 10.05, wanted_words(chosen)[0], out, fraction) == 2
-    assert out[:2].tolist() == [2, 7]
-    assert fraction[:2] == pytest.approx([0.5, 0.5])
-    assert ahead(index.cells, 10.05, 10.05, 10.06, 10.05, wanted_words(chosen)[0], out, fraction) == 2
-    assert fraction[:2].tolist() == [0.0, 0.0]
-    assert ahead(index.cells, 9.95, 10.05, 9.96, 10.05, wanted_words(chosen)[0], out, fraction) == 0
-
-
-def test_border_is_met_where_the_way_crosses_or_touches_it_and_not_inside() -> None:
-    index = CellIndex(ZoneSet.of([zone("box", shapely.box(10.0, 10.0, 10.5, 10.5))]))
-    out = np.empty(4, dtype=np.int64)
-    assert touched_borders(index.cells, 9.9, 10.2, 10.1, 10.2, out) == 1
-    assert touched_borders(index.cells, 9.9, 10.5, 10.6, 10.5, out) == 1
-    assert touched_borders(index.cells, 10.1, 10.1, 10.4, 10.4, out) == 0
-    assert touched_borders(index.cells, 9.9, 10.6, 10.6, 10.6, out) == 0
 
 
 def test_hundreds_of_edits_answer_as_a_fresh_compile() -> None:
