@@ -30,7 +30,8 @@ from geo_engine.tracking.approach import LookAhead
 from geo_engine.zones.rule import AppliesTo
 from geo_engine.zones.schedule import Schedule
 from geo_engine.zones.zone import Zone
-from tests.examples import at_most
+from tests.contract.trackers import assert_same
+from tests.examples import examples
 
 DRIVER = Vehicle(u7=0, kind=VehicleKind.GOODS, consent_warnings=True)
 TRUCKS = AppliesTo(kinds=frozenset({VehicleKind.GOODS}))
@@ -356,7 +357,7 @@ _PINGS = st.lists(
 
 
 @pytest.mark.parametrize("exact", [True, False])
-@at_most(60)
+@examples(60)
 @given(pings=_PINGS, order=st.randoms(use_true_random=False))
 def test_order_duplicates_and_batches_change_nothing(pings: list[tuple], order: Random, exact: bool) -> None:
     zones = [box_zone("a"), box_zone("b", west=114.305, east=114.32), box_zone("c", west=114.3, east=114.3005)]
@@ -372,7 +373,7 @@ def test_order_duplicates_and_batches_change_nothing(pings: list[tuple], order: 
     assert alerts(whole) == alerts(parts)
 
 
-@at_most(40)
+@examples(40)
 @given(pings=_PINGS)
 def test_index_makes_no_difference(pings: list[tuple]) -> None:
     zones = ZoneSet.of([box_zone("a"), box_zone("b", west=114.305, east=114.32)])
@@ -380,11 +381,10 @@ def test_index_makes_no_difference(pings: list[tuple]) -> None:
     now_ms = int(batch.time_ms.max())
     tree = Engine(zones, default_vehicle=DRIVER).process(batch, now_ms)
     brute = Engine(zones, default_vehicle=DRIVER, index=BruteForceIndex).process(batch, now_ms)
-    assert _columns([tree]) == _columns([brute])
-    assert tree.alerts == brute.alerts
+    assert_same(tree, brute)
 
 
-@at_most(60)
+@examples(60)
 @given(pings=_PINGS)
 def test_nobody_is_warned_twice_about_a_zone_within_the_cooldown(pings: list[tuple]) -> None:
     engine = engine_of(box_zone("a"), box_zone("b", west=114.305, east=114.32))
@@ -397,7 +397,7 @@ def test_nobody_is_warned_twice_about_a_zone_within_the_cooldown(pings: list[tup
             last[key] = alert.time_ms
 
 
-@at_most(60)
+@examples(60)
 @given(pings=_PINGS)
 def test_enters_and_exits_of_a_user_and_zone_alternate(pings: list[tuple]) -> None:
     engine = engine_of(box_zone("a"), box_zone("b", west=114.305, east=114.32))

@@ -20,7 +20,7 @@ from geo_engine.testing import box_zone, noon_ms, straight_drive
 from geo_engine.zones.rule import AppliesTo
 from geo_engine.zones.schedule import Schedule
 from geo_engine.zones.zone import Zone
-from tests.examples import at_most
+from tests.examples import examples
 
 DRIVER = Vehicle(u7=0, kind=VehicleKind.GOODS, plate="鄂A12345")
 TRUCKS = AppliesTo(kinds=frozenset({VehicleKind.GOODS}))
@@ -238,7 +238,7 @@ def shop(zone_id: str, lon: float, lat: float = 30.6) -> Zone:
 _SHOPS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 12), max_size=6)
 
 
-@at_most(40)
+@examples(40)
 @given(editions=st.lists(_SHOPS, min_size=2, max_size=4), turn=st.booleans())
 def test_nearest_venue_is_one_of_the_published_ones(editions: list[dict[str, int]], turn: bool) -> None:
     def zones(shops: dict[str, int]) -> ZoneSet:
@@ -289,7 +289,7 @@ _ACTS = st.lists(
 
 
 @INDEXES
-@at_most(60)
+@examples(60)
 @given(acts=_ACTS)
 def test_every_enter_has_one_exit_and_no_zone_warns_twice_whatever_is_edited(index: Callable, acts: list) -> None:
     engine = Engine(
@@ -325,7 +325,7 @@ def test_every_enter_has_one_exit_and_no_zone_warns_twice_whatever_is_edited(ind
     assert not inside
 
 
-@at_most(40)
+@examples(40)
 @given(acts=_ACTS)
 def test_edits_say_the_same_over_any_index(acts: list) -> None:
     towns = [Town(*_EDITIONS[1], index=index) for index in (CellIndex, RtreeIndex)]

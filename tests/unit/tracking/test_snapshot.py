@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from geo_engine.errors import SnapshotError
 from geo_engine.tracking.snapshot import pack, unpack
 from geo_engine.tracking.state import PACKED_ROW
-from tests.examples import at_most
+from tests.examples import examples
 
 ROWS = np.zeros(3, dtype=PACKED_ROW)
 ROWS["time_ms"], ROWS["lon"] = [1, 2, 3], [0.5, -0.0, np.nan]
@@ -39,7 +39,7 @@ def test_arrays_begin_where_a_processor_likes_them_to() -> None:
     assert {(array.ctypes.data - base) % 64 for array in arrays.values()} == {0}
 
 
-@at_most(200)
+@examples(200)
 @given(data=st.data())
 def test_cut_or_overwritten_buffer_is_refused(data: st.DataObject) -> None:
     whole = bytes(pack(FACTS, ARRAYS))
