@@ -68,6 +68,7 @@ class FusedTracker:
         self._ground, self._sets, self._index = ground, sets, ground.index
         made = ground.combo_set
         self._combo_set = combo_sets(ground.index, len(ground.warnable), sets) if made is None else made
+        self._no_openings: IntColumn = np.zeros(len(ground.warnable) + 1, dtype=np.int64)
         zones = max(len(ground.warnable), 1)
         self._scratch = np.zeros(zones, dtype=np.int64), np.zeros(zones, dtype=np.float64)
 
@@ -130,8 +131,10 @@ class FusedTracker:
         )
 
     def _world(self, moment: Moment) -> World:
+        opening_first = self._no_openings
         order = np.lexsort((moment.opening_ms, moment.opening_zone))
-        zones = np.arange(len(self._ground.warnable) + 1)
+        if len(order):
+            opening_first = np.searchsorted(moment.opening_zone[order], np.arange(len(opening_first)))
         return World(
             cells=self._index.cells,
             venues=self._ground.venues.grid,
@@ -140,7 +143,7 @@ class FusedTracker:
             wanted=moment.wanted_bits,
             wants_any=np.asarray(moment.wanted_bits.any(axis=1)),
             warnable=self._ground.warnable,
-            opening_first=np.searchsorted(moment.opening_zone[order], zones),
+            opening_first=opening_first,
             opening_ms=moment.opening_ms[order],
         )
 
