@@ -265,7 +265,8 @@ class Engine:
         inside = self._sets.intern(Pairs(np.searchsorted(users, members[:, 0]), members[:, 1]), len(users))
         rows["inside"][users] = inside
         self._memberships += int(self._sets.sizes[inside].sum() - before)
-        self._users.mark(users)
+        written = {*sent_today, *(visit.u7 for visit, _ in known)}
+        self._users.mark(np.array(sorted(written), dtype=np.int64))
         self._restored_ms = self._judged_ms = now_ms
 
     def process(self, batch: PingBatch, now: int) -> Decisions:
@@ -289,10 +290,11 @@ class Engine:
         moment = self._moment(batch, now)
         found = self._tracker.step(batch, moment)
         self._memberships += found.memberships
-        quiet = [part for part in (self._opened(moment), self._silent(now)) if len(part)]
-        events = np.concatenate([found.events, *quiet]) if quiet else found.events
+        opened, lost = self._opened(moment), self._silent(now)
         self._judged_ms = now
-        return replace(found, events=events)
+        if not (len(opened) or len(lost)):
+            return found
+        return replace(found, events=np.concatenate([found.events, opened, lost]))
 
     def snapshot(self) -> bytearray:
         """Return everything the engine remembers of users as one buffer, for a restart with the same zones.
@@ -309,10 +311,15 @@ class Engine:
         arrays = {"visits": self._judge.visits.records().reshape(-1), "set_first": self._sets.first}
         return pack(facts, {**arrays, "set_members": self._sets.members, **self._users.saved()})
 
-    def load(self, snapshot: bytes | bytearray | memoryview) -> None:
+    def load(self, snapshot: bytes | bytearray | memoryview, *, now_ms: int | None = None) -> None:
         """Go on from a snapshot; the engine must be new and have the zones the snapshot was taken with.
 
         Vehicles may be told before or after. Cost: one copy; nothing per user.
+
+        Args:
+            snapshot: what ``snapshot`` returned.
+            now_ms: silence counts from this moment at the earliest: nobody was heard while the engine was away. None
+                = the pings since the snapshot will be given to the engine, as if it had not been away.
 
         Raises:
             SnapshotError: the buffer is damaged, or belongs to other zones.
@@ -329,6 +336,8 @@ class Engine:
         self._judge.visits.put(arrays["visits"].reshape(-1, WIDTH))
         self._memberships = facts["memberships"]
         self._judged_ms, self._restored_ms = facts["judged_ms"], facts["restored_ms"]
+        if now_ms is not None:
+            self._restored_ms = now_ms
 
     def nearest_venues(self, u7: IntColumn) -> IntColumn:
         """Return the position in ``zones`` of the venue nearest to each user's last ping, -1 = none in reach."""
@@ -352,6 +361,9 @@ class Engine:
             index = self._make_index(zones)
         sets = ZoneSets()
         rules, changes = RuleBook(zones, self._people.default), self._people.changes
+        # Looks every schedule up, which is dear: at the publication only those that flipped meanwhile are left.
+        if self._judged_ms is not None:
+            rules.advance(self._judged_ms)
         return Prepared(
             zones=zones,
             base=base,

@@ -1,4 +1,4 @@
-"""How many examples a property test draws: as many as it says, or a few when the kernels run uncompiled."""
+"""How many examples a property test draws: as many as it says, few when kernels run uncompiled, many for a search."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 
 from hypothesis import settings
 
-__all__ = ["at_most"]
+__all__ = ["examples"]
 
-_FEW = int(os.environ.get("GEO_ENGINE_TEST_EXAMPLES", "0"))
+_ASKED_FOR = int(os.environ.get("GEO_ENGINE_TEST_EXAMPLES", "0"))
 
 
-def at_most(count: int) -> settings:
-    """Return the settings for ``count`` examples, or fewer when ``GEO_ENGINE_TEST_EXAMPLES`` says so."""
-    return settings(max_examples=min(_FEW or count, count), deadline=None)
+def examples(count: int) -> settings:
+    """Return the settings for ``count`` examples, or for ``GEO_ENGINE_TEST_EXAMPLES`` when that is set."""
+    return settings(max_examples=_ASKED_FOR or count, deadline=None)

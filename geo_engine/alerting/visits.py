@@ -129,7 +129,11 @@ class VisitTable:
 
         Args:
             moved: new position of every old zone, -1 when it is gone; visits of those are dropped.
+
+        Cost: some 150 ns a visit, nothing when no old zone moved.
         """
+        if np.array_equal(moved, np.arange(len(moved))):
+            return
         records = self.records()
         key = records[:, KEY] - 1
         zone = moved[key & _ZONE_MASK]

@@ -72,6 +72,7 @@ class FusedTracker:
         self._combo_set = combo_sets(ground.index, len(ground.warnable), sets) if made is None else made
         self._borders = unmarked(self._index.borders)
         self._marked_with: npt.NDArray[np.uint64] | None = None
+        self._no_openings: IntColumn = np.zeros(len(ground.warnable) + 1, dtype=np.int64)
         zones = max(len(ground.warnable), 1)
         self._scratch = np.zeros(zones, dtype=np.int64), np.zeros(zones, dtype=np.float64)
 
@@ -133,8 +134,10 @@ class FusedTracker:
         )
 
     def _world(self, moment: Moment) -> World:
+        opening_first = self._no_openings
         order = np.lexsort((moment.opening_ms, moment.opening_zone))
-        zones = np.arange(len(self._ground.warnable) + 1)
+        if len(order):
+            opening_first = np.searchsorted(moment.opening_zone[order], np.arange(len(opening_first)))
         return World(
             frame=self._frame,
             cells=self._index.cells,
@@ -146,7 +149,7 @@ class FusedTracker:
             wanted=moment.wanted_bits,
             wants_any=np.asarray(moment.wanted_bits.any(axis=1)),
             warnable=self._ground.warnable,
-            opening_first=np.searchsorted(moment.opening_zone[order], zones),
+            opening_first=opening_first,
             opening_ms=moment.opening_ms[order],
         )
 

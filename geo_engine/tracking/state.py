@@ -106,11 +106,10 @@ class UserRows:
         u7 = np.concatenate(parts)
         return u7, self.rows["lon"][u7], self.rows["lat"][u7]
 
-    def saved(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the blocks in use as arrays for a snapshot."""
+    def saved(self) -> dict[str, npt.NDArray[Any] | list[npt.NDArray[Any]]]:
+        """Return the blocks in use for a snapshot; ``rows`` comes as views of them."""
         blocks = np.flatnonzero(self.used)
-        parts = [self.rows[self.block_rows(block)] for block in blocks.tolist()]
-        rows = np.concatenate(parts) if parts else self.rows[:0]
+        rows = [self.rows[:0], *(self.rows[self.block_rows(block)] for block in blocks.tolist())]
         return {"blocks": blocks, "inside_from_ms": self.inside_from_ms[blocks], "rows": rows}
 
     def load(self, arrays: Mapping[str, npt.NDArray[Any]], set_number: npt.NDArray[np.int32]) -> None:

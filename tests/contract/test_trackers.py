@@ -23,11 +23,11 @@ from geo_engine.tracking.screening import JumpLimits
 from geo_engine.zones.schedule import Schedule
 from tests.contract.streams import CONFIGS, batches_of, streams, visits
 from tests.contract.trackers import assert_alike, engine_with, told
-from tests.examples import at_most
+from tests.examples import examples
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
-@at_most(60)
+@examples(60)
 @given(stream=streams, stored=visits)
 def test_compiled_step_decides_as_the_columns_do(config: EngineConfig, stream: list, stored: list[Visit]) -> None:
     engines = (engine_with(CellIndex, fused=True, config=config), engine_with(RtreeIndex, fused=False, config=config))
@@ -37,7 +37,7 @@ def test_compiled_step_decides_as_the_columns_do(config: EngineConfig, stream: l
 
 
 @pytest.mark.parametrize("index", [BruteForceIndex, CellIndex], ids=["brute", "cells"])
-@at_most(15)
+@examples(15)
 @given(stream=streams, config=st.sampled_from(list(CONFIGS.values())))
 def test_columns_over_any_index_decide_as_the_compiled_step_does(
     index: Callable[[ZoneSet], ZoneIndex], stream: list, config: EngineConfig
@@ -68,7 +68,7 @@ def reported(steps: list[Decisions]) -> list[tuple]:
 
 @KINDS
 @pytest.mark.parametrize("name", ["exact", "replay", "brief"])
-@at_most(40)
+@examples(40)
 @given(stream=streams, cuts=st.lists(st.integers(0, 100), max_size=12), order=st.randoms(use_true_random=False))
 def test_batches_of_any_size_in_any_order_give_the_same_transitions_and_warnings(
     fused: bool, name: str, stream: list, cuts: list[int], order: Random

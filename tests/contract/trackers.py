@@ -12,7 +12,7 @@ from geo_engine.tracking.columns import ColumnTracker
 from geo_engine.tracking.fused import FusedTracker
 from tests.contract.streams import DRIVER, USERS, VEHICLES, WORLD
 
-__all__ = ["assert_alike", "engine_with", "told"]
+__all__ = ["assert_alike", "assert_same", "engine_with", "told"]
 
 BUILT: dict[Callable[[ZoneSet], ZoneIndex], ZoneIndex] = {}
 """The indexes of the world, each built once: they do not change."""

@@ -14,7 +14,6 @@ from geo_engine import Decisions, Engine, EngineConfig, PingBatch, Vehicle, Zone
 from geo_engine.alerting.policy import Policy
 from geo_engine.index import BruteForceIndex
 from geo_engine.model import (
-    Alert,
     AlertReason,
     Applicability,
     Language,
@@ -31,7 +30,8 @@ from geo_engine.tracking.approach import LookAhead
 from geo_engine.zones.rule import AppliesTo
 from geo_engine.zones.schedule import Schedule
 from geo_engine.zones.zone import Zone
-from tests.examples import at_most
+from tests.contract.trackers import assert_same
+from tests.examples import examples
 
 DRIVER = Vehicle(u7=0, kind=VehicleKind.GOODS, consent_warnings=True)
 TRUCKS = AppliesTo(kinds=frozenset({VehicleKind.GOODS}))
@@ -357,7 +357,7 @@ _PINGS = st.lists(
 
 
 @pytest.mark.parametrize("exact", [True, False])
-@at_most(60)
+@examples(60)
 @given(pings=_PINGS, order=st.randoms(use_true_random=False))
 def test_order_duplicates_and_batches_change_nothing(pings: list[tuple], order: Random, exact: bool) -> None:
     zones = [box_zone("a"), box_zone("b", west=114.305, east=114.32), box_zone("c", west=114.3, east=114.3005)]
@@ -373,13 +373,7 @@ def test_order_duplicates_and_batches_change_nothing(pings: list[tuple], order: 
     assert alerts(whole) == alerts(parts)
 
 
-def _rounded(alert: Alert) -> Alert:
-    bearing = None if alert.bearing_deg is None else round(alert.bearing_deg, 3)
-    distance_m, eta_s = round(alert.distance_m, 3), round(alert.eta_s, 3)
-    return replace(alert, distance_m=distance_m, eta_s=eta_s, bearing_deg=bearing, expires_at_ms=0)
-
-
-@at_most(40)
+@examples(40)
 @given(pings=_PINGS)
 def test_index_makes_no_difference(pings: list[tuple]) -> None:
     zones = ZoneSet.of([box_zone("a"), box_zone("b", west=114.305, east=114.32)])
@@ -387,12 +381,10 @@ def test_index_makes_no_difference(pings: list[tuple]) -> None:
     now_ms = int(batch.time_ms.max())
     tree = Engine(zones, default_vehicle=DRIVER).process(batch, now_ms)
     brute = Engine(zones, default_vehicle=DRIVER, index=BruteForceIndex).process(batch, now_ms)
-    assert _columns([tree]) == _columns([brute])
-    # The ways differ in the last digits of a distance, so the border ahead is compared to a millimetre.
-    assert [_rounded(alert) for alert in tree.alerts] == [_rounded(alert) for alert in brute.alerts]
+    assert_same(tree, brute)
 
 
-@at_most(60)
+@examples(60)
 @given(pings=_PINGS)
 def test_nobody_is_warned_twice_about_a_zone_within_the_cooldown(pings: list[tuple]) -> None:
     engine = engine_of(box_zone("a"), box_zone("b", west=114.305, east=114.32))
@@ -405,7 +397,7 @@ def test_nobody_is_warned_twice_about_a_zone_within_the_cooldown(pings: list[tup
             last[key] = alert.time_ms
 
 
-@at_most(60)
+@examples(60)
 @given(pings=_PINGS)
 def test_enters_and_exits_of_a_user_and_zone_alternate(pings: list[tuple]) -> None:
     engine = engine_of(box_zone("a"), box_zone("b", west=114.305, east=114.32))

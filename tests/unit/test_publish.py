@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,8 @@ from geo_engine.testing import box_zone, noon_ms, straight_drive
 from geo_engine.zones.rule import AppliesTo
 from geo_engine.zones.schedule import Schedule
 from geo_engine.zones.zone import Zone
-from tests.examples import at_most
+from tests.contract.trackers import assert_same
+from tests.examples import examples
 
 DRIVER = Vehicle(u7=0, kind=VehicleKind.GOODS, plate="鄂A12345")
 TRUCKS = AppliesTo(kinds=frozenset({VehicleKind.GOODS}))
@@ -238,7 +240,7 @@ def shop(zone_id: str, lon: float, lat: float = 30.6) -> Zone:
 _SHOPS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 12), max_size=6)
 
 
-@at_most(40)
+@examples(40)
 @given(editions=st.lists(_SHOPS, min_size=2, max_size=4), turn=st.booleans())
 def test_nearest_venue_is_one_of_the_published_ones(editions: list[dict[str, int]], turn: bool) -> None:
     def zones(shops: dict[str, int]) -> ZoneSet:
@@ -289,7 +291,7 @@ _ACTS = st.lists(
 
 
 @INDEXES
-@at_most(60)
+@examples(60)
 @given(acts=_ACTS)
 def test_every_enter_has_one_exit_and_no_zone_warns_twice_whatever_is_edited(index: Callable, acts: list) -> None:
     engine = Engine(
@@ -325,7 +327,7 @@ def test_every_enter_has_one_exit_and_no_zone_warns_twice_whatever_is_edited(ind
     assert not inside
 
 
-@at_most(40)
+@examples(40)
 @given(acts=_ACTS)
 def test_edits_say_the_same_over_any_index(acts: list) -> None:
     towns = [Town(*_EDITIONS[1], index=index) for index in (CellIndex, RtreeIndex)]
@@ -350,3 +352,20 @@ def test_drive_through_an_edited_town_is_the_drive_through_the_edited_zones() ->
             one.hear(one.engine.process(drive.take(slice(row, row + 1)), int(drive.time_ms[row])))
     assert town.said == fresh.said
     assert town.warned == fresh.warned
+
+
+def test_preparing_in_another_thread_changes_nothing_until_it_is_published() -> None:
+    quiet, busy = Town(Z), Town(Z)
+    editions = [ZoneSet.of(zones, revision=2) for zones in _EDITIONS]
+    drive = straight_drive(1, pings=60)
+    with ThreadPoolExecutor(1) as pool:
+        prepared = pool.map(busy.engine.prepare, editions * 5)
+        for town in (busy, quiet):
+            for row in range(len(drive)):
+                town.hear(town.engine.process(drive.take(slice(row, row + 1)), int(drive.time_ms[row])))
+        last = [*prepared][-1]
+    assert busy.said == quiet.said
+    ended, begun = busy.engine.publish(last, int(drive.time_ms[-1]))
+    expected = quiet.engine.publish(editions[-1], int(drive.time_ms[-1]))
+    assert_same(ended, expected[0])
+    assert_same(begun, expected[1])

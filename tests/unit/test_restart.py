@@ -16,7 +16,7 @@ from geo_engine.model import SuppressReason, VehicleKind, Visit, ZoneKind
 from geo_engine.testing import box_zone, noon_ms, straight_drive
 from tests.contract.streams import CONFIGS, DRIVER, USERS, VEHICLES, WORLD, batches_of, streams
 from tests.contract.trackers import assert_alike, engine_with
-from tests.examples import at_most
+from tests.examples import examples
 
 Z = box_zone("z")
 
@@ -25,7 +25,7 @@ def engine_of(*zones: ZoneSet, vehicles: tuple[Vehicle, ...] = ()) -> Engine:
     return Engine(ZoneSet.of([Z]), default_vehicle=DRIVER, vehicles=vehicles)
 
 
-@at_most(50)
+@examples(50)
 @given(
     stream=streams,
     cut=st.integers(0, 6),
@@ -86,6 +86,27 @@ def test_warnings_of_the_day_are_still_counted() -> None:
     second.load(first.snapshot())
     step = second.process(straight_drive(1, pings=1, lon=114.305, start_ms=noon_ms + 600_000), noon_ms + 600_000)
     assert [alert.reason for alert in step.alerts] == [SuppressReason.CAP]
+
+
+def test_count_of_a_user_who_was_restored_and_not_seen_yet_is_in_the_snapshot() -> None:
+    first, second = engine_of(), engine_of()
+    first.restore([], {8000: 20}, now_ms=noon_ms)
+    second.load(first.snapshot())
+    step = second.process(straight_drive(8000, pings=1, lon=114.305), noon_ms)
+    assert [alert.reason for alert in step.alerts] == [SuppressReason.CAP]
+
+
+@pytest.mark.parametrize(("told_ms", "lost_after_s"), [(None, 900), (noon_ms + 1_800_000, 2700)])
+def test_silence_counts_from_the_restart_only_where_nobody_could_be_heard(
+    told_ms: int | None, lost_after_s: int
+) -> None:
+    first, second = engine_of(), engine_of()
+    first.process(straight_drive(1, pings=1, lon=114.305), noon_ms)
+    second.load(first.snapshot(), now_ms=told_ms)
+    step = second.process(PingBatch.empty(), noon_ms + 1_800_001)
+    assert len(step.transitions) == (told_ms is None)
+    gone = [*step.transitions.time_ms, *second.process(PingBatch.empty(), noon_ms + 10**7).transitions.time_ms]
+    assert gone == [noon_ms + lost_after_s * 1000]
 
 
 def test_restored_users_without_a_position_are_in_the_snapshot() -> None:

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from geo_engine.tracking.events import EVENT
 from geo_engine.tracking.ordering import in_order
-from tests.examples import at_most
+from tests.examples import examples
 
 _ROWS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 5), st.integers(0, 9)), max_size=40)
 
 
-@at_most(60)
+@examples(60)
 @given(rows=_ROWS, scale=st.sampled_from([1, 10**9, 10**17]), kernels=st.booleans())
 def test_events_are_ordered_by_time_user_kind_zone(
     rows: list[tuple[int, int, int, int]], scale: int, kernels: bool

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from geo_engine.index.protocol import Pairs
 from geo_engine.tracking.sets import EMPTY_SET, ZoneSets
-from tests.examples import at_most
+from tests.examples import examples
 
 _ZONES = st.sets(st.one_of(st.integers(0, 9), st.integers(0, 2**24 - 1)), max_size=6)
 _BATCHES = st.lists(st.lists(_ZONES, max_size=8), max_size=6)
@@ -29,7 +29,7 @@ def members(sets: ZoneSets, number: int) -> set[int]:
     return set(sets.zones_of(np.array([number], dtype=np.int32)).zone.tolist())
 
 
-@at_most(80)
+@examples(80)
 @given(_BATCHES)
 def test_number_stands_for_exactly_the_members_it_was_given_for(batches: list[list[set[int]]]) -> None:
     sets, known = ZoneSets(), {frozenset[int](): EMPTY_SET}
@@ -42,7 +42,7 @@ def test_number_stands_for_exactly_the_members_it_was_given_for(batches: list[li
     assert sets.sizes.tolist() == [len(members(sets, number)) for number in range(len(sets))]
 
 
-@at_most(40)
+@examples(40)
 @given(st.lists(_ZONES, max_size=8), st.lists(_ZONES, max_size=8))
 def test_renumbering_gives_each_foreign_set_its_number_here(ours: list[set[int]], theirs: list[set[int]]) -> None:
     here, there = ZoneSets(), ZoneSets()

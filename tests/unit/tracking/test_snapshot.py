@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from geo_engine.errors import SnapshotError
 from geo_engine.tracking.snapshot import pack, unpack
 from geo_engine.tracking.state import PACKED_ROW
-from tests.examples import at_most
+from tests.examples import examples
 
 ROWS = np.zeros(3, dtype=PACKED_ROW)
 ROWS["time_ms"], ROWS["lon"] = [1, 2, 3], [0.5, -0.0, np.nan]
@@ -32,6 +32,12 @@ def test_nothing_can_be_packed() -> None:
     assert unpack(pack({}, {})) == ({}, {})
 
 
+def test_parts_of_an_array_are_joined() -> None:
+    _, arrays = unpack(pack({}, {"rows": [ROWS[:1], ROWS[:0], ROWS[1:]], "first": np.arange(3)}))
+    assert arrays["rows"].tobytes() == ROWS.tobytes()
+    assert arrays["first"].tolist() == [0, 1, 2]
+
+
 def test_arrays_begin_where_a_processor_likes_them_to() -> None:
     buffer = pack(FACTS, ARRAYS)
     _, arrays = unpack(buffer)
@@ -39,7 +45,7 @@ def test_arrays_begin_where_a_processor_likes_them_to() -> None:
     assert {(array.ctypes.data - base) % 64 for array in arrays.values()} == {0}
 
 
-@at_most(200)
+@examples(200)
 @given(data=st.data())
 def test_cut_or_overwritten_buffer_is_refused(data: st.DataObject) -> None:
     whole = bytes(pack(FACTS, ARRAYS))
@@ -60,6 +66,6 @@ def test_foreign_buffer_is_refused(foreign: bytes) -> None:
 
 def test_snapshot_of_another_version_is_named() -> None:
     text = bytes(pack(FACTS, {})).replace(b'{"version": 1', b'{"version": 7')
-    resealed = text[:16] + zlib.crc32(text[24:]).to_bytes(8, "little") + text[24:]
+    resealed = text[:8] + zlib.crc32(text[16:]).to_bytes(8, "little") + text[16:]
     with pytest.raises(SnapshotError, match="found a snapshot of version 7, expected 1"):
         unpack(resealed)
