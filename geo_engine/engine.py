@@ -539,7 +539,9 @@ def warm_up() -> None:
     start_ms = EARLIEST_TIME_MS + 86_400_000
     for step in range(4):
         now = start_ms + step * 5_000
-        engine.process(PingBatch.from_columns([1, 1, 2], [now, now - 1, now], [0.005 + 0.003 * step] * 3, [0.005] * 3), now)
+        engine.process(
+            PingBatch.from_columns([1, 1, 2], [now, now - 1, now], [0.005 + 0.003 * step] * 3, [0.005] * 3), now
+        )
     engine.publish(ZoneSet.of([replace(area, geometry=shapely.box(0.01, 0.0, 0.03, 0.01)), venue], revision=2), now)
     successor = Engine(engine.zones, default_vehicle=Vehicle(u7=0))
     successor.load(engine.snapshot())

@@ -372,7 +372,7 @@ def _settle(  # noqa: PLR0913, PLR0917 - part of a fused kernel
 
 
 @bare
-def judge(
+def judge(  # noqa: C901 - fused kernel: what one happening does to one visit
     happened: Happened, zones: ZoneFacts, limits: Limits, people: People, table: Table, found: Decided
 ) -> tuple[int, int, int, int]:
     """Walk happenings in order: keep the visits, decide the warnings that are due.
@@ -381,8 +381,9 @@ def judge(
     somebody was to be warned about, and a happening that nobody is warned about costs one look into it.
 
     Returns:
-        (records added to the table, decisions, changed records, a number without meaning). The table must have room for every happening that is
-        due. Cost: some 20 ns a happening and 100 ns a decision, when the table is beyond the caches.
+        (records added to the table, decisions, changed records, a number without meaning). The table must have room
+        for every happening that is due. Cost: some 20 ns a happening and 100 ns a decision, when the table is beyond
+        the caches.
     """
     added = decisions = waiting = changes = touched = 0
     mask = len(table) - 1

@@ -104,7 +104,7 @@ def _joined(left: IntColumn, right: IntColumn, out: IntColumn, used: int) -> int
 
 
 @kernel
-def ahead_of_all(  # noqa: PLR0917 - what is asked, of what
+def ahead_of_all(
     cells: Cells,
     borders: BorderGrid,
     ways: tuple[FloatColumn, FloatColumn, FloatColumn, FloatColumn],

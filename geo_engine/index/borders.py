@@ -255,11 +255,11 @@ def _record_at(grid: BorderGrid, column: int, row: int) -> int:
 def _misses_box(grid: BorderGrid, border: int, px: float, py: float, way_x: float, way_y: float) -> bool:
     """Say whether the line of a way surely passes beside the box of a border."""
     off = way_x * (grid.middle_y[border] - py) - way_y * (grid.middle_x[border] - px)
-    return abs(off) > abs(way_x) * grid.half_y[border] + abs(way_y) * grid.half_x[border]
+    return bool(abs(off) > abs(way_x) * grid.half_y[border] + abs(way_y) * grid.half_x[border])
 
 
 @uncounted
-def wanted_ahead(  # noqa: PLR0917 - a way is four numbers
+def wanted_ahead(
     grid: BorderGrid,
     lon: float,
     lat: float,
@@ -302,7 +302,7 @@ def wanted_ahead(  # noqa: PLR0917 - a way is four numbers
 
 
 @uncounted
-def _walk_ahead(  # noqa: PLR0917 - a way is four numbers
+def _walk_ahead(
     grid: BorderGrid,
     lon: float,
     lat: float,
@@ -377,7 +377,9 @@ def _begin(
 
 
 @uncounted
-def _first_contact(grid: BorderGrid, border: int, lon: float, lat: float, end_lon: float, end_lat: float) -> float:
+def _first_contact(  # noqa: C901 - fused kernel: what an edge may be to a way, the most frequent first
+    grid: BorderGrid, border: int, lon: float, lat: float, end_lon: float, end_lat: float
+) -> float:
     """Return the smallest fraction at which the way meets an edge of the border in this cell, 2 hidden, -1 never."""
     turn = grid.turn[border]
     px, py, qx, qy = lon - turn, lat, end_lon - turn, end_lat
@@ -413,7 +415,7 @@ def _first_contact(grid: BorderGrid, border: int, lon: float, lat: float, end_lo
 
 
 @uncounted
-def touched_outside(  # noqa: PLR0917 - a way is four numbers
+def touched_outside(
     grid: BorderGrid,
     lon: float,
     lat: float,
@@ -458,7 +460,7 @@ def touched_outside(  # noqa: PLR0917 - a way is four numbers
 
 
 @uncounted
-def _walk_step(  # noqa: PLR0917 - a way is four numbers
+def _walk_step(
     grid: BorderGrid,
     lon: float,
     lat: float,
@@ -485,7 +487,7 @@ def _walk_step(  # noqa: PLR0917 - a way is four numbers
 
 
 @bare
-def _touch_in(  # noqa: PLR0917 - a way is four numbers
+def _touch_in(
     grid: BorderGrid,
     record: int,
     lon: float,
@@ -538,7 +540,7 @@ def _touches(grid: BorderGrid, border: int, px: float, py: float, qx: float, qy:
 @uncounted
 def _listed(members: npt.NDArray[np.int32], begin: int, end: int, zone: int) -> bool:
     """Say whether a set holds a zone. Sets are small, a scan beats a search."""
-    for at in range(begin, end):
+    for at in range(begin, end):  # noqa: SIM110 - Numba compiles no generator
         if members[at] == zone:
             return True
     return False
@@ -546,7 +548,7 @@ def _listed(members: npt.NDArray[np.int32], begin: int, end: int, zone: int) -> 
 
 @uncounted
 def _written(zones: IntColumn, count: int, zone: int) -> bool:
-    for at in range(count):
+    for at in range(count):  # noqa: SIM110 - Numba compiles no generator
         if zones[at] == zone:
             return True
     return False

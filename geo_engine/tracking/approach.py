@@ -13,7 +13,16 @@ from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 from geo_engine.tracking.motion import Motion
 from geo_engine.tracking.steps import Steps
 
-__all__ = ["CHANGED_CMPS", "CHANGED_SHARE", "PHASE", "Approaches", "LookAhead", "find_approaches", "is_due", "looks_now"]
+__all__ = [
+    "CHANGED_CMPS",
+    "CHANGED_SHARE",
+    "PHASE",
+    "Approaches",
+    "LookAhead",
+    "find_approaches",
+    "is_due",
+    "looks_now",
+]
 
 PHASE: Final = 7919
 """Spreads the moments of looking ahead over the users: milliseconds per u7, a prime."""

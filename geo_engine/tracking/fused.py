@@ -14,20 +14,8 @@ from geo_engine.index.protocol import Pairs
 from geo_engine.model import IntColumn, PingBatch
 from geo_engine.tracking.events import EVENT
 from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult
-from geo_engine.tracking.kernels import (
-    PING,
-    TILES,
-    BatchColumns,
-    EventColumns,
-    PingColumns,
-    RowColumns,
-    Screen,
-    Walk,
-    World,
-    advance,
-    arrange,
-    combo_members,
-)
+from geo_engine.tracking.kernels import EventColumns, RowColumns, Walk, World, advance, combo_members
+from geo_engine.tracking.packing import PING, TILES, BatchColumns, PingColumns, Screen, arrange
 from geo_engine.tracking.sets import Numbers, ZoneSets
 from geo_engine.tracking.state import UserRows
 

@@ -1,4 +1,4 @@
-"""The compiled step: screens, orders and packs a batch, then moves every user on ping by ping and writes events.
+"""The compiled step: moves every user on by the packed pings, one by one, and writes events.
 
 Everything a step needs lies in the user's row, so a ping needs no memory of the pings before it in the batch; the step
 can stop at any ping when the room for events ends, and go on there. The column version of the same rules is
@@ -18,50 +18,18 @@ from geo_engine.geodesy.kernels import degree_lengths, geodesic_m
 from geo_engine.index.borders import BorderGrid, touched_outside, wanted_ahead
 from geo_engine.index.kernels import Cells, combo_at, combo_zones
 from geo_engine.index.venues import VenueGrid, nearest_venue
-from geo_engine.model import (
-    EARLIEST_TIME_MS,
-    LATEST_TIME_MS,
-    U7_COUNT,
-    BoolColumn,
-    FloatColumn,
-    IntColumn,
-    RejectReason,
-)
+from geo_engine.model import BoolColumn, FloatColumn, IntColumn, RejectReason
 from geo_engine.tracking.approach import CHANGED_CMPS, CHANGED_SHARE, PHASE
 from geo_engine.tracking.events import APPROACH, CROSS, ENTER, EXIT, LOST, MOVED, OPENED, OWED
+from geo_engine.tracking.packing import PingColumns
 from geo_engine.tracking.screening import REASONS
 from geo_engine.tracking.state import BLOCK, FRESH, KEPT_FLAGS, MOVING, PLACED
 
-__all__ = ["PING", "BatchColumns", "EventColumns", "PingColumns", "RowColumns", "Screen", "Walk", "World", "arrange"]
-__all__ += ["TILES", "advance", "combo_members"]
+__all__ = ["EventColumns", "RowColumns", "Walk", "World", "advance", "combo_members"]
 
-PING: Final = np.dtype(
-    [
-        ("time_ms", np.int64),
-        ("lon", np.float64),
-        ("lat", np.float64),
-        ("speed_mps", np.float64),
-        ("heading_deg", np.float64),
-        ("u7", np.int32),
-        ("row", np.int32),  # row in the caller's batch
-    ],
-    align=True,
-)
-
-_U7: Final = REASONS.index(RejectReason.U7_OUT_OF_RANGE)
-_NOT_FINITE: Final = REASONS.index(RejectReason.NOT_FINITE)
-_LON: Final = REASONS.index(RejectReason.LON_OUT_OF_RANGE)
-_LAT: Final = REASONS.index(RejectReason.LAT_OUT_OF_RANGE)
-_TIME: Final = REASONS.index(RejectReason.TIME_OUT_OF_RANGE)
-_FUTURE: Final = REASONS.index(RejectReason.FUTURE)
 _LATE: Final = REASONS.index(RejectReason.LATE)
-_INACCURATE: Final = REASONS.index(RejectReason.INACCURATE)
 _DUPLICATE: Final = REASONS.index(RejectReason.DUPLICATE)
 _SPEED_JUMP: Final = REASONS.index(RejectReason.SPEED_JUMP)
-
-TILES: Final = 8192
-"""Buckets of map tiles a batch is sorted into; tiles far apart may share one, which costs locality only."""
-_TILES_PER_DEGREE: Final = 64.0
 
 BLOCK_PINGS: Final = 512
 """Pings that are matched together before their users move on: their rows fit into the second-level cache."""
@@ -72,38 +40,6 @@ _MAX_STEP_MS: Final = 60_000
 _MIN_STEP_MS: Final = 500
 _MAX_SPEED_MPS: Final = 75.0
 _FASTEST_CMPS: Final = 32_767.0
-
-
-class BatchColumns(NamedTuple):
-    """The columns of a ``PingBatch``."""
-
-    u7: IntColumn
-    time_ms: IntColumn
-    lon: FloatColumn
-    lat: FloatColumn
-    speed_mps: FloatColumn
-    heading_deg: FloatColumn
-    accuracy_m: FloatColumn
-
-
-class Screen(NamedTuple):
-    """What rules a ping out by its own values; a filter that is off has a limit nothing reaches."""
-
-    latest_ms: int
-    late_ms: int
-    max_accuracy_m: float
-
-
-class PingColumns(NamedTuple):
-    """The fields of a ``PING`` column, as strided views."""
-
-    time_ms: IntColumn
-    lon: FloatColumn
-    lat: FloatColumn
-    speed_mps: FloatColumn
-    heading_deg: FloatColumn
-    u7: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
 
 
 class RowColumns(NamedTuple):
@@ -206,165 +142,7 @@ class Walk(NamedTuple):
 
 
 @uncounted
-def _fault(batch: BatchColumns, i: int, screen: Screen) -> int:  # noqa: PLR0911 - one for each reason
-    """Return the code of the first reason that rules ping ``i`` out, -1 when none does."""
-    if batch.u7[i] < 0 or batch.u7[i] >= U7_COUNT:
-        return _U7
-    lon, lat = batch.lon[i], batch.lat[i]
-    if not (math.isfinite(lon) and math.isfinite(lat)):
-        return _NOT_FINITE
-    if lon > 180.0 or lon < -180.0:
-        return _LON
-    if lat > 90.0 or lat < -90.0:
-        return _LAT
-    time_ms = batch.time_ms[i]
-    if time_ms < EARLIEST_TIME_MS or time_ms >= LATEST_TIME_MS:
-        return _TIME
-    if time_ms > screen.latest_ms:
-        return _FUTURE
-    if time_ms < screen.late_ms:
-        return _LATE
-    if batch.accuracy_m[i] > screen.max_accuracy_m:
-        return _INACCURATE
-    return -1
-
-
-@uncounted
-def _differ(a: float, b: float) -> int:
-    """Compare two numbers as a sort does, NaN last."""
-    if a < b:
-        return -1
-    if a > b:
-        return 1
-    return int(math.isnan(a)) - int(math.isnan(b))
-
-
-@uncounted
-def _comes_before(batch: BatchColumns, i: int, j: int) -> bool:
-    """Say whether ping i is ordered before ping j of the same user: by time, ties by accuracy and position."""
-    if batch.time_ms[i] != batch.time_ms[j]:
-        return bool(batch.time_ms[i] < batch.time_ms[j])
-    order = _differ(batch.accuracy_m[i], batch.accuracy_m[j])
-    if order == 0:
-        order = _differ(batch.lon[i], batch.lon[j])
-    if order == 0:
-        order = _differ(batch.lat[i], batch.lat[j])
-    if order == 0:
-        order = _differ(batch.speed_mps[i], batch.speed_mps[j])
-    if order == 0:
-        order = _differ(batch.heading_deg[i], batch.heading_deg[j])
-    return order < 0
-
-
-@bare
-def _sort_run(batch: BatchColumns, run: npt.NDArray[np.int32], spare: npt.NDArray[np.int32], count: int) -> None:
-    """Order one user's pings in place: a merge sort that costs one pass when they are in order already."""
-    ordered = True
-    for k in range(1, count):
-        if _comes_before(batch, run[k], run[k - 1]):
-            ordered = False
-            break
-    width = 1
-    while width < count and not ordered:
-        for low in range(0, count, 2 * width):
-            middle, high = min(low + width, count), min(low + 2 * width, count)
-            left, right = low, middle
-            for k in range(low, high):
-                if left < middle and (right >= high or not _comes_before(batch, run[right], run[left])):
-                    spare[k] = run[left]
-                    left += 1
-                else:
-                    spare[k] = run[right]
-                    right += 1
-        for k in range(count):
-            run[k] = spare[k]
-        width *= 2
-
-
-@bare
-def arrange(  # noqa: PLR0913, PLR0915, PLR0917 - fused kernel; work arrays come from outside, so nothing is allocated
-    batch: BatchColumns,
-    screen: Screen,
-    codes: npt.NDArray[np.int8],
-    slot: npt.NDArray[np.int32],
-    work: npt.NDArray[np.int32],
-    starts: IntColumn,
-    pings: PingColumns,
-) -> int:
-    """Screen a batch and pack its usable pings: users by map tile, each user's pings together and in order of time.
-
-    A counting sort by the tile of each user's first ping. Pings of one user are chained through ``slot``, so several
-    per batch cost nothing extra when they come in order of time.
-
-    Args:
-        batch: pings in any order.
-        screen: what rules a ping out.
-        codes: written: reason code per ping, -1 = usable.
-        slot: one number per u7, all zero before and after.
-        work: room for 6 x pings numbers.
-        starts: room for ``TILES + 1`` numbers.
-        pings: written: the packed pings.
-
-    Returns:
-        The number of usable pings. Cost: about 30 ns a ping.
-    """
-    count = len(batch.u7)
-    head, tail, following = work[:count], work[count : 2 * count], work[2 * count : 3 * count]
-    tile, run, spare = work[3 * count : 4 * count], work[4 * count : 5 * count], work[5 * count :]
-    starts[:] = 0
-    users = 0
-    for i in range(count):
-        code = _fault(batch, i, screen)
-        codes[i] = code
-        if code >= 0:
-            continue
-        u7 = batch.u7[i]
-        known = slot[u7]
-        following[i] = -1
-        if known == 0:
-            column = int((batch.lon[i] + 180.0) * _TILES_PER_DEGREE)
-            line = int((batch.lat[i] + 90.0) * _TILES_PER_DEGREE)
-            bucket = (line * 167 + column) & (TILES - 1)
-            head[users] = i
-            tail[users] = i
-            tile[users] = bucket
-            starts[bucket + 1] += 1
-            users += 1
-            slot[u7] = users
-        else:
-            following[tail[known - 1]] = i
-            tail[known - 1] = i
-            starts[tile[known - 1] + 1] += 1
-    for bucket in range(TILES):
-        starts[bucket + 1] += starts[bucket]
-    usable = int(starts[TILES])
-    for user in range(users):
-        i = head[user]
-        slot[batch.u7[i]] = 0
-        length = 0
-        while i >= 0:
-            run[length] = i
-            length += 1
-            i = following[i]
-        if length > 1:
-            _sort_run(batch, run, spare, length)
-        k = starts[tile[user]]
-        for at in range(length):
-            i = run[at]
-            pings.time_ms[k] = batch.time_ms[i]
-            pings.lon[k] = batch.lon[i]
-            pings.lat[k] = batch.lat[i]
-            pings.speed_mps[k] = batch.speed_mps[i]
-            pings.heading_deg[k] = batch.heading_deg[i]
-            pings.u7[k] = batch.u7[i]
-            pings.row[k] = i
-            k += 1
-        starts[tile[user]] = k
-    return usable
-
-
-@uncounted
-def _locate(  # noqa: PLR0917 - what is read and what is written
+def _locate(
     world: World, pings: PingColumns, rows: RowColumns, first: int, end: int, now_set: npt.NDArray[np.int32]
 ) -> tuple[int, int]:
     """Match the pings of a block, and bring their users' rows into the cache meanwhile.
@@ -391,7 +169,7 @@ def _locate(  # noqa: PLR0917 - what is read and what is written
 
 
 @uncounted
-def _write(  # noqa: PLR0913, PLR0917 - one argument per field
+def _write(
     events: EventColumns,
     n: int,
     u7: int,
@@ -426,7 +204,7 @@ def _in_set(world: World, number: int, zone: int) -> bool:
 
 
 @bare
-def _write_openings(  # noqa: PLR0913, PLR0917 - who, where and between which moments
+def _write_openings(
     events: EventColumns,
     n: int,
     world: World,
@@ -448,7 +226,7 @@ def _write_openings(  # noqa: PLR0913, PLR0917 - who, where and between which mo
 
 
 @bare
-def _end_run(  # noqa: PLR0913, PLR0917 - part of a fused kernel
+def _end_run(
     pings: PingColumns, k: int, codes: npt.NDArray[np.int8], rows: RowColumns, world: World, walk: Walk,
     events: EventColumns, n: int,
 ) -> int:  # fmt: skip
@@ -479,7 +257,7 @@ def _too_far(way_m: float, elapsed_ms: int, walk: Walk) -> bool:
 
 
 @bare
-def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - a fused kernel: what one ping does to one row, start to end
+def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping does to one row, start to end
     pings: PingColumns,
     now_set: npt.NDArray[np.int32],
     first: int,
@@ -706,18 +484,20 @@ def advance(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - a fused kernel:
 
 @kernel
 def combo_members(cells: Cells, zones: int) -> tuple[IntColumn, IntColumn]:
-    """Return (combo, zone) of every member of every combo's set, ordered by combo, then zone. ``zones``: how many."""
+    """Return (combo, zone) of every member of every combo's set, ordered by combo, then zone. ``zones``: how many.
+
+    Combos of cells that an edit left behind are asked for by nobody and may name zones that are gone: left out.
+    """
     room = np.empty(max(zones, 1), dtype=np.int64)
     total = 0
     combos = len(cells.combo_leaf)
     for combo in range(combos):
-        total += combo_zones(cells, combo, room)
+        total += min(combo_zones(cells, combo, room), len(room))
     query, zone = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
     used = 0
     for combo in range(combos):
-        count = combo_zones(cells, combo, room)
-        for k in range(count):
-            query[used] = combo
-            zone[used] = room[k]
-            used += 1
-    return query, zone
+        for k in range(min(combo_zones(cells, combo, room), len(room))):
+            if room[k] < zones:
+                query[used], zone[used] = combo, room[k]
+                used += 1
+    return query[:used].copy(), zone[:used].copy()

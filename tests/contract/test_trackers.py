@@ -18,7 +18,7 @@ from geo_engine.index import BruteForceIndex, CellIndex, RtreeIndex, ZoneIndex
 from geo_engine.model import RejectReason, Visit, ZoneKind
 from geo_engine.testing import box_zone, noon_ms
 from geo_engine.tracking.fused import FusedTracker
-from geo_engine.tracking.kernels import arrange
+from geo_engine.tracking.packing import arrange
 from geo_engine.tracking.screening import JumpLimits
 from geo_engine.zones.schedule import Schedule
 from tests.contract.streams import CONFIGS, batches_of, streams, visits

@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import shapely
 
 from geo_engine.index import CellIndex, RtreeIndex
 from geo_engine.index.batches import match
-from geo_engine.index.cells import wanted_words
 from geo_engine.index.kernels import combo_at, combo_zones, zones_at
 from geo_engine.index.protocol import Segments
 from geo_engine.model import FloatColumn, IntColumn, ZoneKind
