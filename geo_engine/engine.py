@@ -401,7 +401,13 @@ class Engine:
             profiles = self._people.profiles(ready.rules.profile_of)
         found = self._step(PingBatch.empty(), now)
         exits, others, change = carry_over(
-            self._users, self._sets, ready.sets, ready.ground.index, ready.edit, now_ms=now
+            self._users,
+            self._sets,
+            ready.sets,
+            ready.ground.index,
+            ready.edit,
+            now_ms=now,
+            heard_after_ms=now - (_span(self.config.lost_after_s) or now),
         )
         ended = self._judged(np.concatenate([found.events, exits]), now)
         self._memberships += change
