@@ -255,8 +255,8 @@ _SHOPS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 12), max_size
 
 
 @examples(40)
-@given(editions=st.lists(_SHOPS, min_size=2, max_size=4), turn=st.booleans())
-def test_nearest_venue_is_one_of_the_published_ones(editions: list[dict[str, int]], turn: bool) -> None:
+@given(editions=st.lists(_SHOPS, min_size=2, max_size=4))
+def test_nearest_venue_is_one_of_the_published_ones(editions: list[dict[str, int]]) -> None:
     def zones(shops: dict[str, int]) -> ZoneSet:
         return ZoneSet.of([Z, *(shop(name, 114.3 + step * 0.001) for name, step in shops.items())])
 
