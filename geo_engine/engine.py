@@ -24,6 +24,7 @@ from geo_engine.index.venues import VenueIndex
 from geo_engine.model import (
     EARLIEST_TIME_MS,
     LATEST_TIME_MS,
+    U7_COUNT,
     FloatColumn,
     IntColumn,
     Language,
@@ -214,9 +215,11 @@ class Engine:
 
         Raises:
             ConfigurationError: the zones tell too many vehicles apart; then nothing is set.
+            ValueError: a u7 is out of range; then nothing is set.
         """
         told = {vehicle.u7: vehicle for vehicle in vehicles}
         u7 = np.array(list(told), dtype=np.int64)
+        _refuse_strangers(u7)
         profiles = [self._rules.profile_of(vehicle) for vehicle in told.values()]
         self._people.put(told.values())
         self._users.rows["profile"][u7] = profiles
@@ -227,6 +230,7 @@ class Engine:
 
         Cost: a few ns a user, where ``put_vehicles`` keeps an object for each.
         """
+        _refuse_strangers(u7)
         profile = self._rules.profile_of(vehicle)
         self._people.put_fleet(u7, vehicle)
         self._users.rows["profile"][u7] = profile
@@ -528,6 +532,13 @@ class Engine:
             silence_ms = first_silence_ms(self._users, restored_ms=self._restored_ms, lost_after_ms=lost_after_ms)
             deadline_ms = min(deadline_ms, silence_ms)
         return None if deadline_ms == NEVER_MS else deadline_ms
+
+
+def _refuse_strangers(u7: IntColumn) -> None:
+    """Refuse numbers that are no row: one below zero would be somebody else's."""
+    if len(u7) and not (u7.min() >= 0 and u7.max() < U7_COUNT):
+        message = f"found users {u7.min()} .. {u7.max()}, expected 0 .. {U7_COUNT - 1}"
+        raise ValueError(message)
 
 
 def _ms(seconds: float) -> int:
