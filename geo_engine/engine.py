@@ -24,6 +24,7 @@ from geo_engine.index.venues import VenueIndex
 from geo_engine.model import (
     EARLIEST_TIME_MS,
     LATEST_TIME_MS,
+    U7_COUNT,
     FloatColumn,
     IntColumn,
     Language,
@@ -215,9 +216,11 @@ class Engine:
 
         Raises:
             ConfigurationError: the zones tell too many vehicles apart; then nothing is set.
+            ValueError: a u7 is out of range; then nothing is set.
         """
         told = {vehicle.u7: vehicle for vehicle in vehicles}
         u7 = np.array(list(told), dtype=np.int64)
+        _refuse_strangers(u7)
         profiles = [self._rules.profile_of(vehicle) for vehicle in told.values()]
         self._people.put(told.values())
         self._users.rows["profile"][u7] = profiles
@@ -228,6 +231,7 @@ class Engine:
 
         Cost: a few ns a user, where ``put_vehicles`` keeps an object for each.
         """
+        _refuse_strangers(u7)
         profile = self._rules.profile_of(vehicle)
         self._people.put_fleet(u7, vehicle)
         self._users.rows["profile"][u7] = profile
@@ -402,7 +406,13 @@ class Engine:
             profiles = self._people.profiles(ready.rules.profile_of)
         found = self._step(PingBatch.empty(), now)
         exits, others, change = carry_over(
-            self._users, self._sets, ready.sets, ready.ground.index, ready.edit, now_ms=now
+            self._users,
+            self._sets,
+            ready.sets,
+            ready.ground.index,
+            ready.edit,
+            now_ms=now,
+            heard_after_ms=now - (_span(self.config.lost_after_s) or now),
         )
         ended = self._judged(np.concatenate([found.events, exits]), now)
         self._memberships += change
@@ -545,6 +555,13 @@ def warm_up() -> None:
     engine.publish(ZoneSet.of([replace(area, geometry=shapely.box(0.01, 0.0, 0.03, 0.01)), venue], revision=2), now)
     successor = Engine(engine.zones, default_vehicle=Vehicle(u7=0))
     successor.load(engine.snapshot())
+
+
+def _refuse_strangers(u7: IntColumn) -> None:
+    """Refuse numbers that are no row: one below zero would be somebody else's."""
+    if len(u7) and not (u7.min() >= 0 and u7.max() < U7_COUNT):
+        message = f"found users {u7.min()} .. {u7.max()}, expected 0 .. {U7_COUNT - 1}"
+        raise ValueError(message)
 
 
 def _ms(seconds: float) -> int:

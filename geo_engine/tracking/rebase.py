@@ -14,7 +14,7 @@ from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 from geo_engine.tracking.columns import make_events
 from geo_engine.tracking.events import ENTER, EXIT, OPENED, ZONE_CHANGED, Events
 from geo_engine.tracking.ground import Ground
-from geo_engine.tracking.sets import ZoneSets
+from geo_engine.tracking.sets import EMPTY_SET, ZoneSets
 from geo_engine.tracking.state import NEVER_MS, PLACED, UserRows
 from geo_engine.zones.zoneset import ZoneSet
 
@@ -68,8 +68,15 @@ class Edit:
         return cls(position, reshaped, shaped, rewritten, shapely.bounds(shapes).reshape(-1, 4))
 
 
-def carry_over(
-    users: UserRows, sets: ZoneSets, new_sets: ZoneSets, index: ZoneIndex, edit: Edit, *, now_ms: int
+def carry_over(  # noqa: PLR0913 - the state, both kinds of sets, the edit and two moments
+    users: UserRows,
+    sets: ZoneSets,
+    new_sets: ZoneSets,
+    index: ZoneIndex,
+    edit: Edit,
+    *,
+    now_ms: int,
+    heard_after_ms: int,
 ) -> tuple[Events, Events, int]:
     """Give every row its set of the new revision.
 
@@ -83,6 +90,7 @@ def carry_over(
         index: the zones of the new revision.
         edit: what differs.
         now_ms: moment of the edit.
+        heard_after_ms: a user inside nothing who was last heard of at this moment or before is not there any more.
 
     Returns:
         (exits, others, change of the number of memberships): exits with reason ``zone_changed`` name zones by their
@@ -94,7 +102,7 @@ def carry_over(
     number = new_sets.intern(kept, len(sets))
     lengths = np.bincount(kept.query, minlength=len(sets))
     touched_set = lengths != sets.sizes
-    asked = _asked_users(users, touched_set, edit)
+    asked = _asked_users(users, touched_set, edit, heard_after_ms)
     before = users.rows["inside"][asked].copy()
     for block in np.flatnonzero(users.used).tolist():
         inside = users.rows["inside"][users.block_rows(block)]
@@ -162,15 +170,14 @@ def _bands_of(fresh: IntColumn, edit: Edit, new: Ground) -> npt.NDArray[np.float
     return bands
 
 
-def _asked_users(users: UserRows, touched_set: BoolColumn, edit: Edit) -> IntColumn:
+def _asked_users(users: UserRows, touched_set: BoolColumn, edit: Edit, heard_after_ms: int) -> IntColumn:
     """Return the users who are inside a changed zone or stand where one may be now."""
     parts = [np.empty(0, dtype=np.int64)]
     for block in np.flatnonzero(users.used).tolist():
         where = users.block_rows(block)
         rows = users.rows[where]
-        asked = touched_set[rows["inside"]]
-        asked |= _in_boxes(rows["lon"], rows["lat"], edit.bounds)
-        asked &= rows["time_ms"] > 0
+        there = (rows["inside"] != EMPTY_SET) | (rows["time_ms"] > max(heard_after_ms, 0))
+        asked = touched_set[rows["inside"]] | (there & _in_boxes(rows["lon"], rows["lat"], edit.bounds))
         parts.append(np.flatnonzero(asked) + where.start)
     return np.concatenate(parts)
 

@@ -512,3 +512,15 @@ def test_language_of_a_user_is_that_of_the_warning() -> None:
     reader = Engine(zones, vehicles=[Vehicle(u7=1, language=Language.EN)])
     (alert,) = alerts(run(reader, straight_drive(1, pings=40)))
     assert "closed to your vehicle" in alert.text
+
+
+@pytest.mark.parametrize("u7", [-1, 10_000_000])
+def test_vehicle_of_nobody_is_refused_and_changes_nobody(u7: int) -> None:
+    engine = engine_of(box_zone("z"))
+    stranger = Vehicle(u7=u7, consent_warnings=False)
+    with pytest.raises(ValueError, match=r"expected 0 \.\. 9999999"):
+        engine.put_vehicles([Vehicle(u7=9_999_999, consent_warnings=False), stranger])
+    with pytest.raises(ValueError, match=r"expected 0 \.\. 9999999"):
+        engine.put_fleet(np.array([9_999_999, u7]), stranger)
+    (alert,) = alerts(run(engine, straight_drive(9_999_999, pings=1, lon=114.305)))
+    assert alert.send

@@ -79,7 +79,7 @@ def carried(
     users, sets = state_of(places, old)
     before, after, new_sets = ZoneSet.of(old), ZoneSet.of(new), ZoneSets()
     exits, others, change = carry_over(
-        users, sets, new_sets, RtreeIndex(after), Edit.between(before, after), now_ms=noon_ms + 1
+        users, sets, new_sets, RtreeIndex(after), Edit.between(before, after), now_ms=noon_ms + 1, heard_after_ms=0
     )
     assert {*exits["reason"].tolist(), *others["reason"].tolist()} <= {ZONE_CHANGED}
     told = [(int(e["u7"]), before.zones[e["zone"]].zone_id, int(e["kind"])) for e in exits]
