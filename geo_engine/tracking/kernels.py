@@ -486,7 +486,7 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
 def combo_members(cells: Cells, zones: int) -> tuple[IntColumn, IntColumn]:
     """Return (combo, zone) of every member of every combo's set, ordered by combo, then zone. ``zones``: how many.
 
-    Combos of cells that an edit left behind are asked for by nobody and may name zones that are gone: left out.
+    Combos of cells that an edit left behind are asked for by nobody and may name zones that are gone, out of order: left out.
     """
     room = np.empty(max(zones, 1), dtype=np.int64)
     total = 0
@@ -496,8 +496,10 @@ def combo_members(cells: Cells, zones: int) -> tuple[IntColumn, IntColumn]:
     query, zone = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
     used = 0
     for combo in range(combos):
+        above = -1
         for k in range(min(combo_zones(cells, combo, room), len(room))):
-            if room[k] < zones:
+            if above < room[k] < zones:
                 query[used], zone[used] = combo, room[k]
+                above = room[k]
                 used += 1
     return query[:used].copy(), zone[:used].copy()
