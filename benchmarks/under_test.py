@@ -1,7 +1,4 @@
-"""The engine as the benchmarks use it, in one place: what is built, fed and swapped.
-
-A part the engine does not have is ``None`` here; the benchmarks leave it out and say so.
-"""
+"""The engine as the benchmarks use it, in one place: what is built, fed and swapped."""
 
 from __future__ import annotations
 
@@ -14,15 +11,27 @@ import numpy.typing as npt
 import shapely
 
 from benchmarks.city import Fleet
-from geo_engine.engine import Decisions, Engine
+from geo_engine.engine import Decisions, Engine, Prepared
+from geo_engine.index.batches import match_by_tile
+from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import ZoneIndex
-from geo_engine.index.rtree import RtreeIndex
 from geo_engine.model import FloatColumn, PingBatch
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["INDEX", "Matcher", "edited", "make_engine", "make_index", "matcher", "publisher", "snapshots", "step"]
+__all__ = [
+    "INDEX",
+    "Matcher",
+    "edited",
+    "make_engine",
+    "make_index",
+    "matcher",
+    "prepare",
+    "publish",
+    "snapshots",
+    "step",
+]
 
-INDEX: Final[Callable[[ZoneSet], ZoneIndex]] = RtreeIndex
+INDEX: Final[Callable[[ZoneSet], ZoneIndex]] = CellIndex
 """The index of the engine."""
 
 Matcher = Callable[[FloatColumn, FloatColumn], object]
@@ -33,7 +42,7 @@ class Snapshots:
     """How an engine is written to one buffer and made from it again."""
 
     take: Callable[[Engine], Any]
-    restore: Callable[[Any, ZoneSet], Engine]
+    restore: Callable[[Any, ZoneSet, Fleet], Engine]
 
 
 def make_index(zones: ZoneSet) -> ZoneIndex:
@@ -43,13 +52,18 @@ def make_index(zones: ZoneSet) -> ZoneIndex:
 
 def matcher(index: ZoneIndex) -> Matcher:
     """Return what matches a batch in the cheapest form the engine itself works with."""
-    found: Matcher = getattr(index, "match", index.containing)
-    return found
+    if isinstance(index, CellIndex):
+        cells = index.cells
+        return lambda lon, lat: match_by_tile(cells, lon, lat)
+    return index.containing
 
 
 def make_engine(zones: ZoneSet, fleet: Fleet) -> Engine:
     """Build an engine that knows the vehicles of a fleet, everyone having agreed to be warned."""
-    return Engine(zones, vehicles=fleet.others(), default_vehicle=fleet.default, index=INDEX)
+    engine = Engine(zones, default_vehicle=fleet.default, index=INDEX)
+    for number, vehicle in enumerate(fleet.models[1:], start=1):
+        engine.put_fleet(np.flatnonzero(fleet.model_of == number), vehicle)
+    return engine
 
 
 def step(engine: Engine, batch: PingBatch, now_ms: int) -> Decisions:
@@ -57,15 +71,25 @@ def step(engine: Engine, batch: PingBatch, now_ms: int) -> Decisions:
     return engine.process(batch, now_ms)
 
 
-def publisher(engine: Engine) -> Callable[[ZoneSet, int], object] | None:
-    """Return what puts another set of zones in force."""
-    return getattr(engine, "publish", None)
+def prepare(engine: Engine, zones: ZoneSet) -> Prepared:
+    """Compile another set of zones beside the running one."""
+    return engine.prepare(zones)
 
 
-def snapshots() -> Snapshots | None:
+def publish(engine: Engine, ready: Prepared, now_ms: int) -> None:
+    """Put it in force."""
+    engine.publish(ready, now_ms)
+
+
+def snapshots() -> Snapshots:
     """Return how snapshots are made."""
-    take, restore = getattr(Engine, "snapshot", None), getattr(Engine, "from_snapshot", None)
-    return Snapshots(take, restore) if take is not None and restore is not None else None
+
+    def restore(buffer: bytearray, zones: ZoneSet, fleet: Fleet) -> Engine:
+        engine = make_engine(zones, fleet)
+        engine.load(buffer)
+        return engine
+
+    return Snapshots(Engine.snapshot, restore)
 
 
 def edited(zones: ZoneSet, row: int) -> ZoneSet:

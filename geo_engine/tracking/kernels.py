@@ -486,7 +486,8 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
 def combo_members(cells: Cells, zones: int) -> tuple[IntColumn, IntColumn]:
     """Return (combo, zone) of every member of every combo's set, ordered by combo, then zone. ``zones``: how many.
 
-    Combos of cells that an edit left behind are asked for by nobody and may name zones that are gone, out of order: left out.
+    Combos of cells that an edit left behind are asked for by nobody and may name zones that are gone,
+    out of order: left out.
     """
     room = np.empty(max(zones, 1), dtype=np.int64)
     total = 0
