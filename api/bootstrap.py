@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import shapely
@@ -20,13 +23,14 @@ from api.routes.health import health_router
 from api.routes.pings import pings_router
 from api.routes.wechat import wechat_router
 from api.settings import DEFAULT_STORE, Settings
+from api.state_file import StateFile
 from api.store_lock import StoreLock
 from api.workers.ingest import IngestWorker
 from api.workers.relay import Relay
 from geo_engine.alerting.message import Message, MessageSender, SendResult
 from geo_engine.alerting.policy import Policy
-from geo_engine.engine import Decisions, Engine, EngineConfig
-from geo_engine.errors import StoreError, ZoneDocumentError
+from geo_engine.engine import Decisions, Engine, EngineConfig, warm_up
+from geo_engine.errors import SnapshotError, StoreError, ZoneDocumentError
 from geo_engine.geodesy.table import DatumTables
 from geo_engine.ingest.zonefiles import load_zone_files, zone_file_paths
 from geo_engine.store.open import open_store
@@ -37,6 +41,8 @@ from geo_engine.wechat.template import RESTRICTION_TEMPLATE
 from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = ["Enrolment", "Service", "bootstrap", "enrol", "wechat_sender"]
+
+_log: Final = logging.getLogger(__name__)
 
 _MEMORY_MS = 24 * 3600 * 1000
 """How far back visits are read at a start: longer than any cooldown."""
@@ -107,8 +113,9 @@ def bootstrap(
         store.end_leases(now_ms)
         enrol(store, people, now_ms)
         zones = replace(loaded.zone_set, revision=store.zone_revision(_content_hash(source), now_ms))
-        engine = _engine(settings, zones)
-        continued = _continue(engine, store, now_ms)
+        _warm_up()
+        engine, state = _engine(settings, zones), StateFile(settings.store)
+        continued = _continue(engine, store, state, now_ms)
         relay = Relay(store, sender, clocks.steady, on_delivered=on_delivered)
 
         def after_commit(decisions: Decisions) -> None:
@@ -117,7 +124,13 @@ def bootstrap(
 
         metrics = Metrics()
         ingest = IngestWorker(
-            engine, store, clocks, metrics, max_waiting=settings.max_waiting_pings, on_decisions=after_commit
+            engine,
+            store,
+            clocks,
+            metrics,
+            max_waiting=settings.max_waiting_pings,
+            on_decisions=after_commit,
+            keep=state.write,
         )
         ingest.put_vehicles(person.vehicle for person in store.people())
         app = _app(settings, (ingest, relay, store, metrics), clocks, zones)
@@ -129,11 +142,31 @@ def _engine(settings: Settings, zones: ZoneSet) -> Engine:
     return Engine(zones, config=EngineConfig(look=LookAhead(lookahead_s=settings.lookahead_s), policy=policy))
 
 
-def _continue(engine: Engine, store: Store, now_ms: int) -> int:
+def _warm_up() -> None:
+    """Have the kernels ready before the first ping; the first start of a new version compiles them."""
+    began_s = time.monotonic()
+    _log.info("preparing the kernels of the hot path; the first start of a version compiles them, about a minute")
+    warm_up()
+    _log.info("kernels ready after %.1f s", time.monotonic() - began_s)
+
+
+def _load_state(engine: Engine, state: StateFile, now_ms: int) -> None:
+    """Give the engine the last kept state. Without it, or with one of other zones, the store's visits must do."""
+    try:
+        kept = state.read()
+        if kept is not None:
+            engine.load(kept, now_ms=now_ms)
+    except (SnapshotError, OSError) as error:
+        _log.warning("%s is not taken up, users begin anew where the store knows nothing: %s", state.path, error)
+
+
+def _continue(engine: Engine, store: Store, state: StateFile, now_ms: int) -> int:
     """Give the engine what it knew before the restart; return the number of open visits.
 
+    The kept state knows everybody, up to a minute before a crash; the visits of the store are of the last moment.
     A visit of a zone that is gone is closed: nobody can leave what does not exist.
     """
+    _load_state(engine, state, now_ms)
     policy = engine.config.policy
     day_ms = (policy.day_of(now_ms) * 86_400 - policy.day_offset_s) * 1000
     visits = store.open_visits(now_ms - _MEMORY_MS)

@@ -11,7 +11,7 @@ import shapely
 
 from geo_engine.alerting.alerts import Alerts
 from geo_engine.alerting.happenings import Happenings, Places
-from geo_engine.alerting.judge import Judge
+from geo_engine.alerting.judge import Judge, pushed_zones
 from geo_engine.alerting.kernels import WIDTH
 from geo_engine.alerting.people import People, Profiles
 from geo_engine.alerting.policy import Policy
@@ -193,7 +193,8 @@ class Engine:
         self.config = config or EngineConfig()
         self._people = People(default_vehicle or Vehicle(u7=0, consent_warnings=False))
         self._make_index = index
-        self._rules = RuleBook(zones, self._people.default)
+        self._pushed = pushed_zones(zones, self.config.policy)
+        self._rules = RuleBook(zones, self._people.default, self._pushed)
         self._users = UserRows()
         self._sets = ZoneSets()
         self._ground = self._ground_of(zones, index(zones), self._sets)
@@ -254,17 +255,17 @@ class Engine:
         """Continue after a restart: who was inside, who was warned about what, how often today.
 
         Visits of zones that are no longer in the set are left out. Positions are not restored: the first ping of a
-        user is judged as a point, and silence counts from ``now_ms``.
+        user is judged as a point, and silence counts from ``now_ms``. After ``load`` the visits tell what is newer than
+        the snapshot; what it knows beyond them stays.
         """
         positions = self.zones.position
         known = [(visit, positions[visit.zone_id]) for visit in visits if visit.zone_id in positions]
         self._judge.restore(known, sent_today, now_ms=now_ms)
         rows = self._users.rows
+        members = self._members_after(known)
         for visit, _ in known:
             rows["time_ms"][visit.u7] = max(int(rows["time_ms"][visit.u7]), visit.last_ms)
-        members = np.array([(one.u7, zone) for one, zone in known if one.inside], dtype=np.int64).reshape(-1, 2)
-        members = np.unique(members, axis=0)
-        users = np.unique(members[:, 0])
+        users = np.unique(np.array([visit.u7 for visit, _ in known], dtype=np.int64))
         before = self._sets.sizes[rows["inside"][users]].sum()
         inside = self._sets.intern(Pairs(np.searchsorted(users, members[:, 0]), members[:, 1]), len(users))
         rows["inside"][users] = inside
@@ -272,6 +273,19 @@ class Engine:
         written = {*sent_today, *(visit.u7 for visit, _ in known)}
         self._users.mark(np.array(sorted(written), dtype=np.int64))
         self._restored_ms = self._judged_ms = now_ms
+
+    def _members_after(self, known: list[tuple[Visit, int]]) -> IntColumn:
+        """Return the (user, zone) pairs inside of all users with visits: their own sets, and what visits add or end."""
+        users = np.unique(np.array([visit.u7 for visit, _ in known], dtype=np.int64))
+        last_ms = dict(zip(users.tolist(), self._users.rows["time_ms"][users].tolist(), strict=True))
+        held = self._sets.zones_of(self._users.rows["inside"][users])
+        members = set(zip(users[held.query].tolist(), held.zone.tolist(), strict=True))
+        for visit, zone in known:
+            if visit.inside:
+                members.add((visit.u7, zone))
+            elif visit.last_ms >= last_ms[visit.u7]:
+                members.discard((visit.u7, zone))
+        return np.array(sorted(members), dtype=np.int64).reshape(-1, 2)
 
     def process(self, batch: PingBatch, now: int) -> Decisions:
         """Judge a batch of pings.
@@ -364,7 +378,8 @@ class Engine:
         else:
             index = self._make_index(zones)
         sets = ZoneSets()
-        rules, changes = RuleBook(zones, self._people.default), self._people.changes
+        pushed = pushed_zones(zones, self.config.policy)
+        rules, changes = RuleBook(zones, self._people.default, pushed), self._people.changes
         # Looks every schedule up, which is dear: at the publication only those that flipped meanwhile are left.
         if self._judged_ms is not None:
             rules.advance(self._judged_ms)
@@ -423,6 +438,7 @@ class Engine:
     def _adopt(self, ready: Prepared, profiles: Profiles) -> None:
         carry_venues(self._users, ready.edit, self._ground, ready.ground)
         self.zones, self._ground, self._sets, self._rules = ready.zones, ready.ground, ready.sets, ready.rules
+        self._pushed = pushed_zones(ready.zones, self.config.policy)
         self._tracker.rebase(self._ground, self._sets)
         self._judge.rezone(ready.zones, ready.edit.position)
         for u7, profile in profiles:
@@ -502,7 +518,8 @@ class Engine:
     def _weigh(self, events: Events) -> Happenings:
         """Join events to the rules in force, and drop those that are only reasons to warn and give none."""
         zone, kind, u7 = events["zone"].astype(np.int64), events["kind"], events["u7"].astype(np.int64)
-        asked = np.flatnonzero(kind >= ENTER)
+        # Of a zone that is never pushed it matters only that it was entered and nothing said.
+        asked = np.flatnonzero((kind == ENTER) | ((kind > ENTER) & self._pushed[zone]))
         when_ms = events["time_ms"][asked] + np.nan_to_num(events["eta_s"][asked] * 1000).astype(np.int64)
         concern = np.zeros(len(events), dtype=np.int64)
         profile = self._users.rows["profile"][u7[asked]].astype(np.int64)

@@ -25,6 +25,7 @@ __all__ = ["Busy", "IngestWorker", "Judged"]
 _log: Final = logging.getLogger(__name__)
 _MOST_PINGS_A_STEP: Final = 65_536
 _IDLE_S: Final = 1.0
+_KEEP_EVERY_MS: Final = 60_000
 
 
 class Busy(Exception):  # noqa: N818 - it says what the sender meets, not a fault
@@ -57,7 +58,7 @@ class IngestWorker:
     on and must not forget what it decided. Until then senders get an error and readiness is off.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts it joins
         self,
         engine: Engine,
         store: Store,
@@ -66,6 +67,7 @@ class IngestWorker:
         *,
         max_waiting: int,
         on_decisions: Callable[[Decisions], None] = lambda _decisions: None,
+        keep: Callable[[bytearray], None] = lambda _state: None,
     ) -> None:
         """Join the parts; nothing runs before ``start``.
 
@@ -76,6 +78,7 @@ class IngestWorker:
             metrics: counters.
             max_waiting: more pings than this may not wait.
             on_decisions: told of every step, in the worker's thread, after the commit.
+            keep: given the state of the engine once a minute and at the end, in the worker's thread.
         """
         self._engine = engine
         self._store = store
@@ -83,6 +86,8 @@ class IngestWorker:
         self._metrics = metrics
         self._max_waiting = max_waiting
         self._on_decisions = on_decisions
+        self._keep = keep
+        self._kept_ms = clocks.steady()
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._waiting = 0
         self._lock = threading.Lock()
@@ -151,6 +156,16 @@ class IngestWorker:
             except Exception as error:  # noqa: BLE001 - the outer loop: one poisoned step must not end the service
                 _log.exception("a step of %d requests failed", len(requests))
                 _answer(requests, error)
+            if not more or self._clocks.steady() - self._kept_ms >= _KEEP_EVERY_MS:
+                self._keep_state()
+
+    def _keep_state(self) -> None:
+        """Have the engine's state kept; a disk that refuses costs a restart some memory, not the service."""
+        self._kept_ms = self._clocks.steady()
+        try:
+            self._keep(self._engine.snapshot())
+        except OSError as error:
+            _log.warning("the state of the engine could not be kept: %s", error)
 
     def _gather(self) -> tuple[list[_Request], bool]:
         """Wait for a request or the engine's deadline, then take what else is there, up to a step's worth."""

@@ -15,12 +15,12 @@ from geo_engine.alerting.happenings import Happenings
 from geo_engine.alerting.policy import Policy
 from geo_engine.alerting.visits import VisitChanges, VisitTable
 from geo_engine.compiled import COMPILED
-from geo_engine.model import BoolColumn, IntColumn, Language, Severity, Vehicle, Visit, ZoneKind
+from geo_engine.model import BoolColumn, IntColumn, Language, Vehicle, Visit, ZoneKind
 from geo_engine.tracking.events import APPROACH
 from geo_engine.tracking.state import CONSENTED, ENGLISH, TOLD
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["Judge", "Judged"]
+__all__ = ["Judge", "Judged", "pushed_zones"]
 
 _RANK: Final = {
     ZoneKind.TRUCK_RESTRICTION: 0,
@@ -83,7 +83,7 @@ class Judge:
 
     def restore(self, visits: Iterable[tuple[Visit, int]], sent_today: Mapping[int, int], *, now_ms: int) -> None:
         """Continue after a restart: visits with the position of their zone, and warnings sent on this local day."""
-        self.visits.restore(list(visits))
+        self.visits.restore([(visit, zone) for visit, zone in visits if self._facts.pushed[zone]])
         users = np.fromiter(sent_today, dtype=np.int64, count=len(sent_today))
         counts = np.fromiter(sent_today.values(), dtype=np.int64, count=len(sent_today))
         self._people.sent_day[users] = self._policy.day_of(now_ms)
@@ -91,8 +91,11 @@ class Judge:
 
     def rezone(self, zones: ZoneSet, moved: IntColumn) -> None:
         """Go on with another zone set; ``moved`` is the new position of every old zone, -1 when it is gone."""
-        self.visits.rezone(moved)
-        self._zones, self._facts = zones, _facts(zones, self._policy)
+        facts = _facts(zones, self._policy)
+        stays = moved >= 0
+        stays[stays] = facts.pushed[moved[stays]]
+        self.visits.rezone(np.where(stays, moved, -1))
+        self._zones, self._facts = zones, facts
 
     def walk(self, happenings: Happenings, *, now_ms: int) -> Judged:
         """Walk happenings, ordered by time, user, kind, zone.
@@ -180,9 +183,17 @@ class Judge:
         return np.where(flags & TOLD, spoken, default).astype(np.int8)
 
 
+def pushed_zones(zones: ZoneSet, policy: Policy) -> BoolColumn:
+    """Say for each zone whether it may be pushed about: only such zones are looked ahead for and have visits."""
+    return np.array(
+        [zone.kind is not ZoneKind.VENUE and policy.pushes(zone.kind, zone.severity) for zone in zones.zones],
+        dtype=np.bool_,
+    )
+
+
 def _facts(zones: ZoneSet, policy: Policy) -> kernels.ZoneFacts:
     return kernels.ZoneFacts(
-        pushed=np.array([z.kind in policy.push_kinds or z.severity is Severity.HIGH for z in zones.zones], np.bool_),
+        pushed=pushed_zones(zones, policy),
         rank=np.array([_RANK[zone.kind] for zone in zones.zones], np.int8),
     )
 

@@ -78,6 +78,8 @@ _BY_OPENING: Final = tuple(AlertReason).index(AlertReason.WINDOW_OPENED)
 
 _ZONE_BITS: Final = 24
 _BLOCK: Final = 256
+_NO_SLOT: Final = -1
+"""In place of the slot of a visit where there is none: the zone is nobody's warning."""
 _ZONE_MASK: Final = (1 << _ZONE_BITS) - 1
 
 
@@ -284,10 +286,8 @@ def _goes_on(table: Table, slot: int, kind: int, time_ms: int, reset_ms: int) ->
 
 
 @uncounted
-def _reason(table: Table, slot: int, time_ms: int, pushed: bool, sent_today: int, limits: Limits) -> int:
-    """Decide about one warning to a user who agreed; the first reason that speaks against it wins."""
-    if not pushed:
-        return _PULL_ONLY
+def _reason(table: Table, slot: int, time_ms: int, sent_today: int, limits: Limits) -> int:
+    """Decide about one warning that may be pushed, to a user who agreed; the first reason against it wins."""
     if limits.now_ms - time_ms > limits.stale_ms:
         return _STALE_PING
     if table[slot, SENT] != NEVER and time_ms - table[slot, SENT] < limits.cooldown_ms:
@@ -351,8 +351,15 @@ def _settle(  # noqa: PLR0913, PLR0917 - part of a fused kernel
         sent_today = np.int64(people.sent[u7]) * (np.int64(people.sent_day[u7]) == day)
         reason = _NO_CONSENT
         # Consent comes first: without it nothing else about the person may even be weighed.
-        if flags & CONSENTED or (limits.consented and not flags & TOLD):
-            reason = _reason(table, slot, time_ms, zones.pushed[happened.zone[row]], sent_today, limits)
+        consents = flags & CONSENTED or (limits.consented and not flags & TOLD)
+        if slot == _NO_SLOT:
+            rows[made], slots[made] = row, slot
+            found.visit_ms[made], found.trigger[made] = time_ms, _BY_ENTER
+            found.reason[made] = _PULL_ONLY if consents else _NO_CONSENT
+            made += 1
+            continue
+        if consents:
+            reason = _reason(table, slot, time_ms, sent_today, limits)
         if table[slot, FLAGS] & DECIDED or (reason == _STALE_PING and table[slot, FLAGS] & NOTED):
             continue
         rows[made], slots[made] = row, slot
@@ -372,7 +379,7 @@ def _settle(  # noqa: PLR0913, PLR0917 - part of a fused kernel
 
 
 @bare
-def judge(  # noqa: C901 - fused kernel: what one happening does to one visit
+def judge(  # noqa: C901, PLR0912 - fused kernel: what one happening does to one visit
     happened: Happened, zones: ZoneFacts, limits: Limits, people: People, table: Table, found: Decided
 ) -> tuple[int, int, int, int]:
     """Walk happenings in order: keep the visits, decide the warnings that are due.
@@ -394,13 +401,19 @@ def judge(  # noqa: C901 - fused kernel: what one happening does to one visit
             for ahead in range(row, min(row + _BLOCK, len(u7s))):
                 touched += table[home_of(u7s[ahead] << _ZONE_BITS | zone_of[ahead], mask), KEY]
         u7, time_ms, kind = u7s[row], times[row], kinds[row]
+        found.reported[row] = kind < APPROACH
         if waiting and (u7 != u7s[row - 1] or time_ms != times[row - 1]):
             counts = (decisions, waiting, changes)
             decisions, changes = _settle(happened, zones, limits, people, table, found, counts)
             waiting = 0
+        if not zones.pushed[zone_of[row]]:
+            # Nobody is warned about it, so there is no visit to remember; that nothing was said is noted at the enter.
+            if kind == ENTER and due[row]:
+                found.row[decisions + waiting], found.slot[decisions + waiting] = row, _NO_SLOT
+                waiting += 1
+            continue
         key = u7 << _ZONE_BITS | zone_of[row]
         slot = slot_of(table, key)
-        found.reported[row] = kind < APPROACH
         if kind <= CROSS:  # an exit or a cross
             changes = _leave(table, slot, time_ms, found.changed, changes)
             continue

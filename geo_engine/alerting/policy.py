@@ -42,6 +42,10 @@ class Policy:
             message = f"found a daily cap of {self.daily_cap} warnings, expected 0 .. {MAX_DAILY_CAP}"
             raise ConfigurationError(message)
 
+    def pushes(self, kind: ZoneKind, severity: Severity) -> bool:
+        """Say whether a zone may be pushed about at all; of others a person is told when they ask."""
+        return kind in self.push_kinds or severity is Severity.HIGH
+
     def day_of(self, time_ms: int) -> int:
         """Return the number of the local day a moment falls on."""
         return (time_ms // 1000 + self.day_offset_s) // 86_400
@@ -90,7 +94,7 @@ def decide(candidate: Candidate, policy: Policy, *, now_ms: int) -> Decision:
     """
     if not candidate.consented:
         return Suppress(SuppressReason.NO_CONSENT)
-    if candidate.kind not in policy.push_kinds and candidate.severity is not Severity.HIGH:
+    if not policy.pushes(candidate.kind, candidate.severity):
         return Suppress(SuppressReason.PULL_ONLY)
     if policy.stale_after_s is not None and now_ms - candidate.time_ms > policy.stale_after_s * 1000:
         return Suppress(SuppressReason.STALE_PING)

@@ -14,7 +14,7 @@ from geo_engine.index.protocol import Pairs
 from geo_engine.model import IntColumn, PingBatch
 from geo_engine.tracking.events import EVENT
 from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult
-from geo_engine.tracking.kernels import EventColumns, RowColumns, Walk, World, advance, combo_members
+from geo_engine.tracking.kernels import EventColumns, RowColumns, Walk, World, advance, combo_members, locate
 from geo_engine.tracking.packing import PING, TILES, BatchColumns, PingColumns, Screen, arrange
 from geo_engine.tracking.sets import Numbers, ZoneSets
 from geo_engine.tracking.state import UserRows
@@ -71,6 +71,8 @@ class FusedTracker:
         columns = BatchColumns(*(_readable(getattr(batch, name), name) for name in BatchColumns._fields))
         pings = _fields(PingColumns, self._pings)
         count = arrange(columns, self._screen(moment), codes, self._slot, self._work, self._starts, pings)
+        if locate(self._index.cells, self._combo_set, pings, count, self._now_set):
+            self._locate_crowded(pings, count)
         tally = np.zeros(3, dtype=np.int64)
         events = self._advance(pings, count, codes, moment, tally)
         return StepResult(codes, int(tally[0]), events, int(tally[1]))
@@ -81,20 +83,17 @@ class FusedTracker:
         world, walk = self._world(moment), self._walk(moment)
         # The most one ping can cause: leave and enter everything, cross or approach every zone, every opening.
         room = 4 * len(self._ground.warnable) + len(moment.opening_ms) + 16
-        done, located, found = 0, 0, 0
+        done, found = 0, 0
         while True:
             if len(self._events) < found + room:
                 self._events = np.concatenate([self._events, np.zeros(len(self._events) + room, dtype=EVENT)])
             events = _fields(EventColumns, self._events)
-            done, located, found = advance(
-                pings, self._now_set, done, located, count, codes, self._rows, world, walk, events, found,
+            done, found = advance(
+                pings, self._now_set, done, count, codes, self._rows, world, walk, events, found,
                 *self._scratch, room, tally,
             )  # fmt: skip
             if done >= count:
                 return self._events[:found]
-            if self._locate_crowded(pings, slice(done, located)):
-                # New sets lie in other arrays.
-                world = world._replace(set_first=self._sets.first, set_members=self._sets.members)
 
     def _room_for(self, pings: int) -> None:
         if pings == 0 or pings > len(self._pings):
@@ -104,14 +103,11 @@ class FusedTracker:
             self._now_set = np.zeros(room, dtype=np.int32)
             self._starts = np.zeros(TILES + 1, dtype=np.int64)
 
-    def _locate_crowded(self, pings: PingColumns, where: slice) -> bool:
+    def _locate_crowded(self, pings: PingColumns, count: int) -> None:
         """Settle the pings in cells with so many borders that their sets are not numbered beforehand."""
-        rows = np.flatnonzero(self._now_set[where] < 0) + where.start
-        if not len(rows):
-            return False
+        rows = np.flatnonzero(self._now_set[:count] < 0)
         pairs = self._index.containing(pings.lon[rows], pings.lat[rows])
         self._now_set[rows] = self._sets.intern(pairs, len(rows))
-        return True
 
     def _screen(self, moment: Moment) -> Screen:
         limits = self._limits
@@ -128,8 +124,6 @@ class FusedTracker:
             opening_first = np.searchsorted(moment.opening_zone[order], np.arange(len(opening_first)))
         return World(
             frame=self._frame,
-            cells=self._index.cells,
-            combo_set=self._combo_set,
             borders=self._marked(moment.wanted_bits),
             venues=self._ground.venues.grid,
             set_first=self._sets.first,

@@ -23,8 +23,14 @@ class RuleBook:
         warnable: bool per zone: a warning can be about it. A venue is answered about, never warned about.
     """
 
-    def __init__(self, zones: ZoneSet, default: Vehicle) -> None:
-        """Judge the default vehicle (profile 0); look up schedules only when they are asked for."""
+    def __init__(self, zones: ZoneSet, default: Vehicle, ahead: BoolColumn | None = None) -> None:
+        """Judge the default vehicle (profile 0); look up schedules only when they are asked for.
+
+        Args:
+            zones: the zones.
+            default: the vehicle of everybody else.
+            ahead: bool per zone: people are told of it before they reach it; None = of every warnable one.
+        """
         self._matrix = ApplicabilityMatrix(zones, default)
         self._timetable = Timetable(zones)
         self._wanted: BoolColumn = np.zeros((0, len(zones)), dtype=np.bool_)
@@ -32,6 +38,7 @@ class RuleBook:
         self._active_bits: Bits = self._wanted_bits
         self._active_for: tuple[BoolColumn, Bits] | None = None
         self.warnable: BoolColumn = np.array([zone.kind is not ZoneKind.VENUE for zone in zones.zones], dtype=np.bool_)
+        self._ahead: BoolColumn = self.warnable if ahead is None else self.warnable & ahead
 
     @property
     def next_change_ms(self) -> int:
@@ -51,9 +58,9 @@ class RuleBook:
         return self._matrix.row_of(vehicle)
 
     def wanted(self) -> BoolColumn:
-        """Return the matrix (profiles x zones) of zones a user could be warned about; made anew for new profiles."""
+        """Return the matrix (profiles x zones) of zones to look ahead for; made anew for new profiles."""
         if len(self._wanted) != len(self._matrix.matrix):
-            self._wanted = (self._matrix.matrix > 0) & self.warnable
+            self._wanted = (self._matrix.matrix > 0) & self._ahead
         return self._wanted
 
     def wanted_bits(self) -> Bits:

@@ -98,10 +98,17 @@ class Clerk:
             here = [row for row in ordered if (row.time_ms, row.u7) == moment]
             told = [self._note(row) for row in here]
             reported += told
-            due = [row for row in here if row.due and row.kind > CROSS and not self.notes[row.u7, row.zone].decided]
+            due = [row for row in here if row.due and row.kind > CROSS and self._is_open_question(row)]
             for row in sorted(due, key=self._gravity):
                 decisions += self._decide(row, now_ms)
         return reported, decisions, self.changed
+
+    def _is_pushed(self, row: Happening) -> bool:
+        zone = self.zones.zones[row.zone]
+        return self.policy.pushes(zone.kind, zone.severity)
+
+    def _is_open_question(self, row: Happening) -> bool:
+        return not self.notes[row.u7, row.zone].decided if self._is_pushed(row) else row.kind == ENTER
 
     def _gravity(self, row: Happening) -> tuple[int, float, int]:
         kind = self.zones.zones[row.zone].kind
@@ -109,6 +116,8 @@ class Clerk:
 
     def _note(self, row: Happening) -> bool:
         key = (row.u7, row.zone)
+        if not self._is_pushed(row):
+            return row.kind <= ENTER
         note = self.notes.get(key)
         if row.kind <= CROSS:
             if note is not None and note.open:
@@ -130,7 +139,9 @@ class Clerk:
         return row.kind == ENTER
 
     def _decide(self, row: Happening, now_ms: int) -> list[Decision]:
-        note, zone = self.notes[row.u7, row.zone], self.zones.zones[row.zone]
+        zone = self.zones.zones[row.zone]
+        # What is never pushed has no visit: each enter is one.
+        note = self.notes[row.u7, row.zone] if self._is_pushed(row) else _Note(row.time_ms, row.time_ms)
         today = (row.u7, self.policy.day_of(row.time_ms))
         candidate = Candidate(
             kind=zone.kind,
@@ -148,7 +159,8 @@ class Clerk:
             note.noted = True
         else:
             note.decided = True
-            self.changed.add((row.u7, row.zone))
+            if self._is_pushed(row):
+                self.changed.add((row.u7, row.zone))
         if reason is None:
             note.sent_ms = row.time_ms
             self.sent[today] = self.sent.get(today, 0) + 1

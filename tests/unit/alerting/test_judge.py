@@ -196,10 +196,10 @@ def test_consent_that_is_withdrawn_holds_against_the_default_and_language_is_the
 def test_table_grows_and_keeps_every_visit() -> None:
     judge = judge_of(ZONES)
     count = 5000
-    found = judge.walk(columns([Happening(noon_ms, u7, ENTER, u7 % 5) for u7 in range(count)]), now_ms=noon_ms)
+    found = judge.walk(columns([Happening(noon_ms, u7, ENTER, u7 % 2) for u7 in range(count)]), now_ms=noon_ms)
     assert len(judge.visits) == len(found.visits) == count
     assert len(judge.visits.slots) * 0.6 >= count
-    again = judge.walk(columns([Happening(noon_ms + 1, u7, OPENED, u7 % 5) for u7 in range(count)]), now_ms=noon_ms)
+    again = judge.walk(columns([Happening(noon_ms + 1, u7, OPENED, u7 % 2) for u7 in range(count)]), now_ms=noon_ms)
     assert (len(again.alerts), len(again.visits), len(judge.visits)) == (0, 0, count)
     assert judge.visits.slots.dtype.itemsize * judge.visits.slots.shape[1] == 48
 
