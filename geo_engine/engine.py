@@ -372,12 +372,14 @@ class Engine:
         Reads the engine and writes nothing, so it may run in another thread while pings are judged.
         """
         # Read once: a publication may come in between, and then ``publish`` refuses what is made here.
-        base, old = self.zones, self._ground.index
-        if isinstance(old, CellIndex) and self._make_index is CellIndex:
-            index: ZoneIndex = CellIndex(zones, previous=old)
+        base, ground, edit = self.zones, self._ground, Edit.between(self.zones, zones)
+        if isinstance(ground.index, CellIndex) and self._make_index is CellIndex:
+            index: ZoneIndex = CellIndex(zones, previous=ground.index)
         else:
             index = self._make_index(zones)
-        sets = ZoneSets()
+        # Where no zone moved to another position, the sets and their numbers go on.
+        stays = np.array_equal(edit.position, np.arange(len(zones)))
+        sets = ZoneSets(self._sets if stays else None)
         pushed = pushed_zones(zones, self.config.policy)
         rules, changes = RuleBook(zones, self._people.default, pushed), self._people.changes
         # Looks every schedule up, which is dear: at the publication only those that flipped meanwhile are left.
@@ -386,9 +388,9 @@ class Engine:
         return Prepared(
             zones=zones,
             base=base,
-            ground=self._ground_of(zones, index, sets),
+            ground=self._ground_of(zones, index, sets, (ground, edit) if stays else None),
             sets=sets,
-            edit=Edit.between(base, zones),
+            edit=edit,
             rules=rules,
             profiles=self._people.profiles(rules.profile_of),
             people_changes=changes,
@@ -444,13 +446,22 @@ class Engine:
         for u7, profile in profiles:
             self._users.rows["profile"][u7] = profile
 
-    def _ground_of(self, zones: ZoneSet, index: ZoneIndex, sets: ZoneSets) -> Ground:
+    def _ground_of(
+        self, zones: ZoneSet, index: ZoneIndex, sets: ZoneSets, before: tuple[Ground, Edit] | None = None
+    ) -> Ground:
+        """Make the ground of zones; what an edit that moved no zone left alone is taken from the ground before."""
         kinds = np.array([zone.kind is ZoneKind.VENUE for zone in zones.zones], dtype=np.bool_)
+        combos = known = None
+        if COMPILED and isinstance(index, CellIndex):
+            if before is not None and index.combos_kept:
+                known = before[0].combo_set
+            combos = combo_sets(index, len(zones), sets, known)
+        if before is not None and not np.any(before[1].shaped & kinds) and np.array_equal(before[0].warnable, ~kinds):
+            return replace(before[0], index=index, combo_set=combos)
         venue_zone = np.flatnonzero(kinds)
         centres = shapely.get_coordinates(shapely.centroid([zones.zones[row].geometry for row in venue_zone]))
         lon, lat = centres.reshape(-1, 2).T.copy()
         venues = VenueIndex((lon + 180.0) % 360.0 - 180.0, lat, within_m=self.config.venue_within_m)
-        combos = combo_sets(index, len(zones), sets) if COMPILED and isinstance(index, CellIndex) else None
         return Ground(index=index, venues=venues, venue_zone=venue_zone, warnable=~kinds, combo_set=combos)
 
     def _moment(self, batch: PingBatch, now: int) -> Moment:

@@ -92,9 +92,10 @@ class Judge:
     def rezone(self, zones: ZoneSet, moved: IntColumn) -> None:
         """Go on with another zone set; ``moved`` is the new position of every old zone, -1 when it is gone."""
         facts = _facts(zones, self._policy)
-        stays = moved >= 0
-        stays[stays] = facts.pushed[moved[stays]]
-        self.visits.rezone(np.where(stays, moved, -1))
+        # Zones that may not be pushed about any more have no visits; those that never might have none anyway.
+        ended = self._facts.pushed & (moved >= 0)
+        ended[ended] = ~facts.pushed[moved[ended]]
+        self.visits.rezone(np.where(ended, -1, moved))
         self._zones, self._facts = zones, facts
 
     def walk(self, happenings: Happenings, *, now_ms: int) -> Judged:

@@ -161,9 +161,15 @@ class FusedTracker:
         )
 
 
-def combo_sets(index: CellIndex, zones: int, sets: ZoneSets) -> Numbers:
-    """Return the number in ``sets`` of the set of zones of each combo of an index of so many zones."""
-    return sets.intern(Pairs(*combo_members(index.cells, zones)), index.combo_count)
+def combo_sets(index: CellIndex, zones: int, sets: ZoneSets, known: Numbers | None = None) -> Numbers:
+    """Return the number in ``sets`` of the set of zones of each combo of an index of so many zones.
+
+    ``known`` are the numbers of the first combos where those are known already.
+    """
+    first = 0 if known is None else len(known)
+    query, zone = combo_members(index.cells, zones, first)
+    found = sets.intern(Pairs(query - first, zone), index.combo_count - first)
+    return found if known is None else np.concatenate([known, found])
 
 
 def _readable(column: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:

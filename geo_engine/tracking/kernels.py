@@ -486,8 +486,8 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
 
 
 @kernel
-def combo_members(cells: Cells, zones: int) -> tuple[IntColumn, IntColumn]:
-    """Return (combo, zone) of every member of every combo's set, ordered by combo, then zone. ``zones``: how many.
+def combo_members(cells: Cells, zones: int, first: int) -> tuple[IntColumn, IntColumn]:
+    """Return (combo, zone) of every member of the sets of all combos from ``first`` on, of so many ``zones``.
 
     Combos of cells that an edit left behind are asked for by nobody and may name zones that are gone,
     out of order: left out.
@@ -495,11 +495,11 @@ def combo_members(cells: Cells, zones: int) -> tuple[IntColumn, IntColumn]:
     room = np.empty(max(zones, 1), dtype=np.int64)
     total = 0
     combos = len(cells.combo_leaf)
-    for combo in range(combos):
+    for combo in range(first, combos):
         total += min(combo_zones(cells, combo, room), len(room))
     query, zone = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
     used = 0
-    for combo in range(combos):
+    for combo in range(first, combos):
         above = -1
         for k in range(min(combo_zones(cells, combo, room), len(room))):
             if above < room[k] < zones:

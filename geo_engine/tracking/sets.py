@@ -21,23 +21,37 @@ Numbers = npt.NDArray[np.int32]
 _Hashes = npt.NDArray[np.uint64]
 
 
+_Arrays = tuple[IntColumn, Numbers, _Hashes, Numbers]
+"""Begins of the sets, their members, their sums in order, the set of each sum."""
+_EMPTY: Final[_Arrays] = (
+    np.zeros(2, dtype=np.int64),
+    np.empty(0, dtype=np.int32),
+    np.zeros(1, dtype=np.uint64),
+    np.zeros(1, dtype=np.int32),
+)
+
+
 class ZoneSets:
     """Sets of zone positions by number; number 0 is the empty set. Sets are only ever added.
 
     A set is found by the sum of a 64-bit mix of its members: two sets among a million share a sum with a probability
     of 3e-8; the members are compared, and such a pair would be an error, not a wrong answer.
-
-    Attributes:
-        first: int64 (sets + 1,): where the members of each set begin in ``members``.
-        members: int32: zone positions, ascending inside a set.
     """
 
-    def __init__(self) -> None:
-        """Start with the empty set."""
-        self.first: IntColumn = np.zeros(2, dtype=np.int64)
-        self.members: Numbers = np.empty(0, dtype=np.int32)
-        self._hashes: _Hashes = np.zeros(1, dtype=np.uint64)
-        self._by_hash: Numbers = np.zeros(1, dtype=np.int32)
+    def __init__(self, base: ZoneSets | None = None) -> None:
+        """Start with the empty set, or with the sets of ``base``, which may grow in another thread meanwhile."""
+        # Never written in place and replaced together, so that a copy is one reading.
+        self._arrays: _Arrays = _EMPTY if base is None else base._arrays
+
+    @property
+    def first(self) -> IntColumn:
+        """Return where the members of each set begin in ``members``: int64 (sets + 1,)."""
+        return self._arrays[0]
+
+    @property
+    def members(self) -> Numbers:
+        """Return the zone positions of all sets, ascending inside a set: int32."""
+        return self._arrays[1]
 
     def __len__(self) -> int:
         """Return the number of distinct sets."""
@@ -65,9 +79,10 @@ class ZoneSets:
         first = np.concatenate([[0], np.cumsum(size)])
         hashes = _sums(members.zone, first)
         distinct, example, which = np.unique(hashes, return_index=True, return_inverse=True)
-        place = np.minimum(np.searchsorted(self._hashes, distinct), len(self._hashes) - 1)
-        known = self._hashes[place] == distinct
-        numbers = np.where(known, self._by_hash[place], 0).astype(np.int32)
+        _, _, sums, by_sum = self._arrays
+        place = np.minimum(np.searchsorted(sums, distinct), len(sums) - 1)
+        known = sums[place] == distinct
+        numbers = np.where(known, by_sum[place], 0).astype(np.int32)
         new = np.flatnonzero(~known)
         numbers[new] = len(self) + np.arange(len(new))
         self._add(members.zone, first, example[new], distinct[new])
@@ -90,11 +105,15 @@ class ZoneSets:
         size = first[rows + 1] - first[rows]
         take = np.repeat(first[rows], size) + np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
         number = np.arange(len(self), len(self) + len(rows), dtype=np.int32)
-        self.members = np.concatenate([self.members, zones[take].astype(np.int32)])
-        self.first = np.concatenate([self.first, self.first[-1] + np.cumsum(size)])
-        all_hashes = np.concatenate([self._hashes, hashes])
-        order = np.argsort(all_hashes, kind="stable")
-        self._hashes, self._by_hash = all_hashes[order], np.concatenate([self._by_hash, number])[order]
+        first_, members, sums, by_sum = self._arrays
+        all_sums = np.concatenate([sums, hashes])
+        order = np.argsort(all_sums, kind="stable")
+        self._arrays = (
+            np.concatenate([first_, first_[-1] + np.cumsum(size)]),
+            np.concatenate([members, zones[take].astype(np.int32)]),
+            all_sums[order],
+            np.concatenate([by_sum, number])[order],
+        )
 
     def _check(self, found: Numbers, zones: IntColumn, first: IntColumn) -> None:
         """Raise when a set that was found by its sum has other members.
