@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.city import FULL, City, Fleet
+from benchmarks.city import FULL, VENUES, City, Fleet
 from benchmarks.city_traffic import TICK_MS
 from benchmarks.harness import resident_bytes
 from benchmarks.under_test import make_engine, step
@@ -38,7 +38,7 @@ def memory(users: int, zones: int, ticks: int = 3) -> dict[str, Any]:
     Pings are made batch by batch and thrown away, so that only the engine grows; all drive the default vehicle.
     """
     city = City()
-    engine = make_engine(city.zones(zones), _cars(city, users))
+    engine = make_engine(city.zones(zones, venues=VENUES), _cars(city, users))
     batch = min(_LARGEST_BATCH, max(users // 10, 1))
     for tick in range(2):
         step(engine, _pings(city, 0, batch, tick), noon_ms + (tick + 1) * TICK_MS)
@@ -61,7 +61,7 @@ def first_ping(zones: int) -> dict[str, Any]:
     """Build everything as a start does and judge one ping; the caller measures the whole."""
     start = time.perf_counter()
     city = City()
-    made = city.zones(zones)
+    made = city.zones(zones, venues=VENUES)
     drawn = time.perf_counter()
     engine = make_engine(made, _cars(city, 1))
     built = time.perf_counter()

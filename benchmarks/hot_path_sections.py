@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from benchmarks.alternatives import LIBRARY, IndexWay, Way, compare, open_servers, shapes_of
-from benchmarks.city import City
+from benchmarks.city import VENUES, City
 from benchmarks.city_traffic import TICK_MS, Traffic
 from benchmarks.harness import Rounds, measured, resident_bytes
 from benchmarks.hot_path_child import run_child
@@ -71,7 +71,7 @@ def measure_step(
     for zones, users, batches in cases:
         many = users > 1_000_000
         traffic = city.traffic(users)
-        engine = make_engine(city.zones(zones), city.vehicles(users))
+        engine = make_engine(city.zones(zones, venues=VENUES), city.vehicles(users))
         for _ in range(max(warm_ticks // 3, 1) if many else warm_ticks):
             _run_tick(engine, traffic, 1_000_000)
         for size in batches:
@@ -204,7 +204,7 @@ def _run_tick(engine: Engine, traffic: Traffic, size: int) -> list[float]:
 
 def _settled(city: City, zones: int, users: int) -> tuple[Engine, Traffic]:
     """Return an engine that has heard of every user, and their traffic."""
-    engine, traffic = make_engine(city.zones(zones), city.vehicles(users)), city.traffic(users)
+    engine, traffic = make_engine(city.zones(zones, venues=VENUES), city.vehicles(users)), city.traffic(users)
     for _ in range(3):
         _run_tick(engine, traffic, 1_000_000)
     return engine, traffic

@@ -392,11 +392,11 @@ def _first_contact(  # noqa: C901 - fused kernel: what an edge may be to a way, 
         ax, ay, bx, by = grid.edge[j, 0] - px, grid.edge[j, 1] - py, grid.edge[j, 2] - px, grid.edge[j, 3] - py
         # Both ends surely on one side of the way's line: most edges end here.
         a_side, b_side = way_x * ay - way_y * ax, way_x * by - way_y * bx
-        if (a_side > sure and b_side > sure) or (a_side < -sure and b_side < -sure):
+        if (min(a_side, b_side) > sure) | (max(a_side, b_side) < -sure):
             continue
         edge_x, edge_y, area = bx - ax, by - ay, b_side - a_side
         along = (ax * edge_y - ay * edge_x) / area if area != 0.0 else 0.0
-        if (a_side > sure and b_side < -sure) or (a_side < -sure and b_side > sure):
+        if (min(a_side, b_side) < -sure) & (max(a_side, b_side) > sure):
             # The edge surely crosses the way's line, so only the place decides.
             if along < -_CLEAR or along > 1.0 + _CLEAR:
                 continue
@@ -504,11 +504,14 @@ def _touch_in(
     for border in range(grid.cell_first[record], grid.cell_first[record + 1]):
         turn = grid.turn[border]
         px, py, qx, qy = lon - turn, lat, end_lon - turn, end_lat
-        if abs((px + qx) * 0.5 - grid.middle_x[border]) > abs(qx - px) * 0.5 + grid.half_x[border]:
-            continue
-        if abs((py + qy) * 0.5 - grid.middle_y[border]) > abs(qy - py) * 0.5 + grid.half_y[border]:
-            continue
-        if _misses_box(grid, border, px, py, qx - px, qy - py):
+        # Three tests and one branch: which of them fails cannot be foreseen, that one does nearly always.
+        middle_x, middle_y = grid.middle_x[border], grid.middle_y[border]
+        half_x, half_y = grid.half_x[border], grid.half_y[border]
+        way_x, way_y = qx - px, qy - py
+        beside_x = abs((px + qx) * 0.5 - middle_x) - (abs(way_x) * 0.5 + half_x)
+        beside_y = abs((py + qy) * 0.5 - middle_y) - (abs(way_y) * 0.5 + half_y)
+        off = abs(way_x * (middle_y - py) - way_y * (middle_x - px)) - (abs(way_x) * half_y + abs(way_y) * half_x)
+        if (beside_x > 0.0) | (beside_y > 0.0) | (off > 0.0):
             continue
         zone = grid.zone[border]
         if (
@@ -530,7 +533,7 @@ def _touches(grid: BorderGrid, border: int, px: float, py: float, qx: float, qy:
     for j in range(grid.first[border], grid.end[border]):
         a_side = way_x * (grid.edge[j, 1] - py) - way_y * (grid.edge[j, 0] - px)
         b_side = way_x * (grid.edge[j, 3] - py) - way_y * (grid.edge[j, 2] - px)
-        if (a_side > sure and b_side > sure) or (a_side < -sure and b_side < -sure):
+        if (min(a_side, b_side) > sure) | (max(a_side, b_side) < -sure):
             continue
         if segments_meet(px, py, qx, qy, grid.edge[j, 0], grid.edge[j, 1], grid.edge[j, 2], grid.edge[j, 3]):
             return True
