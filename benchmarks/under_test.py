@@ -11,7 +11,7 @@ import numpy.typing as npt
 import shapely
 
 from benchmarks.city import Fleet
-from geo_engine.engine import Decisions, Engine, Prepared
+from geo_engine.engine import Decisions, Engine, Prepared, warm_up
 from geo_engine.index.batches import match_by_tile
 from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import ZoneIndex
@@ -59,7 +59,8 @@ def matcher(index: ZoneIndex) -> Matcher:
 
 
 def make_engine(zones: ZoneSet, fleet: Fleet) -> Engine:
-    """Build an engine that knows the vehicles of a fleet, everyone having agreed to be warned."""
+    """Build an engine that knows the vehicles of a fleet, everyone having agreed to be warned; the kernels are ready."""
+    warm_up()
     engine = Engine(zones, default_vehicle=fleet.default, index=INDEX)
     for number, vehicle in enumerate(fleet.models[1:], start=1):
         engine.put_fleet(np.flatnonzero(fleet.model_of == number), vehicle)

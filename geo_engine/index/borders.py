@@ -232,7 +232,8 @@ def mark_wanted(grid: BorderGrid, wanted: npt.NDArray[np.uint64]) -> None:
         for border in range(grid.cell_first[cell], grid.cell_first[cell + 1]):
             zone = grid.zone[border]
             found = np.uint64(0)
-            for profile in range(wanted.shape[0]):
+            # Cells that an edit left behind may name zones that are gone.
+            for profile in range(wanted.shape[0] if zone >> 6 < wanted.shape[1] else 0):
                 bit = (wanted[profile, zone >> 6] >> np.uint64(zone & 63)) & one
                 found |= bit << np.uint64(profile % MOST_PROFILES)
             grid.bits[border] = found

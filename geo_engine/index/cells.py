@@ -63,6 +63,7 @@ class CellIndex:
         self.changed_zones: IntColumn = np.arange(len(zones))
         self.combos_kept = False
         self._slow = None if compiled else RtreeIndex(zones)
+        self._most_zones = max(len(zones), previous._most_zones if previous else 0)
         self._fine = compiled or len(self._shapes.edge) <= _FEW_EDGES
         if previous is None or not self._compile_on(previous):
             self.cells: Cells
@@ -81,8 +82,9 @@ class CellIndex:
             return False
         base, room = previous.cells, previous._room
         if np.any((position >= 0) & (position != np.arange(len(position)))):
-            # What only dead cells name may get any position.
+            # What only dead cells name may get any position; they may name zones of sets before the last one.
             position = np.maximum(position, 0)
+            position = np.append(position, np.zeros(max(self._most_zones - len(position), 0), dtype=np.int64))
             hits = position[base.hits].astype(np.int32) if len(base.hits) else base.hits
             base, room = base._replace(page=moved_zones(base.page, position), hits=hits), []
         self.cells, self._room = compiled_cells(base, new, boxes, room, fine=self._fine)

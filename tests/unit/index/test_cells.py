@@ -10,6 +10,8 @@ import shapely
 
 from geo_engine.index import CellIndex, RtreeIndex
 from geo_engine.index.batches import match
+from geo_engine.index.borders import mark_wanted, unmarked
+from geo_engine.index.cells import wanted_words
 from geo_engine.index.kernels import combo_at, combo_zones, zones_at
 from geo_engine.index.protocol import Segments
 from geo_engine.model import FloatColumn, IntColumn, ZoneKind
@@ -157,3 +159,18 @@ def test_reference_point_avoids_the_lines_of_edges() -> None:
     ours, oracle = CellIndex(zones).containing(lon, lat), RtreeIndex(zones).containing(lon, lat)
     assert ours.query.tolist() == oracle.query.tolist()
     assert ours.zone.tolist() == oracle.zone.tolist()
+
+
+def test_zones_that_only_dead_cells_name_are_beyond_no_array() -> None:
+    """The last zone goes without moving another; later edits then move positions that its dead cells do not know."""
+    shapes = [shapely.box(10.0 + k, 10.0, 10.5 + k, 10.5) for k in range(130)]
+    zones = {f"z{k:03}": zone(f"z{k:03}", shape) for k, shape in enumerate(shapes)}
+    index = CellIndex(ZoneSet.of(zones.values()))
+    for gone in ("z129", "z128", "z000", "z001"):
+        del zones[gone]
+        index = CellIndex(ZoneSet.of(zones.values()), previous=index)
+        words = wanted_words(np.ones((2, 1), dtype=bool))
+        mark_wanted(unmarked(index.borders), words)
+    left = ZoneSet.of(zones.values())
+    lon, lat = np.array([10.25 + k for k in range(130)]), np.full(130, 10.25)
+    assert index.containing(lon, lat).zone.tolist() == CellIndex(left).containing(lon, lat).zone.tolist()
