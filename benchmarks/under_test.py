@@ -59,7 +59,7 @@ def matcher(index: ZoneIndex) -> Matcher:
 
 
 def make_engine(zones: ZoneSet, fleet: Fleet) -> Engine:
-    """Build an engine that knows the vehicles of a fleet, everyone having agreed to be warned; the kernels are ready."""
+    """Build an engine that knows the vehicles of a fleet, everyone having agreed; the kernels are ready."""
     warm_up()
     engine = Engine(zones, default_vehicle=fleet.default, index=INDEX)
     for number, vehicle in enumerate(fleet.models[1:], start=1):
