@@ -145,7 +145,7 @@ def _engine(settings: Settings, zones: ZoneSet) -> Engine:
 def _warm_up() -> None:
     """Have the kernels ready before the first ping; the first start of a new version compiles them."""
     began_s = time.monotonic()
-    _log.info("preparing the kernels of the hot path; the first start of a version compiles them, about a minute")
+    _log.info("preparing the kernels of the hot path (the first start of a version compiles them: about a minute)")
     warm_up()
     _log.info("kernels ready after %.1f s", time.monotonic() - began_s)
 

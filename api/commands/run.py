@@ -38,6 +38,8 @@ def run(
 ) -> None:
     """Run the service until Ctrl-C, SIGTERM or --for. Exit code 0 after everything due was delivered."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # The first start of a version compiles for a minute: who waits should read why.
+    logging.getLogger("api.bootstrap").setLevel(logging.INFO)
     given: dict[str, Any] = {"store": store, "zones": zones, "port": port}
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})

@@ -63,7 +63,7 @@ class CellIndex:
         self.changed_zones: IntColumn = np.arange(len(zones))
         self.combos_kept = False
         self._slow = None if compiled else RtreeIndex(zones)
-        self._most_zones = max(len(zones), previous._most_zones if previous else 0)
+        self._most_zones: int = max(len(zones), previous._most_zones if previous else 0)
         self._fine = compiled or len(self._shapes.edge) <= _FEW_EDGES
         if previous is None or not self._compile_on(previous):
             self.cells: Cells
