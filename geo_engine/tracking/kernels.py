@@ -410,7 +410,7 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
             )  # fmt: skip
             for at in range(met):
                 n = _write(events, n, u7, time_ms, scratch_zone[at], CROSS, MOVED, lon, lat)
-        phase = u7 * PHASE
+        phase = np.int64(u7) * PHASE
         due_look = walk.look_every_ms <= 0 or (
             (time_ms + phase) // walk.look_every_ms != (before_ms + phase) // walk.look_every_ms
         )
