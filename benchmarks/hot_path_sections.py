@@ -57,7 +57,7 @@ def measure_match(city: City, zones: Sequence[int], batches: Sequence[int], roun
                     lambda batch: match(batch.lon, batch.lat),  # noqa: B023 - runs at once
                     rounds=rounds if size >= 100_000 else 3 * rounds,
                     warm_up=2,
-                    fresh=lambda: next(fresh),  # noqa: B023
+                    fresh=lambda: next(fresh),  # noqa: B023 - runs at once
                 ).document()
             )
     return {"rows": rows, **builds}
