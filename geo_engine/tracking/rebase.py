@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
 from geo_engine.index.protocol import Pairs, ZoneIndex
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
@@ -16,56 +14,15 @@ from geo_engine.tracking.events import ENTER, EXIT, OPENED, ZONE_CHANGED, Events
 from geo_engine.tracking.ground import Ground
 from geo_engine.tracking.sets import EMPTY_SET, ZoneSets
 from geo_engine.tracking.state import NEVER_MS, PLACED, UserRows
-from geo_engine.zones.zoneset import ZoneSet
+from geo_engine.zones.edit import GONE, Edit
 
-__all__ = ["Edit", "carry_over", "carry_venues"]
-
-_GONE: Final = -1
+__all__ = ["carry_over", "carry_venues"]
 
 _MANY: Final = 32
 """From so many places on it is cheaper to match everybody than to look who is near one of them."""
 
 _METRES_PER_DEGREE: Final = 110_000.0
 """A degree of latitude is nowhere shorter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """What differs between two revisions of the zones.
-
-    Attributes:
-        position: int64 per old zone: its position in the new set, -1 = gone.
-        reshaped: bool per old zone: gone, or its shape is another.
-        shaped: bool per new zone: new, or its shape is another.
-        rewritten: bool per new zone: it was there before, but whom it concerns, when or its kind is another.
-        bounds: float64 (shaped zones, 4): west, south, east, north of the new shapes.
-    """
-
-    position: IntColumn
-    reshaped: BoolColumn
-    shaped: BoolColumn
-    rewritten: BoolColumn
-    bounds: npt.NDArray[np.float64]
-
-    @classmethod
-    def between(cls, old: ZoneSet, new: ZoneSet) -> Edit:
-        """Compare two sets. Cost: 1 us per zone, more for zones whose shapes are equal but not the same object."""
-        position = np.array([new.position.get(zone.zone_id, _GONE) for zone in old.zones], dtype=np.int64)
-        reshaped = np.ones(len(old), dtype=np.bool_)
-        shaped, rewritten = np.ones(len(new), dtype=np.bool_), np.zeros(len(new), dtype=np.bool_)
-        for row, place in enumerate(position.tolist()):
-            if place == _GONE:
-                continue
-            before, after = old.zones[row], new.zones[place]
-            if before is after:
-                reshaped[row] = shaped[place] = False
-                continue
-            same = before.geometry is after.geometry or shapely.equals_exact(before.geometry, after.geometry)
-            reshaped[row] = shaped[place] = not same
-            terms = ("kind", "applies_to", "schedule", "valid_from_ms", "valid_to_ms")
-            rewritten[place] = any(getattr(before, name) != getattr(after, name) for name in terms)
-        shapes = np.array([zone.geometry for zone in new.zones], dtype=object)[shaped]
-        return cls(position, reshaped, shaped, rewritten, shapely.bounds(shapes).reshape(-1, 4))
 
 
 def carry_over(  # noqa: PLR0913 - the state, both kinds of sets, the edit and two moments
@@ -98,15 +55,10 @@ def carry_over(  # noqa: PLR0913 - the state, both kinds of sets, the edit and t
         the new.
         Cost: a pass over the rows in use, 6 ms a million users, and a match of those in a changed place.
     """
-    kept = _kept(sets, edit)
-    number = new_sets.intern(kept, len(sets))
-    lengths = np.bincount(kept.query, minlength=len(sets))
-    touched_set = lengths != sets.sizes
+    touched_set = sets.holding(edit.reshaped)
     asked = _asked_users(users, touched_set, edit, heard_after_ms)
     before = users.rows["inside"][asked].copy()
-    for block in np.flatnonzero(users.used).tolist():
-        inside = users.rows["inside"][users.block_rows(block)]
-        inside[:] = number[inside]
+    _renumber(users, sets, new_sets, edit)
     now = _matched(users, asked, before, sets, index, edit)
     users.rows["inside"][asked] = new_sets.intern(now, len(asked))
     users.mark(asked)
@@ -125,11 +77,23 @@ def carry_over(  # noqa: PLR0913 - the state, both kinds of sets, the edit and t
     return exits, others, int(came.sum()) - int(left.sum())
 
 
-def _kept(sets: ZoneSets, edit: Edit) -> Pairs:
-    """Return the members every old set keeps, by new positions."""
-    every = sets.zones_of(np.arange(len(sets), dtype=np.int32))
+def _renumber(users: UserRows, sets: ZoneSets, new_sets: ZoneSets, edit: Edit) -> None:
+    """Give every row the number its set has among the new ones, less the zones that are gone or reshaped."""
+    # The new sets began as these, so most numbers go on when no zone moved.
+    changed = sets.holding(edit.reshaped) if edit.stays else np.ones(len(sets), dtype=np.bool_)
+    changed[new_sets.shared :] = True
+    changed[EMPTY_SET] = False
+    old = np.flatnonzero(changed).astype(np.int32)
+    if len(old) == 0:
+        return
+    every = sets.zones_of(old)
     stays = ~edit.reshaped[every.zone]
-    return Pairs(every.query[stays], edit.position[every.zone[stays]])
+    number = np.arange(len(sets), dtype=np.int32)
+    number[old] = new_sets.intern(Pairs(every.query[stays], edit.position[every.zone[stays]]), len(old))
+    for block in np.flatnonzero(users.inside_from_ms != NEVER_MS).tolist():
+        inside = users.rows["inside"][users.block_rows(block)]
+        rows = np.flatnonzero(changed[inside])
+        inside[rows] = number[inside[rows]]
 
 
 def carry_venues(users: UserRows, edit: Edit, old: Ground, new: Ground) -> None:
@@ -137,10 +101,10 @@ def carry_venues(users: UserRows, edit: Edit, old: Ground, new: Ground) -> None:
 
     Cost: a pass over the rows in use when venues came, went or moved, and a look-up for users who stood near them.
     """
-    place = np.full(len(edit.shaped), _GONE, dtype=np.int64)
+    place = np.full(len(edit.shaped), GONE, dtype=np.int64)
     place[new.venue_zone] = np.arange(len(new.venue_zone))
     position = edit.position[old.venue_zone]
-    stays = (position != _GONE) & ~edit.reshaped[old.venue_zone]
+    stays = (position != GONE) & ~edit.reshaped[old.venue_zone]
     number = np.zeros(len(position) + 1, dtype=np.int32)
     number[1:][stays] = place[position[stays]] + 1
     fresh = np.ones(len(new.venue_zone), dtype=np.bool_)
@@ -200,7 +164,7 @@ def _matched(
     held = sets.zones_of(before)
     rows = users.rows[asked]
     placed = (rows["flags"] & PLACED) != 0
-    stays = ~edit.reshaped[held.zone] | (~placed[held.query] & (edit.position[held.zone] != _GONE))
+    stays = ~edit.reshaped[held.zone] | (~placed[held.query] & (edit.position[held.zone] != GONE))
     known = np.flatnonzero(placed)
     found = index.containing(rows["lon"][known].copy(), rows["lat"][known].copy())
     changed = edit.shaped[found.zone]

@@ -36,12 +36,16 @@ class ZoneSets:
 
     A set is found by the sum of a 64-bit mix of its members: two sets among a million share a sum with a probability
     of 3e-8; the members are compared, and such a pair would be an error, not a wrong answer.
+
+    Attributes:
+        shared: so many sets, the first ones, have the numbers they have in the base.
     """
 
     def __init__(self, base: ZoneSets | None = None) -> None:
         """Start with the empty set, or with the sets of ``base``, which may grow in another thread meanwhile."""
         # Never written in place and replaced together, so that a copy is one reading.
         self._arrays: _Arrays = _EMPTY if base is None else base._arrays
+        self.shared = len(self)
 
     @property
     def first(self) -> IntColumn:

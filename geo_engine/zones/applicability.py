@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy.typing as npt
 
 from geo_engine.errors import ConfigurationError
 from geo_engine.model import Vehicle
-from geo_engine.zones.rule import AppliesTo
+from geo_engine.zones.edit import Edit
+from geo_engine.zones.numbering import Numbering, numbered
 from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = ["MAX_PROFILES", "ApplicabilityMatrix"]
@@ -28,13 +30,24 @@ class ApplicabilityMatrix:
     any zone asks for, of the weight only which limits it exceeds, of the service only whether some zone exempts it. So
     ten million vehicles make a few dozen rows. Row 0 is the default vehicle, which stands for users about whom nothing
     was said.
+
+    Attributes:
+        numbering: the rules, each distinct one once.
     """
 
-    def __init__(self, zones: ZoneSet, default: Vehicle) -> None:
-        """Judge the default vehicle; others are judged when they first appear."""
-        numbers: dict[AppliesTo, int] = {}
-        rules = [numbers.setdefault(zone.applies_to, len(numbers)) for zone in zones.zones]
-        self._rules, self._rule_of_zone = list(numbers), np.array(rules, dtype=np.int64)
+    def __init__(
+        self, zones: ZoneSet, default: Vehicle, before: Numbering | None = None, edit: Edit | None = None
+    ) -> None:
+        """Judge the default vehicle; others are judged when they first appear.
+
+        Args:
+            zones: the zones.
+            default: the vehicle of row 0.
+            before: ``numbering`` of the matrix of an earlier set, so that only altered zones are read.
+            edit: what differs from that set.
+        """
+        self.numbering = numbered(zones, attrgetter("applies_to"), before, edit)
+        self._rules = [zone.applies_to for zone in self.numbering.example]
         prefixes = [len(p) for rule in self._rules for p in (*rule.plate_prefixes, *rule.plate_prefixes_except)]
         self._plate_length = max(prefixes, default=0)
         limits = {rule.gross_weight_over_t for rule in self._rules}
@@ -70,7 +83,7 @@ class ApplicabilityMatrix:
             if row == len(self._space):
                 self._space = np.concatenate([self._space, np.zeros_like(self._space)])
             judged = np.array([rule.judge(vehicle) for rule in self._rules], dtype=np.int8)
-            self._space[row] = judged[self._rule_of_zone]
+            self._space[row] = judged[self.numbering.of_zone]
             self._rows[profile] = row
         return row
 

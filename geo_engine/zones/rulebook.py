@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.model import BoolColumn, IntColumn, Vehicle, ZoneKind
+from geo_engine.model import BoolColumn, IntColumn, Vehicle
 from geo_engine.zones.applicability import ApplicabilityMatrix
+from geo_engine.zones.edit import Edit
+from geo_engine.zones.numbering import Numbering
 from geo_engine.zones.timetable import Timetable
 from geo_engine.zones.zoneset import ZoneSet
 
@@ -21,23 +23,33 @@ class RuleBook:
 
     Attributes:
         warnable: bool per zone: a warning can be about it. A venue is answered about, never warned about.
+        numberings: the distinct rules of whom and of when, for the rules of the next set.
     """
 
-    def __init__(self, zones: ZoneSet, default: Vehicle, ahead: BoolColumn | None = None) -> None:
+    def __init__(
+        self,
+        zones: ZoneSet,
+        default: Vehicle,
+        ahead: BoolColumn | None = None,
+        before: tuple[RuleBook, Edit] | None = None,
+    ) -> None:
         """Judge the default vehicle (profile 0); look up schedules only when they are asked for.
 
         Args:
             zones: the zones.
             default: the vehicle of everybody else.
             ahead: bool per zone: people are told of it before they reach it; None = of every warnable one.
+            before: the rules of an earlier set and what differs from it, so that only altered zones are read.
         """
-        self._matrix = ApplicabilityMatrix(zones, default)
-        self._timetable = Timetable(zones)
+        older, edit = (None, None) if before is None else (before[0].numberings, before[1])
+        self._matrix = ApplicabilityMatrix(zones, default, older and older[0], edit)
+        self._timetable = Timetable(zones, older and older[1], edit)
+        self.numberings: tuple[Numbering, Numbering] = (self._matrix.numbering, self._timetable.numbering)
         self._wanted: BoolColumn = np.zeros((0, len(zones)), dtype=np.bool_)
         self._wanted_bits: Bits = _packed(self._wanted)
         self._active_bits: Bits = self._wanted_bits
         self._active_for: tuple[BoolColumn, Bits] | None = None
-        self.warnable: BoolColumn = np.array([zone.kind is not ZoneKind.VENUE for zone in zones.zones], dtype=np.bool_)
+        self.warnable: BoolColumn = zones.warnable
         self._ahead: BoolColumn = self.warnable if ahead is None else self.warnable & ahead
 
     @property

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import heapq
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
 
-from geo_engine.model import BoolColumn, IntColumn, ZoneKind
-from geo_engine.zones.schedule import Schedule
+from geo_engine.model import BoolColumn, IntColumn
+from geo_engine.zones.edit import Edit
+from geo_engine.zones.numbering import Numbering, numbered
 from geo_engine.zones.zone import Zone
 from geo_engine.zones.zoneset import ZoneSet
 
@@ -20,7 +22,7 @@ NEVER_MS: Final = int(np.iinfo(np.int64).max)
 _LOOK_BACK_MS: Final = 3_600_000
 """How much of the past is known after the first call and after a leap: pings arrive up to some minutes late."""
 
-_RuleKey = tuple[Schedule, int | None, int | None]
+_RULE: Final = attrgetter("schedule", "valid_from_ms", "valid_to_ms")
 
 
 class _Stretches:
@@ -55,19 +57,22 @@ class Timetable:
 
     Attributes:
         rule_of_zone: int32 per zone, the number of its rule.
+        numbering: the rules as the numbering they come from.
     """
 
-    def __init__(self, zones: ZoneSet) -> None:
-        """Number the rules; no schedule is evaluated before the first question."""
-        numbers: dict[_RuleKey, int] = {}
-        rules = [
-            numbers.setdefault((zone.schedule, zone.valid_from_ms, zone.valid_to_ms), len(numbers))
-            for zone in zones.zones
-        ]
-        count = len(numbers)
-        self.rule_of_zone = np.array(rules, dtype=np.int32)
-        self._example = [zones.zones[row] for row in np.unique(self.rule_of_zone, return_index=True)[1].tolist()]
-        warnable = np.array([zone.kind is not ZoneKind.VENUE for zone in zones.zones], dtype=np.bool_)
+    def __init__(self, zones: ZoneSet, before: Numbering | None = None, edit: Edit | None = None) -> None:
+        """Number the rules; no schedule is evaluated before the first question.
+
+        Args:
+            zones: the zones.
+            before: ``numbering`` of the timetable of an earlier set, so that only altered zones are read.
+            edit: what differs from that set.
+        """
+        numbering = numbered(zones, _RULE, before, edit)
+        count = len(numbering.example)
+        self.rule_of_zone = numbering.of_zone.astype(np.int32)
+        self.numbering, self._example = numbering, numbering.example
+        warnable = zones.warnable
         # Zones a warning can be about, grouped by rule, in order inside each group.
         self._by_rule = np.flatnonzero(warnable)[np.argsort(self.rule_of_zone[warnable], kind="stable")]
         self._group = np.searchsorted(self.rule_of_zone[self._by_rule], np.arange(count + 1))
