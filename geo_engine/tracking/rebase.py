@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from geo_engine.index.protocol import Pairs, ZoneIndex
-from geo_engine.model import BoolColumn, FloatColumn, IntColumn
+from geo_engine.model import BoolColumn, IntColumn
 from geo_engine.tracking.columns import make_events
 from geo_engine.tracking.events import ENTER, EXIT, OPENED, ZONE_CHANGED, Events
 from geo_engine.tracking.ground import Ground
@@ -55,35 +55,76 @@ def carry_over(  # noqa: PLR0913 - the state, both kinds of sets, the edit and t
         the new.
         Cost: a pass over the rows in use, 6 ms a million users, and a match of those in a changed place.
     """
-    touched_set = sets.holding(edit.reshaped)
-    asked = _asked_users(users, touched_set, edit, heard_after_ms)
-    before = users.rows["inside"][asked].copy()
+    asked = _asked_users(users, sets.holding(edit.reshaped), edit, heard_after_ms)
+    cases = _cases(users.rows[asked], sets, index, edit)
+    number = new_sets.intern(cases.now, cases.cases)
     _renumber(users, sets, new_sets, edit)
-    now = _matched(users, asked, before, sets, index, edit)
-    users.rows["inside"][asked] = new_sets.intern(now, len(asked))
-    users.mark(asked)
-    held = sets.zones_of(before)
-    old_now = _pairs_in(edit.position[held.zone], held.query, now)
-    left = edit.reshaped[held.zone] & ~old_now
-    was = Pairs(held.query, edit.position[held.zone])
-    came = ~_pairs_in(now.zone, now.query, was)
-    exits = _events(users, asked, Pairs(held.query[left], held.zone[left]), EXIT, now_ms)
-    enters = _events(users, asked, Pairs(now.query[came], now.zone[came]), ENTER, now_ms)
+    inside = number[cases.of_row]
+    other = np.flatnonzero(users.rows["inside"][asked] != inside)
+    users.rows["inside"][asked[other]] = inside[other]
+    users.mark(asked[other])
+    kept = Pairs(cases.was.query, edit.position[cases.was.zone])
+    left = edit.reshaped[cases.was.zone] & ~_pairs_in(kept, cases.now)
+    exits = _events(users, *_each(asked, cases, cases.was, left), EXIT, now_ms)
+    enters = _events(users, *_each(asked, cases, cases.now, ~_pairs_in(cases.now, kept)), ENTER, now_ms)
     opened = _rewritten(users, new_sets, edit, now_ms)
-    entered = _pairs_in(
-        opened["zone"], opened["u7"].astype(np.int64), Pairs(enters["u7"].astype(np.int64), enters["zone"])
-    )
-    others = np.concatenate([enters, opened[~entered]])
-    return exits, others, int(came.sum()) - int(left.sum())
+    if len(opened):
+        entered, told = (Pairs(one["u7"].astype(np.int64), one["zone"].astype(np.int64)) for one in (enters, opened))
+        opened = opened[~_pairs_in(told, entered)]
+    return exits, np.concatenate([enters, opened]), len(enters) - len(exits)
+
+
+class _Cases(NamedTuple):
+    """The distinct things that happen to users: most of them stand in a few sets of zones, so there are few.
+
+    ``of_row`` the case of every asked user, below ``cases``; ``was`` and ``now`` the zones of each case, by old and by
+    new positions.
+    """
+
+    of_row: IntColumn
+    cases: int
+    was: Pairs
+    now: Pairs
+
+
+def _cases(rows: npt.NDArray[np.void], sets: ZoneSets, index: ZoneIndex, edit: Edit) -> _Cases:
+    """Tell apart what the asked users are inside of: what they keep, and changed zones that hold them."""
+    placed = (rows["flags"] & PLACED) != 0
+    known = np.flatnonzero(placed)
+    found = index.containing(rows["lon"][known].copy(), rows["lat"][known].copy())
+    changed = np.flatnonzero(edit.shaped[found.zone])
+    hits = ZoneSets()
+    hit = hits.intern(Pairs(known[found.query[changed]], found.zone[changed]), len(rows))
+    key = (rows["inside"].astype(np.int64) * 2 + placed) * len(hits) + hit
+    case, of_row = np.unique(key, return_inverse=True)
+    was = sets.zones_of((case // (2 * len(hits))).astype(np.int32))
+    came = hits.zones_of((case % len(hits)).astype(np.int32))
+    unplaced = (case // len(hits) % 2 == 0)[was.query]
+    stays = ~edit.reshaped[was.zone] | (unplaced & (edit.position[was.zone] != GONE))
+    query = np.concatenate([was.query[stays], came.query])
+    zone = np.concatenate([edit.position[was.zone[stays]], came.zone])
+    order = np.lexsort((zone, query))
+    return _Cases(of_row.reshape(-1), len(case), was, Pairs(query[order], zone[order]))
+
+
+def _each(asked: IntColumn, cases: _Cases, pairs: Pairs, chosen: BoolColumn) -> tuple[IntColumn, IntColumn]:
+    """Return (user, zone) for every user to whom one of the chosen (case, zone) pairs happens."""
+    query, zone = pairs.query[chosen], pairs.zone[chosen]
+    concerned = np.zeros(cases.cases, dtype=np.bool_)
+    concerned[query] = True
+    rows = np.flatnonzero(concerned[cases.of_row])
+    case = cases.of_row[rows]
+    first = np.searchsorted(query, np.arange(cases.cases + 1))
+    count = (first[1:] - first[:-1])[case]
+    within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+    return np.repeat(asked[rows], count), zone[np.repeat(first[case], count) + within]
 
 
 def _renumber(users: UserRows, sets: ZoneSets, new_sets: ZoneSets, edit: Edit) -> None:
-    """Give every row the number its set has among the new ones, less the zones that are gone or reshaped."""
-    # The new sets began as these, so most numbers go on when no zone moved.
-    changed = sets.holding(edit.reshaped) if edit.stays else np.ones(len(sets), dtype=np.bool_)
-    changed[new_sets.shared :] = True
-    changed[EMPTY_SET] = False
-    old = np.flatnonzero(changed).astype(np.int32)
+    """Give every row the number its set has among the new ones; the rows of asked users are written afterwards."""
+    # Where no zone moved the new sets began as these, so that all numbers of that moment go on.
+    first = new_sets.shared if edit.stays else EMPTY_SET + 1
+    old = np.arange(first, len(sets), dtype=np.int32)
     if len(old) == 0:
         return
     every = sets.zones_of(old)
@@ -92,7 +133,7 @@ def _renumber(users: UserRows, sets: ZoneSets, new_sets: ZoneSets, edit: Edit) -
     number[old] = new_sets.intern(Pairs(every.query[stays], edit.position[every.zone[stays]]), len(old))
     for block in np.flatnonzero(users.inside_from_ms != NEVER_MS).tolist():
         inside = users.rows["inside"][users.block_rows(block)]
-        rows = np.flatnonzero(changed[inside])
+        rows = np.flatnonzero(inside >= first)
         inside[rows] = number[inside[rows]]
 
 
@@ -137,41 +178,29 @@ def _bands_of(fresh: IntColumn, edit: Edit, new: Ground) -> npt.NDArray[np.float
 def _asked_users(users: UserRows, touched_set: BoolColumn, edit: Edit, heard_after_ms: int) -> IntColumn:
     """Return the users who are inside a changed zone or stand where one may be now."""
     parts = [np.empty(0, dtype=np.int64)]
+    heard = max(heard_after_ms, 0)
     for block in np.flatnonzero(users.used).tolist():
         where = users.block_rows(block)
         rows = users.rows[where]
-        there = (rows["inside"] != EMPTY_SET) | (rows["time_ms"] > max(heard_after_ms, 0))
-        asked = touched_set[rows["inside"]] | (there & _in_boxes(rows["lon"], rows["lat"], edit.bounds))
+        asked = touched_set[rows["inside"]] if touched_set.any() else np.zeros(len(rows), dtype=np.bool_)
+        near = _in_boxes(rows, edit.bounds)
+        asked[near[(rows["inside"][near] != EMPTY_SET) | (rows["time_ms"][near] > heard)]] = True
         parts.append(np.flatnonzero(asked) + where.start)
     return np.concatenate(parts)
 
 
-def _in_boxes(lon: FloatColumn, lat: FloatColumn, bounds: npt.NDArray[np.float64]) -> BoolColumn:
-    """Say which positions lie in one of the boxes; of many boxes a position may lie in any."""
-    found = np.full(len(lon), len(bounds) > _MANY)
-    for west, south, east, north in bounds[: 0 if len(bounds) > _MANY else None]:
+def _in_boxes(rows: npt.NDArray[np.void], bounds: npt.NDArray[np.float64]) -> IntColumn:
+    """Return the rows whose positions lie in one of the boxes, some perhaps twice; of many boxes, all rows."""
+    if len(bounds) > _MANY:
+        return np.arange(len(rows))
+    found, lat = [np.empty(0, dtype=np.int64)], rows["lat"]
+    for west, south, east, north in bounds:
+        band = np.flatnonzero((lat >= south) & (lat <= north))
+        lon = rows["lon"][band]
         # A shape over the 180 degree meridian runs past it, so its longitudes are compared one turn away as well.
-        for turn in (-360.0, 0.0, 360.0):
-            if west + turn <= 180.0 and east + turn >= -180.0:
-                found |= (lat >= south) & (lat <= north) & (lon >= west + turn) & (lon <= east + turn)
-    return found
-
-
-def _matched(
-    users: UserRows, asked: IntColumn, before: npt.NDArray[np.int32], sets: ZoneSets, index: ZoneIndex, edit: Edit
-) -> Pairs:
-    """Return the zones of the new revision each asked user is inside: kept ones, and changed ones that hold him."""
-    held = sets.zones_of(before)
-    rows = users.rows[asked]
-    placed = (rows["flags"] & PLACED) != 0
-    stays = ~edit.reshaped[held.zone] | (~placed[held.query] & (edit.position[held.zone] != GONE))
-    known = np.flatnonzero(placed)
-    found = index.containing(rows["lon"][known].copy(), rows["lat"][known].copy())
-    changed = edit.shaped[found.zone]
-    query = np.concatenate([held.query[stays], known[found.query[changed]]])
-    zone = np.concatenate([edit.position[held.zone[stays]], found.zone[changed]])
-    order = np.lexsort((zone, query))
-    return Pairs(query[order], zone[order])
+        turns = [turn for turn in (-360.0, 0.0, 360.0) if west + turn <= 180.0 and east + turn >= -180.0]
+        found += [band[(lon >= west + turn) & (lon <= east + turn)] for turn in turns]
+    return np.concatenate(found)
 
 
 def _rewritten(users: UserRows, sets: ZoneSets, edit: Edit, now_ms: int) -> Events:
@@ -189,17 +218,20 @@ def _rewritten(users: UserRows, sets: ZoneSets, edit: Edit, now_ms: int) -> Even
     u7 = np.concatenate(parts)
     held = sets.zones_of(users.rows["inside"][u7])
     asked = edit.rewritten[held.zone]
-    return _events(users, u7, Pairs(held.query[asked], held.zone[asked]), OPENED, now_ms)
+    return _events(users, u7[held.query[asked]], held.zone[asked], OPENED, now_ms)
 
 
-def _events(users: UserRows, asked: IntColumn, pairs: Pairs, kind: int, now_ms: int) -> Events:
-    u7 = asked[pairs.query]
+def _events(users: UserRows, u7: IntColumn, zone: IntColumn, kind: int, now_ms: int) -> Events:
     rows = users.rows[u7]
     placed = (rows["flags"] & PLACED) != 0
     lon, lat = (np.where(placed, rows[name], np.nan) for name in ("lon", "lat"))
-    return make_events(u7, np.full(len(u7), now_ms), pairs.zone, lon, lat, kind, reason=ZONE_CHANGED)
+    return make_events(u7, np.full(len(u7), now_ms), zone, lon, lat, kind, reason=ZONE_CHANGED)
 
 
-def _pairs_in(zone: IntColumn, query: IntColumn, others: Pairs) -> BoolColumn:
-    found: BoolColumn = np.isin((query << 24) | (zone & 0xFFFFFF), (others.query << 24) | (others.zone & 0xFFFFFF))
+def _pairs_in(pairs: Pairs, others: Pairs) -> BoolColumn:
+    found: BoolColumn = np.isin(_keys(pairs), _keys(others))
     return found
+
+
+def _keys(pairs: Pairs) -> IntColumn:
+    return (pairs.query << 24) | (pairs.zone & 0xFFFFFF)
