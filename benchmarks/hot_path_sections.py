@@ -145,16 +145,24 @@ def measure_start(zones: int) -> dict[str, Any]:
     return run_child("first-ping", "--zones", str(zones))
 
 
-def measure_soak(city: City, zones: int, users: int, pings: int) -> dict[str, Any]:
+def measure_soak(city: City, zones: int, users: int, pings: int, *, warm_ticks: int) -> dict[str, Any]:
     """Many pings through one engine: the resident memory and the time of each tenth."""
     engine, traffic = _settled(city, zones, users)
+    for _ in range(warm_ticks):
+        _run_tick(engine, traffic, 1_000_000)
     ticks = max(pings // users, 1)
     memory_mb, ns_per_ping = [], []
     for part in np.array_split(np.arange(ticks), min(10, ticks)):
         seconds = [second for _ in part for second in _run_tick(engine, traffic, 1_000_000)]
         memory_mb.append(round(resident_bytes() / 1e6, 1))
         ns_per_ping.append(round(sum(seconds) / (len(part) * users) * 1e9, 1))
-    return {"pings": ticks * users, "users": users, "rss_mb": memory_mb, "ns_per_ping": ns_per_ping}
+    return {
+        "pings": ticks * users,
+        "users": users,
+        "warm_ticks": warm_ticks,
+        "rss_mb": memory_mb,
+        "ns_per_ping": ns_per_ping,
+    }
 
 
 def measure_alternatives(
