@@ -230,6 +230,8 @@ def main() -> None:
         document = run(arguments.plan, only=only, tile38=arguments.tile38, steps=steps)
     print_document(document)
     write_json(arguments.results / "hot_path.json", document)
+    if not any(document.get(name, {}).get("rows") for name in ("alternatives", "match", "step")):
+        return
     (arguments.results / "hot_path.svg").write_text(draw(document), encoding="utf-8")
 
 

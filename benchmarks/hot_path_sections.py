@@ -39,7 +39,7 @@ _MOST_BATCHES: Final = 200
 
 
 def measure_match(city: City, zones: Sequence[int], batches: Sequence[int], rounds: int) -> dict[str, Any]:
-    """Match alone: every batch size with the middle number of zones, the 100 k batch with all."""
+    """Match alone: every batch size with the middle number of zones, the batches of 100 k and more with all."""
     rows, builds = [], {}
     # Compiles what builds an index: that is the first start of a version, not a build.
     make_index(city.zones(min(zones)))
@@ -49,7 +49,7 @@ def measure_match(city: City, zones: Sequence[int], batches: Sequence[int], roun
         index = make_index(city.zones(count))
         builds[f"build_s_{count}_zones"] = round(time.perf_counter() - start, 3)
         match = matcher(index)
-        sizes = batches if count == middle else [min(100_000, max(batches))]
+        sizes = batches if count == middle else [size for size in batches if size >= min(100_000, max(batches))]
         for size in sizes:
             fresh = _batches(city.traffic(max(size, 100_000)), size)
             rows.append(
