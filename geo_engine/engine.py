@@ -14,8 +14,10 @@ from geo_engine.alerting.happenings import Happenings, Places
 from geo_engine.alerting.judge import Judge
 from geo_engine.alerting.kernels import WIDTH
 from geo_engine.alerting.people import People
-from geo_engine.alerting.policy import Policy
+from geo_engine.alerting.policy import Policy, QuietHours
+from geo_engine.alerting.quota import Admission
 from geo_engine.alerting.visits import VisitChanges
+from geo_engine.alerting.wishes import Wishes
 from geo_engine.compiled import COMPILED
 from geo_engine.errors import SnapshotError
 from geo_engine.index.cells import CellIndex
@@ -27,6 +29,7 @@ from geo_engine.model import (
     FloatColumn,
     IntColumn,
     Language,
+    Mute,
     PingBatch,
     Rejects,
     Transitions,
@@ -151,6 +154,7 @@ class Engine:
         vehicles: Iterable[Vehicle] = (),
         default_vehicle: Vehicle | None = None,
         index: Callable[[ZoneSet], ZoneIndex] = CellIndex,
+        admission: Admission | None = None,
     ) -> None:
         """Build the index and start with an empty state.
 
@@ -161,6 +165,7 @@ class Engine:
             default_vehicle: stands for every other user; by default nothing is known and no consent is given.
             index: makes the zone index. The compiled step needs ``CellIndex`` and Numba; with any other index, or
                 without Numba, the same step runs in NumPy columns.
+            admission: the account's quota arbiter, None = there is room for every message.
         """
         self.config = config or EngineConfig()
         default = default_vehicle or Vehicle(u7=0, consent_warnings=False)
@@ -178,6 +183,7 @@ class Engine:
             self.config.policy,
             reset_ms=_ms(self.config.approach_reset_s),
             default=default,
+            admission=admission,
         )
         self._memberships = 0
         self._judged_ms: int | None = None
@@ -227,6 +233,26 @@ class Engine:
             np.array([vehicle.language is Language.EN for vehicle in vehicles], dtype=np.bool_),
         )
         self._users.mark(u7)
+
+    @property
+    def wishes(self) -> Wishes:
+        """Return what users do not want to hear; the store keeps it and tells it again after a restart."""
+        return self._judge.wishes
+
+    def mute(self, u7: int, zone_id: str, until_ms: int | None) -> None:
+        """Tell a user nothing more about a zone until a moment, None = until they take it back; also across edits."""
+        _refuse_strangers(np.array([u7]))
+        self.wishes.mute(Mute(u7, zone_id, until_ms))
+
+    def unmute(self, u7: int, zone_id: str) -> None:
+        """Warn a user about a zone again."""
+        _refuse_strangers(np.array([u7]))
+        self.wishes.unmute(u7, zone_id)
+
+    def keep_quiet(self, u7: int, hours: QuietHours | None) -> None:
+        """Set a user's own quiet hours, None = those of the policy."""
+        _refuse_strangers(np.array([u7]))
+        self.wishes.keep_quiet(u7, hours)
 
     def restore(self, visits: Iterable[Visit], sent_today: Mapping[int, int], *, now_ms: int) -> None:
         """Continue after a restart: who was inside, who was warned about what, how often today.
@@ -302,8 +328,10 @@ class Engine:
             "judged_ms": self._judged_ms,
             "restored_ms": self._restored_ms,
             "memberships": self._memberships,
+            "wishes_aside": self.wishes.aside(),
         }
         arrays = {"visits": self._judge.visits.records().reshape(-1), "set_first": self._running.sets.first}
+        arrays["wishes"] = self.wishes.entries().reshape(-1)
         return pack(facts, {**arrays, "set_members": self._running.sets.members, **self._users.saved()})
 
     def load(self, snapshot: bytes | bytearray | memoryview, *, now_ms: int | None = None) -> None:
@@ -329,6 +357,8 @@ class Engine:
         number = self._running.sets.renumbering(arrays["set_first"], arrays["set_members"])
         self._users.load(arrays, number)
         self._judge.visits.put(arrays["visits"].reshape(-1, WIDTH))
+        if "wishes" in arrays:  # a snapshot of an earlier version knows of none
+            self.wishes.load(arrays["wishes"].reshape(-1, 2), facts["wishes_aside"])
         self._memberships = facts["memberships"]
         self._judged_ms, self._restored_ms = facts["judged_ms"], facts["restored_ms"]
         if now_ms is not None:

@@ -26,6 +26,7 @@ __all__ = [
     "FloatColumn",
     "IntColumn",
     "Language",
+    "Mute",
     "PingBatch",
     "RejectReason",
     "Rejects",
@@ -163,6 +164,15 @@ class SuppressReason(StrEnum):
     COOLDOWN = "cooldown"
     CAP = "cap"
     STALE_PING = "stale_ping"
+    MUTED = "muted"
+    """The person does not want to hear of this zone."""
+    QUIET_HOURS = "quiet_hours"
+    DIGESTED = "digested"
+    """It is told by the message about a graver zone of the same moment."""
+    QUOTA = "quota"
+    """The account may send no more of this grade today."""
+    EXPIRED = "expired"
+    """It was pointless already when it was decided."""
 
 
 _REJECT_REASONS: Final = tuple(RejectReason)
@@ -416,6 +426,10 @@ class Alert:
         revision: revision of the zone set that was in force.
         expires_at_ms: after this moment the warning is pointless and is not sent.
         advice: what staff advise the driver to do, may be empty.
+        why: the rule in words (whom it concerns, when) and how it is known that it concerns the user here.
+        until_ms: when the rule ends or pauses, asked for what is sent only; None = not before 2100, or not asked.
+        told_by: ``alert_id`` of the message that tells of this one too, empty when none does.
+        also: how many further zones the message tells of.
     """
 
     alert_id: str
@@ -439,6 +453,25 @@ class Alert:
     revision: int
     expires_at_ms: int
     advice: str = field(default="")
+    why: str = ""
+    until_ms: int | None = None
+    told_by: str = ""
+    also: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """A user who does not want to hear of a zone.
+
+    Attributes:
+        u7: the user.
+        zone_id: the zone as staff named it.
+        until_ms: end, exclusive, by the event time of what would be told; None = until they take it back.
+    """
+
+    u7: int
+    zone_id: str
+    until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

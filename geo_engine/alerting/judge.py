@@ -11,11 +11,23 @@ import numpy.typing as npt
 
 from geo_engine.alerting import kernels
 from geo_engine.alerting.alerts import Alerts
+from geo_engine.alerting.digests import Digests
 from geo_engine.alerting.happenings import Happenings
-from geo_engine.alerting.policy import Policy
+from geo_engine.alerting.policy import Policy, grade_of
+from geo_engine.alerting.quota import Admission, Candidates
 from geo_engine.alerting.visits import VisitChanges, VisitTable
+from geo_engine.alerting.wishes import Wishes
 from geo_engine.compiled import COMPILED
-from geo_engine.model import BoolColumn, IntColumn, Language, Vehicle, Visit, ZoneKind
+from geo_engine.model import (
+    BoolColumn,
+    CodeColumn,
+    IntColumn,
+    Language,
+    SuppressReason,
+    Vehicle,
+    Visit,
+    ZoneKind,
+)
 from geo_engine.tracking.events import APPROACH
 from geo_engine.tracking.state import CONSENTED, ENGLISH, TOLD
 from geo_engine.zones.edit import Edit
@@ -23,12 +35,7 @@ from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = ["Judge", "Judged", "zone_facts"]
 
-_RANK: Final = {
-    ZoneKind.TRUCK_RESTRICTION: 0,
-    ZoneKind.CONSTRUCTION: 1,
-    ZoneKind.CONGESTION: 2,
-    ZoneKind.VENUE: 3,
-}
+_QUOTA: Final = tuple(SuppressReason).index(SuppressReason.QUOTA)
 _ZH, _EN = (tuple(Language).index(language) for language in (Language.ZH, Language.EN))
 
 
@@ -55,10 +62,11 @@ class Judge:
 
     Attributes:
         visits: the visits remembered.
+        wishes: what users do not want to hear.
         facts: what matters of each zone.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts it joins
         self,
         zones: ZoneSet,
         facts: kernels.ZoneFacts,
@@ -67,6 +75,7 @@ class Judge:
         *,
         reset_ms: int,
         default: Vehicle,
+        admission: Admission | None = None,
     ) -> None:
         """Join the parts.
 
@@ -77,11 +86,14 @@ class Judge:
             policy: what may be pushed.
             reset_ms: an approach not seen for longer begins a new visit the next time.
             default: stands for every user about whom nothing was told.
+            admission: asked for room in the account's quota for every message; None = there is always room.
         """
         self._policy = policy
         self._reset_ms = reset_ms
         self._default = default
-        self._people = kernels.People(rows["flags"], rows["sent_day"], rows["sent"])
+        self._admission = admission
+        self.wishes = Wishes(zones)
+        self._people = kernels.People(rows["flags"], rows["sent_day"], rows["sent"], self.wishes.slots)
         self.visits = VisitTable(remember_ms=max(round(policy.cooldown_s * 1000), reset_ms))
         self._zones, self.facts = zones, facts
 
@@ -105,6 +117,7 @@ class Judge:
         ended = self.facts.pushed & (moved >= 0)
         ended[ended] = ~facts.pushed[moved[ended]]
         self.visits.rezone(np.where(ended, -1, moved))
+        self.wishes.rezone(zones, moved)
         self._zones, self.facts = zones, facts
 
     def walk(self, happenings: Happenings, *, now_ms: int) -> Judged:
@@ -141,15 +154,36 @@ class Judge:
             visit_ms=np.empty(count, dtype=np.int64),
             reason=np.empty(count, dtype=np.int8),
             trigger=np.empty(count, dtype=np.int8),
+            message=np.empty(count, dtype=np.int64),
+            before_ms=np.empty(count, dtype=np.int64),
             changed=np.empty(count, dtype=np.int64),
         )
-        happened = _happened(happenings)
-        added, decisions, changes, _ = kernels.judge(
-            happened, self.facts, self._limits(now_ms), self._people, self.visits.slots, found
-        )
+        happened, limits = _happened(happenings), self._limits(now_ms)
+        people = self._people._replace(wishes=self.wishes.slots)
+        added, decisions, changes, _ = kernels.judge(happened, self.facts, limits, people, self.visits.slots, found)
         self.visits.added(added)
+        refused = self._refuse(happenings, found, decisions, now_ms)
+        if len(refused):
+            kernels.unsend(happened, limits, people, self.visits.slots, found, refused)
         changed = self.visits.take_changed(found.changed[:changes])
         return Judged(found.reported, self._alerts(happenings, found, decisions), VisitChanges(self._zones, changed))
+
+    def _refuse(self, happenings: Happenings, found: kernels.Decided, decisions: int, now_ms: int) -> IntColumn:
+        """Take back the messages the quota has no room for; return the decisions that change, in order."""
+        reason, message = found.reason[:decisions], found.message[:decisions]
+        sent = np.flatnonzero(reason == kernels.SENT_REASON)
+        if self._admission is None or not len(sent):
+            return sent[:0]
+        row = found.row[sent]
+        eta_s = np.where(happenings.kind[row] == APPROACH, happenings.eta_s[row], 0.0)
+        candidates = Candidates(self.facts.rank[happenings.at.zone[row]], eta_s)
+        leaves = np.zeros(decisions, dtype=np.bool_)
+        leaves[sent] = self._admission.admit(candidates, now_ms)
+        # What would have been told along is not told either, for the same reason.
+        told = np.flatnonzero(message != kernels.NO_MESSAGE)
+        refused: IntColumn = told[~leaves[message[told]]]
+        reason[refused] = _QUOTA
+        return refused
 
     def _limits(self, now_ms: int) -> kernels.Limits:
         policy = self._policy
@@ -157,9 +191,13 @@ class Judge:
             now_ms=now_ms,
             reset_ms=self._reset_ms,
             stale_ms=np.inf if policy.stale_after_s is None else float(policy.stale_after_s * 1000),
+            grace_s=float(policy.grace_s),
             cooldown_ms=float(policy.cooldown_s * 1000),
             daily_cap=policy.daily_cap,
+            lower_cap=policy.lower_cap,
             day_offset_s=policy.day_offset_s,
+            quiet_from_min=policy.quiet_hours.from_min,
+            quiet_until_min=policy.quiet_hours.until_min,
             consented=self._default.consent_warnings,
         )
 
@@ -184,6 +222,8 @@ class Judge:
             may_apply=happenings.unsure[row],
             expires_at_ms=at.time_ms + np.rint((eta_s + self._policy.grace_s) * 1000).astype(np.int64),
             language=self._language(at.u7),
+            row=np.arange(decisions),
+            digests=Digests.of(found, decisions, at.zone),
         )
 
     def _language(self, u7: IntColumn) -> npt.NDArray[np.int8]:
@@ -203,17 +243,24 @@ def zone_facts(
         policy: what may be pushed.
         before: the facts of an earlier set and what differs from it, so that only altered zones are read.
     """
-    pushed, rank, asked = np.zeros(len(zones), dtype=np.bool_), np.zeros(len(zones), dtype=np.int8), range(len(zones))
+    facts = kernels.ZoneFacts(*_blank(len(zones)))
+    asked: Iterable[int] = range(len(zones))
     if before is not None:
-        facts, edit = before
+        known, edit = before
         # A new zone finds the value behind the last one.
-        pushed, rank = np.append(facts.pushed, False)[edit.before], np.append(facts.rank, np.int8(0))[edit.before]
+        columns = zip(known, _blank(1), strict=True)
+        facts = kernels.ZoneFacts(*(np.append(column, blank)[edit.before] for column, blank in columns))
         asked = edit.altered.tolist()
     for row in asked:
         zone = zones.zones[row]
-        pushed[row] = zone.kind is not ZoneKind.VENUE and policy.pushes(zone.kind, zone.severity)
-        rank[row] = _RANK[zone.kind]
-    return kernels.ZoneFacts(pushed=pushed, rank=rank)
+        facts.pushed[row] = zone.kind is not ZoneKind.VENUE and policy.pushes(zone.kind, zone.severity)
+        facts.rank[row] = grade_of(zone.kind, zone.severity)
+        facts.urgent[row] = zone.kind in policy.quiet_exempt_kinds
+    return facts
+
+
+def _blank(count: int) -> tuple[BoolColumn, CodeColumn, BoolColumn]:
+    return np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.int8), np.zeros(count, dtype=np.bool_)
 
 
 def _happened(happenings: Happenings) -> kernels.Happened:
@@ -230,4 +277,5 @@ def _happened(happenings: Happenings) -> kernels.Happened:
         kind=column(happenings.kind, np.int8),
         due=column(happenings.due, np.bool_),
         distance_m=column(happenings.distance_m, np.float64),
+        eta_s=column(happenings.eta_s, np.float64),
     )

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from geo_engine.alerting.policy import Grade
 from geo_engine.compiled import bare, inlined, uncounted
 from geo_engine.model import AlertReason, BoolColumn, CodeColumn, FloatColumn, IntColumn, SuppressReason
 from geo_engine.tracking.events import APPROACH, CROSS, ENTER, OPENED
@@ -24,7 +25,9 @@ __all__ = [
     "LAST",
     "NEVER",
     "NOTED",
+    "NO_MESSAGE",
     "OPEN",
+    "QUIET_ZONE",
     "SENT",
     "SENT_REASON",
     "VISIT",
@@ -40,6 +43,7 @@ __all__ = [
     "put",
     "slot_of",
     "sweep",
+    "unsend",
 ]
 
 Table = IntColumn
@@ -72,15 +76,28 @@ _PULL_ONLY: Final = tuple(SuppressReason).index(SuppressReason.PULL_ONLY)
 _COOLDOWN: Final = tuple(SuppressReason).index(SuppressReason.COOLDOWN)
 _CAP: Final = tuple(SuppressReason).index(SuppressReason.CAP)
 _STALE_PING: Final = tuple(SuppressReason).index(SuppressReason.STALE_PING)
+_EXPIRED: Final = tuple(SuppressReason).index(SuppressReason.EXPIRED)
+_MUTED: Final = tuple(SuppressReason).index(SuppressReason.MUTED)
+_QUIET_HOURS: Final = tuple(SuppressReason).index(SuppressReason.QUIET_HOURS)
+_DIGESTED: Final = tuple(SuppressReason).index(SuppressReason.DIGESTED)
 _BY_APPROACH: Final = tuple(AlertReason).index(AlertReason.APPROACH)
 _BY_ENTER: Final = tuple(AlertReason).index(AlertReason.ENTER)
 _BY_OPENING: Final = tuple(AlertReason).index(AlertReason.WINDOW_OPENED)
+
+NO_MESSAGE: Final = -1
+"""In place of the decision whose message tells of another one."""
 
 _ZONE_BITS: Final = 24
 _BLOCK: Final = 256
 _NO_SLOT: Final = -1
 """In place of the slot of a visit where there is none: the zone is nobody's warning."""
 _ZONE_MASK: Final = (1 << _ZONE_BITS) - 1
+
+QUIET_ZONE: Final = _ZONE_MASK
+"""In place of a zone in the key of a wish: the quiet hours of the user. No zone set is as large."""
+
+_DAY_MIN: Final = 1440
+_RESTRICTION: Final = int(Grade.RESTRICTION)
 
 
 class Happened(NamedTuple):
@@ -92,33 +109,55 @@ class Happened(NamedTuple):
     kind: CodeColumn
     due: BoolColumn
     distance_m: FloatColumn
+    eta_s: FloatColumn
 
 
 class ZoneFacts(NamedTuple):
-    """What a decision asks of a zone, per zone: whether it may be pushed at all, and its rank (0 = gravest)."""
+    """What a decision asks of a zone, per zone.
+
+    Attributes:
+        pushed: it may be pushed about at all.
+        rank: its ``Grade``, 0 = gravest.
+        urgent: it is told of in quiet hours too.
+    """
 
     pushed: BoolColumn
     rank: CodeColumn
+    urgent: BoolColumn
 
 
 class Limits(NamedTuple):
-    """The policy in numbers, and now."""
+    """The policy in numbers, and now.
+
+    Attributes:
+        lower_cap: ``daily_cap`` for what is less grave than a restriction.
+        stale_ms: infinite = neither age nor expiry matter.
+        quiet_from_min: quiet hours of who has none of his own, in minutes after local midnight; equal = none.
+    """
 
     now_ms: int
     reset_ms: int
     stale_ms: float
+    grace_s: float
     cooldown_ms: float
     daily_cap: int
+    lower_cap: int
     day_offset_s: int
+    quiet_from_min: int
+    quiet_until_min: int
     consented: bool
 
 
 class People(NamedTuple):
-    """The columns of the users' rows that a decision reads and writes; views into the state, indexed by u7."""
+    """The columns of the users' rows that a decision reads and writes; views into the state, indexed by u7.
+
+    ``wishes`` is the table of what they do not want to hear: see ``geo_engine.alerting.wishes``.
+    """
 
     flags: np.ndarray[tuple[int], np.dtype[np.uint8]]
     sent_day: np.ndarray[tuple[int], np.dtype[np.uint16]]
     sent: np.ndarray[tuple[int], np.dtype[np.uint8]]
+    wishes: Table
 
 
 class Decided(NamedTuple):
@@ -131,6 +170,8 @@ class Decided(NamedTuple):
         visit_ms: begin of that visit.
         reason: position in ``SuppressReason``, ``SENT_REASON`` when the warning is sent.
         trigger: position in ``AlertReason``.
+        message: decision whose message tells of this one, ``NO_MESSAGE`` when none does; of a sent one itself.
+        before_ms: the last warning of the visit's record before this decision.
         changed: slots of the records that changed.
     """
 
@@ -140,6 +181,8 @@ class Decided(NamedTuple):
     visit_ms: IntColumn
     reason: CodeColumn
     trigger: CodeColumn
+    message: IntColumn
+    before_ms: IntColumn
     changed: IntColumn
 
 
@@ -169,7 +212,7 @@ def put(table: Table, records: Table) -> int:
         slot = slot_of(table, records[row, KEY] - 1)
         if table[slot, KEY] == 0:
             added += 1
-        for column in range(WIDTH):
+        for column in range(table.shape[1]):
             table[slot, column] = records[row, column]
     return added
 
@@ -286,15 +329,53 @@ def _goes_on(table: Table, slot: int, kind: int, time_ms: int, reset_ms: int) ->
 
 
 @uncounted
-def _reason(table: Table, slot: int, time_ms: int, sent_today: int, limits: Limits) -> int:
-    """Decide about one warning that may be pushed, to a user who agreed; the first reason against it wins."""
+def _is_quiet(wishes: Table, u7: int, time_ms: int, limits: Limits) -> bool:
+    """Say whether a moment lies in the quiet hours of a user: their own, or else those of the policy."""
+    quiet_from, quiet_until = limits.quiet_from_min, limits.quiet_until_min
+    own = slot_of(wishes, u7 << _ZONE_BITS | QUIET_ZONE)
+    if wishes[own, 0] != 0 and wishes[own, 1] != 0:
+        quiet_from, quiet_until = (wishes[own, 1] - 1) // _DAY_MIN, (wishes[own, 1] - 1) % _DAY_MIN
+    minute = (time_ms // 1000 + limits.day_offset_s) // 60 % _DAY_MIN
+    if quiet_from <= quiet_until:
+        return bool(quiet_from <= minute < quiet_until)
+    return bool(minute >= quiet_from or minute < quiet_until)
+
+
+@uncounted
+def _too_late(happened: Happened, row: int, limits: Limits) -> int:
+    """Say why a warning comes too late: its ping is old, or its user is past the border for long."""
+    time_ms = happened.time_ms[row]
     if limits.now_ms - time_ms > limits.stale_ms:
         return _STALE_PING
-    if table[slot, SENT] != NEVER and time_ms - table[slot, SENT] < limits.cooldown_ms:
-        return _COOLDOWN
-    if sent_today >= limits.daily_cap:
-        return _CAP
+    eta_s = happened.eta_s[row] if happened.kind[row] == APPROACH else 0.0
+    if limits.now_ms >= time_ms + np.rint((eta_s + limits.grace_s) * 1000.0):
+        return _EXPIRED
     return SENT_REASON
+
+
+@uncounted
+def _reason(  # noqa: PLR0913, PLR0917 - part of a fused kernel
+    happened: Happened, row: int, zones: ZoneFacts, limits: Limits, people: People, last_ms: int, sent_today: int
+) -> int:
+    """Decide about one warning that may be pushed, to a user who agreed; the first reason against it wins.
+
+    ``sent_today`` below zero: a message leaves anyway, and one zone more in it costs nothing.
+    """
+    u7, time_ms, zone = happened.u7[row], happened.time_ms[row], happened.zone[row]
+    wish = slot_of(people.wishes, u7 << _ZONE_BITS | zone)
+    if people.wishes[wish, 0] != 0 and time_ms < people.wishes[wish, 1]:
+        return _MUTED
+    if limits.stale_ms < np.inf:
+        too_late = _too_late(happened, row, limits)
+        if too_late != SENT_REASON:
+            return too_late
+    if last_ms != NEVER and time_ms - last_ms < limits.cooldown_ms:
+        return _COOLDOWN
+    if not zones.urgent[zone] and _is_quiet(people.wishes, u7, time_ms, limits):
+        return _QUIET_HOURS
+    if sent_today >= (limits.daily_cap if zones.rank[zone] <= _RESTRICTION else limits.lower_cap):
+        return _CAP
+    return SENT_REASON if sent_today >= 0 else _DIGESTED
 
 
 @uncounted
@@ -319,7 +400,7 @@ def _trigger(kind: int) -> int:
 
 
 @bare
-def _settle(  # noqa: PLR0913, PLR0917 - part of a fused kernel
+def _settle(  # noqa: PLR0913, PLR0915, PLR0917 - part of a fused kernel
     happened: Happened,
     zones: ZoneFacts,
     limits: Limits,
@@ -342,7 +423,7 @@ def _settle(  # noqa: PLR0913, PLR0917 - part of a fused kernel
             rows[free], slots[free] = rows[free - 1], slots[free - 1]
             free -= 1
         rows[free], slots[free] = row, slot
-    made = decisions
+    made, message = decisions, NO_MESSAGE
     for place in range(decisions, decisions + waiting):
         row, slot = rows[place], slots[place]
         u7, time_ms = happened.u7[row], happened.time_ms[row]
@@ -356,15 +437,18 @@ def _settle(  # noqa: PLR0913, PLR0917 - part of a fused kernel
             rows[made], slots[made] = row, slot
             found.visit_ms[made], found.trigger[made] = time_ms, _BY_ENTER
             found.reason[made] = _PULL_ONLY if consents else _NO_CONSENT
+            found.message[made], found.before_ms[made] = NO_MESSAGE, NEVER
             made += 1
             continue
         if consents:
-            reason = _reason(table, slot, time_ms, sent_today, limits)
+            asked = sent_today if message == NO_MESSAGE else -1
+            reason = _reason(happened, row, zones, limits, people, table[slot, SENT], asked)
         if table[slot, FLAGS] & DECIDED or (reason == _STALE_PING and table[slot, FLAGS] & NOTED):
             continue
         rows[made], slots[made] = row, slot
         found.visit_ms[made], found.reason[made] = table[slot, VISIT], reason
         found.trigger[made] = _trigger(happened.kind[row])
+        found.message[made], found.before_ms[made] = NO_MESSAGE, table[slot, SENT]
         made += 1
         if reason == _STALE_PING:
             # A ping that is too old does not settle the visit: the next one may be in time.
@@ -372,10 +456,34 @@ def _settle(  # noqa: PLR0913, PLR0917 - part of a fused kernel
             continue
         table[slot, FLAGS] |= DECIDED
         if reason == SENT_REASON:
-            table[slot, SENT] = time_ms
+            # The first one sent is the gravest: the others of this moment are told in its message.
+            message = made - 1
             people.sent_day[u7], people.sent[u7] = day, sent_today + 1
+        if reason in (SENT_REASON, _DIGESTED):
+            table[slot, SENT] = time_ms
+            found.message[made - 1] = message
         changes = _touch(table, slot, found.changed, changes)
     return made, changes
+
+
+@bare
+def unsend(
+    happened: Happened, limits: Limits, people: People, table: Table, found: Decided, refused: IntColumn
+) -> None:
+    """Undo what the given decisions, in rising order, wrote when they were to be sent: nobody was told after all.
+
+    The visits stay settled, so that a refused warning is refused once.
+    """
+    # Backwards, so that each finds the moment that it wrote itself.
+    for place in range(len(refused) - 1, -1, -1):
+        made = refused[place]
+        row, slot = found.row[made], found.slot[made]
+        u7, time_ms = happened.u7[row], happened.time_ms[row]
+        if table[slot, SENT] == time_ms:
+            table[slot, SENT] = found.before_ms[made]
+        day = (time_ms // 1000 + limits.day_offset_s) // 86_400
+        if found.message[made] == made and np.int64(people.sent_day[u7]) == day and people.sent[u7] > 0:
+            people.sent[u7] -= 1
 
 
 @bare

@@ -1,13 +1,15 @@
-"""The words of a warning: what, where, how far, how soon, what to do; Chinese and English."""
+"""The words of a warning: what, where, how far, how soon, until when, what to do, whom it concerns; two languages."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from geo_engine.alerting.rulewords import until_text
 from geo_engine.geodesy.measure import compass_word
 from geo_engine.model import AlertReason, Language, ZoneKind
 
-__all__ = ["Facts", "rounded_m", "warning_text"]
+__all__ = ["Facts", "action_text", "rounded_m", "warning_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,11 @@ class Facts:
         may_apply: the vehicle is not known well enough to be sure.
         advisory: the rule is valid but not enforced yet.
         advice: what staff advise, may be empty.
+        time_ms: the moment of the warning.
+        until_ms: when the rule ends or pauses, None = until further notice.
+        timezone: IANA name of the zone's time zone.
+        who: whom the rule concerns, empty = everybody.
+        also: names of the further zones the same message tells of, the gravest first.
     """
 
     zone_name: str
@@ -35,7 +42,15 @@ class Facts:
     may_apply: bool
     advisory: bool
     advice: str
+    time_ms: int = 0
+    until_ms: int | None = None
+    timezone: str = "Asia/Shanghai"
+    who: str = ""
+    also: tuple[str, ...] = ()
 
+
+_MOST_NAMED: Final = 2
+"""Further zones that are named; of the others only the number is said."""
 
 _WHAT_ZH = {
     ZoneKind.TRUCK_RESTRICTION: "货车禁行",
@@ -49,6 +64,21 @@ _WHAT_EN = {
     ZoneKind.CONSTRUCTION: "under construction",
     ZoneKind.VENUE: "a venue",
 }
+_AHEAD: Final = {
+    Language.ZH: {
+        ZoneKind.TRUCK_RESTRICTION: "请提前绕行",
+        ZoneKind.CONGESTION: "请考虑绕行",
+        ZoneKind.CONSTRUCTION: "请减速慢行",
+        ZoneKind.VENUE: "",
+    },
+    Language.EN: {
+        ZoneKind.TRUCK_RESTRICTION: "Take another road",
+        ZoneKind.CONGESTION: "Consider another road",
+        ZoneKind.CONSTRUCTION: "Slow down",
+        ZoneKind.VENUE: "",
+    },
+}
+_LEAVE: Final = {Language.ZH: "请尽快驶离", Language.EN: "Leave by the shortest way"}
 
 
 def rounded_m(distance_m: float) -> int:
@@ -56,34 +86,68 @@ def rounded_m(distance_m: float) -> int:
     return round(distance_m) if distance_m < 10 else int(round(distance_m, -1))
 
 
+def action_text(advice: str, kind: ZoneKind, language: Language, *, inside: bool) -> str:
+    """Say what to do: what staff advise, or else what is right for the kind of zone."""
+    if advice:
+        return advice
+    if inside and kind is ZoneKind.TRUCK_RESTRICTION:
+        return _LEAVE[language]
+    return _AHEAD[language][kind]
+
+
 def warning_text(facts: Facts, language: Language) -> str:
-    """Write the warning in one or two short sentences."""
+    """Write the warning in a few short sentences."""
     return _english(facts) if language is Language.EN else _chinese(facts)
+
+
+def _until(facts: Facts, language: Language) -> str:
+    # "Until further notice" is worth its words only where somebody waits for an end.
+    if facts.until_ms is None and facts.kind is not ZoneKind.TRUCK_RESTRICTION:
+        return ""
+    return until_text(facts.until_ms, facts.time_ms, facts.timezone, language)
 
 
 def _chinese(facts: Facts) -> str:
     what = _WHAT_ZH[facts.kind]
+    until = _until(facts, Language.ZH)
     if facts.bearing_deg is None:
         opened = facts.trigger is AlertReason.WINDOW_OPENED
         where = f"您所在的{facts.zone_name}现在开始{what}" if opened else f"您已进入{facts.zone_name}（{what}）"
     else:
         wind = compass_word(facts.bearing_deg, Language.ZH)
         where = f"{wind}方向{rounded_m(facts.distance_m)}米，{facts.zone_name}（{what}），约{round(facts.eta_s)}秒到达"
-    notes = ["该规定可能适用于您的车辆"] if facts.may_apply else []
-    notes += ["提示期，尚未执法"] if facts.advisory else []
-    notes += [facts.advice] if facts.advice else []
-    return "。".join([where, *notes]).rstrip("。") + "。"
+    action = action_text(facts.advice, facts.kind, Language.ZH, inside=facts.bearing_deg is None)
+    named = "、".join(facts.also[:_MOST_NAMED]) + ("等" if len(facts.also) > _MOST_NAMED else "")
+    notes = [
+        "，".join(filter(None, [where, until])),
+        "提示期，尚未执法" if facts.advisory else "",
+        action,
+        f"另有{len(facts.also)}处：{named}" if facts.also else "",
+        f"{'可能' if facts.may_apply else ''}适用于您的车辆：{facts.who or '所有车辆'}"
+        if facts.who or facts.may_apply
+        else "",
+    ]
+    return "。".join(note.rstrip("。") for note in notes if note) + "。"
 
 
 def _english(facts: Facts) -> str:
     what = _WHAT_EN[facts.kind]
+    until = _until(facts, Language.EN)
     if facts.bearing_deg is None:
         opened = facts.trigger is AlertReason.WINDOW_OPENED
         where = f"{facts.zone_name} is {what} from now on" if opened else f"You are in {facts.zone_name}, {what}"
     else:
         wind = compass_word(facts.bearing_deg, Language.EN)
         where = f"{rounded_m(facts.distance_m)} m ahead, {wind}: {facts.zone_name} is {what}, {round(facts.eta_s)} s"
-    notes = ["The rule may apply to your vehicle"] if facts.may_apply else []
-    notes += ["Advisory, not enforced yet"] if facts.advisory else []
-    notes += [facts.advice] if facts.advice else []
-    return ". ".join([where, *notes]).rstrip(".") + "."
+    action = action_text(facts.advice, facts.kind, Language.EN, inside=facts.bearing_deg is None)
+    more = f"And {len(facts.also)} more: {', '.join(facts.also[:_MOST_NAMED])}"
+    notes = [
+        ", ".join(filter(None, [where, until])),
+        "Advisory, not enforced yet" if facts.advisory else "",
+        action,
+        more + (" and others" if len(facts.also) > _MOST_NAMED else "") if facts.also else "",
+        f"The rule {'may apply' if facts.may_apply else 'applies'} to your vehicle: {facts.who or 'every vehicle'}"
+        if facts.who or facts.may_apply
+        else "",
+    ]
+    return ". ".join(note.rstrip(".") for note in notes if note) + "."

@@ -10,13 +10,12 @@ import numpy as np
 
 from geo_engine.alerting.happenings import Happenings, Places
 from geo_engine.alerting.judge import Judge, zone_facts
-from geo_engine.alerting.policy import Candidate, Policy, Suppress, decide
-from geo_engine.model import AlertReason, IntColumn, SuppressReason, Vehicle, ZoneKind
+from geo_engine.alerting.policy import Candidate, Policy, QuietHours, Suppress, decide, grade_of
+from geo_engine.alerting.quota import Admission
+from geo_engine.model import AlertReason, IntColumn, SuppressReason, Vehicle
 from geo_engine.tracking.events import APPROACH, CROSS, ENTER, OPENED
 from geo_engine.tracking.state import PACKED_ROW
 from geo_engine.zones.zoneset import ZoneSet
-
-RANK = (ZoneKind.TRUCK_RESTRICTION, ZoneKind.CONSTRUCTION, ZoneKind.CONGESTION, ZoneKind.VENUE)
 
 
 class Happening(NamedTuple):
@@ -48,7 +47,14 @@ def columns(rows: Sequence[Happening]) -> Happenings:
     )
 
 
-def judge_of(zones: ZoneSet, policy: Policy | None = None, *, consented: bool = True, reset_ms: int = 300_000) -> Judge:
+def judge_of(
+    zones: ZoneSet,
+    policy: Policy | None = None,
+    *,
+    consented: bool = True,
+    reset_ms: int = 300_000,
+    admission: Admission | None = None,
+) -> Judge:
     """Return a judge about whose users nothing was told."""
     rows = np.zeros(10_000, dtype=PACKED_ROW)
     policy = policy or Policy()
@@ -59,6 +65,7 @@ def judge_of(zones: ZoneSet, policy: Policy | None = None, *, consented: bool = 
         policy,
         reset_ms=reset_ms,
         default=Vehicle(u7=0, consent_warnings=consented),
+        admission=admission,
     )
 
 
@@ -93,6 +100,8 @@ class Clerk:
     consents: dict[int, bool]
     default: bool
     reset_ms: int = 300_000
+    mutes: dict[tuple[int, int], int] = field(default_factory=dict)
+    quiet: dict[int, QuietHours] = field(default_factory=dict)
     notes: dict[tuple[int, int], _Note] = field(default_factory=dict)
     sent: dict[tuple[int, int], int] = field(default_factory=dict)
 
@@ -107,8 +116,11 @@ class Clerk:
             told = [self._note(row) for row in here]
             reported += told
             due = [row for row in here if row.due and row.kind > CROSS and self._is_open_question(row)]
+            told_along = False
             for row in sorted(due, key=self._gravity):
-                decisions += self._decide(row, now_ms)
+                made = self._decide(row, now_ms, told_along=told_along)
+                told_along |= any(one.reason is None for one in made)
+                decisions += made
         return reported, decisions, self.changed
 
     def _is_pushed(self, row: Happening) -> bool:
@@ -119,8 +131,8 @@ class Clerk:
         return not self.notes[row.u7, row.zone].decided if self._is_pushed(row) else row.kind == ENTER
 
     def _gravity(self, row: Happening) -> tuple[int, float, int]:
-        kind = self.zones.zones[row.zone].kind
-        return RANK.index(kind), row.distance_m if row.kind == APPROACH else 0.0, row.zone
+        zone = self.zones.zones[row.zone]
+        return grade_of(zone.kind, zone.severity), row.distance_m if row.kind == APPROACH else 0.0, row.zone
 
     def _note(self, row: Happening) -> bool:
         key = (row.u7, row.zone)
@@ -146,7 +158,7 @@ class Clerk:
             note.inside |= row.kind != APPROACH
         return row.kind == ENTER
 
-    def _decide(self, row: Happening, now_ms: int) -> list[Decision]:
+    def _decide(self, row: Happening, now_ms: int, *, told_along: bool) -> list[Decision]:
         zone = self.zones.zones[row.zone]
         # What is never pushed has no visit: each enter is one.
         note = self.notes[row.u7, row.zone] if self._is_pushed(row) else _Note(row.time_ms, row.time_ms)
@@ -158,6 +170,10 @@ class Clerk:
             time_ms=row.time_ms,
             last_sent_ms=note.sent_ms,
             sent_today=self.sent.get(today, 0),
+            muted_until_ms=self.mutes.get((row.u7, row.zone)),
+            quiet_hours=self.quiet.get(row.u7),
+            eta_s=row.distance_m / 10.0 if row.kind == APPROACH else 0.0,
+            told_along=told_along,
         )
         decision = decide(candidate, self.policy, now_ms=now_ms)
         reason = decision.reason if isinstance(decision, Suppress) else None
@@ -169,8 +185,9 @@ class Clerk:
             note.decided = True
             if self._is_pushed(row):
                 self.changed.add((row.u7, row.zone))
-        if reason is None:
+        if reason in {None, SuppressReason.DIGESTED}:
             note.sent_ms = row.time_ms
+        if reason is None:
             self.sent[today] = self.sent.get(today, 0) + 1
         triggers = {APPROACH: AlertReason.APPROACH, OPENED: AlertReason.WINDOW_OPENED}
         trigger = triggers.get(row.kind, AlertReason.ENTER)

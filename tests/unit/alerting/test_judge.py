@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from geo_engine.alerting.alerts import Alerts
 from geo_engine.alerting.judge import Judge, zone_facts
-from geo_engine.alerting.policy import Policy
+from geo_engine.alerting.policy import Policy, QuietHours
+from geo_engine.alerting.quota import Candidates
 from geo_engine.errors import ConfigurationError
-from geo_engine.model import AlertReason, Language, Severity, SuppressReason, Visit, ZoneKind
+from geo_engine.model import AlertReason, BoolColumn, Language, Mute, Severity, SuppressReason, Visit, ZoneKind
 from geo_engine.testing import box_zone, noon_ms
 from geo_engine.tracking.events import APPROACH, ENTER, EXIT, OPENED, OWED
+from geo_engine.zones.schedule import Schedule
 from geo_engine.zones.zoneset import ZoneSet
 from tests.unit.alerting.happened import Clerk, Decision, Happening, columns, judge_of, users
 
@@ -51,7 +53,12 @@ _POLICIES = st.builds(
     cooldown_s=st.sampled_from([0.0, 300.0, 1800.0]),
     daily_cap=st.sampled_from([0, 1, 3, 255]),
     stale_after_s=st.sampled_from([None, 60.0, 600.0]),
+    cap_reserve=st.sampled_from([0, 1, 5]),
+    quiet_hours=st.sampled_from([QuietHours(0, 0), QuietHours(725, 735), QuietHours(1200, 745)]),
+    quiet_exempt_kinds=st.sampled_from([frozenset(), frozenset({ZoneKind.TRUCK_RESTRICTION})]),
 )
+_MUTES = st.dictionaries(st.tuples(st.integers(1, 3), st.integers(0, len(KINDS) - 1)), _SECONDS, max_size=4)
+_QUIET = st.dictionaries(st.integers(1, 3), st.sampled_from([QuietHours(5, 5), QuietHours(722, 728)]), max_size=2)
 
 
 def decisions_of(alerts: Alerts) -> list[Decision]:
@@ -70,13 +77,20 @@ def decisions_of(alerts: Alerts) -> list[Decision]:
 
 @pytest.mark.parametrize("default", [True, False])
 @settings(max_examples=150, deadline=None)
-@given(rows=_ROWS, policy=_POLICIES, cuts=st.lists(_SECONDS, max_size=3).map(sorted))
+@given(rows=_ROWS, policy=_POLICIES, cuts=st.lists(_SECONDS, max_size=3).map(sorted), mutes=_MUTES, quiet=_QUIET)
 def test_walk_decides_as_deciding_one_by_one_does(
-    rows: list[Happening], policy: Policy, cuts: list[int], default: bool
+    rows: list[Happening],
+    policy: Policy,
+    cuts: list[int],
+    mutes: dict[tuple[int, int], int],
+    quiet: dict[int, QuietHours],
+    default: bool,
 ) -> None:
     # What approaches is due: the look-ahead asks for nothing else.
     rows = [row._replace(due=row.due or row.kind == APPROACH) for row in rows]
-    judge, clerk = judge_of(ZONES, policy, consented=default), Clerk(ZONES, policy, CONSENTS, default)
+    judge = judge_of(ZONES, policy, consented=default)
+    clerk = Clerk(ZONES, policy, CONSENTS, default, mutes=mutes, quiet=quiet)
+    judge.wishes.replace([Mute(u7, f"z{zone}", until) for (u7, zone), until in mutes.items()], quiet.items())
     judge.tell(users(*CONSENTS), np.array(list(CONSENTS.values())), np.zeros(len(CONSENTS), dtype=bool))
     for low, high in zip([0, *cuts], [*cuts, noon_ms + 10**7], strict=True):
         part = [row for row in rows if low <= row.time_ms < high]
@@ -242,6 +256,80 @@ def test_visits_follow_their_zones_to_another_set_and_end_with_them() -> None:
     found = judge.walk(columns([Happening(noon_ms + 9, 1, OPENED, 1), Happening(noon_ms + 10, 1, EXIT, 1)]), now_ms=9)
     assert len(judge.visits) == 1
     assert [(visit.zone_id, visit.visit_ms, visit.open) for visit in found.visits] == [("z4", noon_ms, False)]
+
+
+def test_zones_of_one_moment_are_told_in_one_message_the_gravest_first() -> None:
+    judge = judge_of(ZONES, Policy(daily_cap=1, cap_reserve=0))
+    rows = [Happening(noon_ms, 1, APPROACH, zone, distance_m=50.0 + zone) for zone in (1, 3, 4)]
+    first = judge.walk(columns(rows), now_ms=noon_ms)
+    message, *others = first.alerts
+    assert [alert.zone_id for alert in first.alerts] == ["z4", "z1", "z3"]
+    assert (message.send, message.also, message.told_by) == (True, 2, "")
+    assert [(alert.reason, alert.told_by) for alert in others] == [("digested", message.alert_id)] * 2
+    assert "另有2处：zone z1、zone z3" in message.text
+    assert [first.alerts[1:][0].told_by, first.alerts.take(np.array([0]))[0].also] == [message.alert_id, 2]
+    # It counts once, and none of the zones is told again within its cooldown.
+    assert judge._people.sent[1] == 1
+    again = [Happening(noon_ms + 400_000, 1, APPROACH, zone) for zone in (1, 3, 4)]
+    assert [a.reason for a in judge.walk(columns(again), now_ms=noon_ms + 400_000).alerts] == ["cooldown"] * 3
+
+
+def test_zone_of_another_user_or_moment_has_a_message_of_its_own() -> None:
+    rows = [Happening(noon_ms, 1, ENTER, 0), Happening(noon_ms + 1, 1, ENTER, 1), Happening(noon_ms, 2, ENTER, 1)]
+    found = judge_of(ZONES).walk(columns(rows), now_ms=noon_ms).alerts
+    assert [(alert.send, alert.also) for alert in found] == [(True, 0)] * 3
+
+
+class Refusing:
+    """A quota with room for the first ``room`` messages only."""
+
+    def __init__(self, room: int = 0) -> None:
+        self.room = room
+
+    def admit(self, candidates: Candidates, now_ms: int) -> BoolColumn:  # noqa: ARG002 - the day does not matter
+        admitted: BoolColumn = np.arange(len(candidates.grade)) < self.room
+        self.room -= int(admitted.sum())
+        return admitted
+
+
+def test_message_without_room_in_the_quota_is_a_decision_and_counts_nowhere() -> None:
+    judge = judge_of(ZONES, Policy(daily_cap=2, cap_reserve=0, cooldown_s=600.0), admission=Refusing())
+    rows = [Happening(noon_ms, 1, ENTER, 0), Happening(noon_ms, 1, ENTER, 1), Happening(noon_ms, 1, ENTER, 2)]
+    found = judge.walk(columns(rows), now_ms=noon_ms)
+    assert [(alert.reason, alert.told_by) for alert in found.alerts] == [
+        ("quota", ""),
+        ("quota", ""),
+        ("pull_only", ""),
+    ]
+    assert [(visit.decided, visit.sent_ms) for visit in found.visits] == [(True, None)] * 2
+    assert judge._people.sent[1] == 0
+    # The same visit is not decided again, the next one is.
+    stays = [Happening(noon_ms + 1, 1, OPENED, 0)]
+    assert len(judge.walk(columns(stays), now_ms=noon_ms).alerts) == 0
+    judge._admission = None
+    back = [Happening(noon_ms + 2, 1, EXIT, 0), Happening(noon_ms + 3, 1, ENTER, 0)]
+    assert [alert.send for alert in judge.walk(columns(back), now_ms=noon_ms + 3).alerts] == [True]
+
+
+def test_refused_messages_leave_the_admitted_ones_of_the_same_person_counted() -> None:
+    judge = judge_of(ZONES, Policy(cooldown_s=0.0), admission=Refusing(1))
+    rows = [Happening(noon_ms + n, 1, kind, 0) for n, kind in enumerate([ENTER, EXIT, ENTER, EXIT, ENTER])]
+    found = judge.walk(columns(rows), now_ms=noon_ms + 9)
+    assert [alert.reason for alert in found.alerts] == ["enter", "quota", "quota"]
+    assert judge._people.sent[1] == 1
+    assert [visit.sent_ms for visit in found.visits] == [noon_ms]
+
+
+def test_end_of_the_rule_is_asked_only_for_what_is_sent() -> None:
+    zones = ZoneSet.of([box_zone("z", schedule=Schedule.parse("07:00-22:00"))])
+    judge = judge_of(zones, Policy(daily_cap=1))
+    (sent,) = judge.walk(columns([Happening(noon_ms, 1, ENTER)]), now_ms=noon_ms).alerts
+    assert sent.until_ms == noon_ms + 36_000_000
+    assert "至22:00" in sent.text
+    judge.walk(columns([Happening(noon_ms + 1, 1, EXIT)]), now_ms=noon_ms + 1)
+    (again,) = judge.walk(columns([Happening(noon_ms + 2, 1, ENTER)]), now_ms=noon_ms + 2).alerts
+    assert (again.reason, again.until_ms) == ("cooldown", None)
+    assert again.why.startswith("适用于所有车辆；时段07:00-22:00；")
 
 
 def some_alerts(judge: Judge | None = None) -> Alerts:

@@ -1,0 +1,167 @@
+"""A zone's rule in words: whom it concerns and when; and how it is known that it concerns somebody.
+
+The one place that reads a rule to say it. ``rule_words`` is all that the rest of the wording knows of rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from geo_engine.model import AlertReason, Language, VehicleClass, VehicleKind
+from geo_engine.zones.rule import GOODS_KINDS, AppliesTo
+from geo_engine.zones.zone import Zone
+
+__all__ = ["Evidence", "RuleWords", "clock_text", "evidence_text", "rule_words", "until_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleWords:
+    """A rule as people say it.
+
+    Attributes:
+        who: whom it concerns, empty = everybody.
+        when: its hours, empty = always.
+    """
+
+    who: str
+    when: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How it is known: a position of the user at a moment, what it showed, and the rules in force.
+
+    Attributes:
+        time_ms: event time of the ping.
+        trigger: what the ping showed.
+        revision: revision of the zone set.
+    """
+
+    time_ms: int
+    trigger: AlertReason
+    revision: int
+
+
+_KINDS: Final[dict[Language, dict[VehicleKind, str]]] = {
+    Language.ZH: {
+        VehicleKind.CAR: "小客车",
+        VehicleKind.COACH: "大客车",
+        VehicleKind.GOODS: "货车",
+        VehicleKind.TRACTOR: "牵引车",
+        VehicleKind.TRAILER: "挂车",
+        VehicleKind.SPECIAL_WORK: "专项作业车",
+        VehicleKind.WHEELED_MACHINE: "轮式机械车",
+        VehicleKind.LOW_SPEED: "低速货车",
+        VehicleKind.HAZMAT: "危险品运输车",
+    },
+    Language.EN: {
+        VehicleKind.CAR: "cars",
+        VehicleKind.COACH: "coaches",
+        VehicleKind.GOODS: "goods vehicles",
+        VehicleKind.TRACTOR: "tractor units",
+        VehicleKind.TRAILER: "trailers",
+        VehicleKind.SPECIAL_WORK: "special work vehicles",
+        VehicleKind.WHEELED_MACHINE: "wheeled machinery",
+        VehicleKind.LOW_SPEED: "low-speed trucks",
+        VehicleKind.HAZMAT: "hazmat vehicles",
+    },
+}
+_CLASSES: Final[dict[Language, dict[VehicleClass, str]]] = {
+    Language.ZH: {
+        VehicleClass.MICRO: "微型",
+        VehicleClass.LIGHT: "轻型",
+        VehicleClass.MEDIUM: "中型",
+        VehicleClass.HEAVY: "重型",
+    },
+    Language.EN: {one: one.value for one in VehicleClass},
+}
+_TRUCKS: Final = {Language.ZH: "货车及专项作业车", Language.EN: "trucks and work vehicles"}
+_TRIGGERS: Final[dict[Language, dict[AlertReason, str]]] = {
+    Language.ZH: {
+        AlertReason.APPROACH: "正在驶近",
+        AlertReason.ENTER: "已在其中",
+        AlertReason.WINDOW_OPENED: "限行时段开始时在其中",
+    },
+    Language.EN: {
+        AlertReason.APPROACH: "heading for it",
+        AlertReason.ENTER: "inside it",
+        AlertReason.WINDOW_OPENED: "inside when its hours began",
+    },
+}
+_EPOCH_TEXT: Final = {Language.ZH: "{:%m-%d %H:%M:%S}", Language.EN: "{:%d %b %H:%M:%S}"}
+
+
+def rule_words(zone: Zone, language: Language) -> RuleWords:
+    """Return the rule of a zone in words. Cost: a look into a cache."""
+    when = zone.schedule.text
+    return RuleWords(_who(zone.applies_to, language), "" if when == "24/7" else when)
+
+
+def evidence_text(zone: Zone, evidence: Evidence, language: Language) -> str:
+    """Say why: the rule, whom it is about, its hours, and by which position and revision it was found to apply."""
+    words = rule_words(zone, language)
+    moment = clock_text(evidence.time_ms, zone.schedule.timezone, language)
+    trigger = _TRIGGERS[language][evidence.trigger]
+    if language is Language.ZH:
+        rule = [f"适用于{words.who or '所有车辆'}", f"时段{words.when}" if words.when else "全天"]
+        return "；".join([*rule, f"{moment}的定位显示{trigger}", f"规则第{evidence.revision}版"])
+    rule = [f"applies to {words.who or 'every vehicle'}", f"hours {words.when}" if words.when else "at all hours"]
+    return "; ".join([*rule, f"position of {moment}: {trigger}", f"rules revision {evidence.revision}"])
+
+
+def clock_text(time_ms: int, timezone: str, language: Language) -> str:
+    """Return a moment as day and clock time of the zone."""
+    return _EPOCH_TEXT[language].format(_local(time_ms, timezone))
+
+
+def until_text(until_ms: int | None, time_ms: int, timezone: str, language: Language) -> str:
+    """Say when a rule ends, as a person would at ``time_ms``: the clock time, and the day when it is not today's."""
+    chinese = language is Language.ZH
+    if until_ms is None:
+        return "长期有效" if chinese else "until further notice"
+    now, end = _local(time_ms, timezone), _local(until_ms, timezone)
+    days = (end.date() - now.date()).days
+    if days == 1 and (end.hour, end.minute) == (0, 0):
+        return "至24:00" if chinese else "until midnight"
+    clock = f"{end:%H:%M}"
+    if days == 0:
+        return f"至{clock}" if chinese else f"until {clock}"
+    if days == 1:
+        return f"至明天{clock}" if chinese else f"until {clock} tomorrow"
+    year = "" if end.year == now.year else f"{end.year}年"
+    if chinese:
+        return f"至{year}{end.month}月{end.day}日{clock}"
+    return f"until {clock} on {end.day} {end:%b}" + (f" {end.year}" if year else "")
+
+
+def _local(time_ms: int, timezone: str) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(ZoneInfo(timezone))
+
+
+@lru_cache(maxsize=4096)
+def _who(applies_to: AppliesTo, language: Language) -> str:
+    """Say whom a rule concerns."""
+    chinese = language is Language.ZH
+    joint = "、" if chinese else ", "
+    kinds = [word for kind, word in _KINDS[language].items() if kind in applies_to.kinds]
+    # The nine kinds of a truck restriction are nothing a driver should have to read.
+    named = _TRUCKS[language] if applies_to.kinds == GOODS_KINDS else joint.join(kinds)
+    classes = joint.join(word for one, word in _CLASSES[language].items() if one in applies_to.classes)
+    parts = [f"{classes}{named}" if chinese else " ".join(filter(None, [classes, named]))]
+    if applies_to.gross_weight_over_t is not None:
+        weight = f"{applies_to.gross_weight_over_t:g}"
+        parts.append(f"总质量{weight}吨以上" if chinese else f"over {weight} t")
+    if applies_to.plate_prefixes:
+        parts.append(f"{'、'.join(applies_to.plate_prefixes)}牌照" if chinese else _plates(applies_to.plate_prefixes))
+    if applies_to.plate_prefixes_except:
+        prefixes = applies_to.plate_prefixes_except
+        parts.append(f"非{'、'.join(prefixes)}牌照" if chinese else f"except {_plates(prefixes)}")
+    return ("，" if chinese else ", ").join(filter(None, parts))
+
+
+def _plates(prefixes: tuple[str, ...]) -> str:
+    return f"plates {', '.join(prefixes)}"
