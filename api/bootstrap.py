@@ -28,11 +28,13 @@ from api.store_lock import StoreLock
 from api.workers.ingest import IngestWorker
 from api.workers.relay import Relay
 from geo_engine.alerting.message import Message, MessageSender, SendResult
-from geo_engine.alerting.policy import Policy
+from geo_engine.alerting.policy import Policy, QuietHours
+from geo_engine.alerting.quota import Arbiter, QuotaLimits
 from geo_engine.engine import Decisions, Engine, EngineConfig, warm_up
 from geo_engine.errors import SnapshotError, StoreError, ZoneDocumentError
 from geo_engine.geodesy.table import DatumTables
 from geo_engine.ingest.zonefiles import load_zone_files, zone_file_paths
+from geo_engine.model import Mute
 from geo_engine.store.open import open_store
 from geo_engine.store.protocol import WARNINGS, Person, Store
 from geo_engine.tracking.approach import LookAhead
@@ -70,6 +72,26 @@ class Service:
         """Start the workers: first who delivers, then who decides."""
         self.relay.start()
         self.ingest.start()
+
+    def mute(self, u7: int, zone_id: str, until_ms: int | None, *, at_ms: int) -> None:
+        """Tell a person nothing more about a zone until a moment, None = until they take it back."""
+        self.store.set_mute(Mute(u7, zone_id, until_ms), at_ms)
+        self.ingest.tell(lambda engine: engine.mute(u7, zone_id, until_ms))
+
+    def unmute(self, u7: int, zone_id: str) -> None:
+        """Warn a person about a zone again."""
+        self.store.clear_mute(u7, zone_id)
+        self.ingest.tell(lambda engine: engine.unmute(u7, zone_id))
+
+    def keep_quiet(self, u7: int, hours: QuietHours | None, *, at_ms: int) -> None:
+        """Set a person's own quiet hours, None = those of the policy."""
+        self.store.set_quiet_hours(u7, hours, at_ms)
+        self.ingest.tell(lambda engine: engine.keep_quiet(u7, hours))
+
+    def forget_wishes(self, u7: int) -> None:
+        """Erase what a person did not want to hear: part of erasing the person."""
+        self.store.forget_wishes(u7)
+        self.ingest.tell(lambda engine: engine.wishes.forget(u7))
 
     def stop(self, drain_s: float) -> None:
         """Judge what was accepted, send what is due for at most ``drain_s`` seconds, close the store."""
@@ -114,7 +136,8 @@ def bootstrap(
         enrol(store, people, now_ms)
         zones = replace(loaded.zone_set, revision=store.zone_revision(_content_hash(source), now_ms))
         _warm_up()
-        engine, state = _engine(settings, zones), StateFile(settings.store)
+        arbiter = _arbiter(settings, store, clocks.wall())
+        engine, state = _engine(settings, zones, arbiter), StateFile(settings.store)
         continued = _continue(engine, store, state, now_ms)
         relay = Relay(store, sender, clocks.steady, on_delivered=on_delivered)
 
@@ -131,15 +154,31 @@ def bootstrap(
             max_waiting=settings.max_waiting_pings,
             on_decisions=after_commit,
             keep=state.write,
+            arbiter=arbiter,
         )
         ingest.put_vehicles(person.vehicle for person in store.people())
         app = _app(settings, (ingest, relay, store, metrics), clocks, zones)
         return Service(app, zones, store, ingest, relay, metrics, continued, stack.pop_all())
 
 
-def _engine(settings: Settings, zones: ZoneSet) -> Engine:
-    policy = Policy(cooldown_s=settings.cooldown_s, daily_cap=settings.daily_cap)
-    return Engine(zones, config=EngineConfig(look=LookAhead(lookahead_s=settings.lookahead_s), policy=policy))
+def _engine(settings: Settings, zones: ZoneSet, arbiter: Arbiter) -> Engine:
+    policy = Policy(
+        cooldown_s=settings.cooldown_s,
+        daily_cap=settings.daily_cap,
+        cap_reserve=settings.cap_reserve,
+        quiet_hours=QuietHours.parse(settings.quiet_hours),
+    )
+    config = EngineConfig(look=LookAhead(lookahead_s=settings.lookahead_s), policy=policy)
+    return Engine(zones, config=config, admission=arbiter)
+
+
+def _arbiter(settings: Settings, store: Store, now_ms: int) -> Arbiter:
+    """Return the arbiter of the account's quota, with what the store knows of today and of the days before."""
+    limits = QuotaLimits(daily=settings.daily_quota, margin=settings.quota_margin)
+    agreed = sum(person.vehicle.consent_warnings for person in store.people())
+    arbiter = Arbiter(limits, most_possible=agreed * settings.daily_cap)
+    arbiter.restore(store.quota_uses(Policy().day_of(now_ms) - 2 * limits.days))
+    return arbiter
 
 
 def _warm_up() -> None:
@@ -173,6 +212,7 @@ def _continue(engine: Engine, store: Store, state: StateFile, now_ms: int) -> in
     gone = [visit for visit in visits if visit.open and visit.zone_id not in engine.zones.position]
     store.commit([], [replace(visit, open=False, inside=False, last_ms=now_ms) for visit in gone], now_ms=now_ms)
     engine.restore(visits, store.sent_today(day_ms), now_ms=now_ms)
+    engine.wishes.replace(store.mutes(now_ms), store.quiet_hours().items())
     return sum(visit.open for visit in visits) - len(gone)
 
 

@@ -27,6 +27,12 @@ class Metrics:
         self.suppressed = Counter(
             "geo_engine_alerts_suppressed", "Warnings not sent", ["kind", "reason"], registry=self.registry
         )
+        self.duplicates = Counter(
+            "geo_engine_alerts_duplicate", "Decisions the store knew already", registry=self.registry
+        )
+        self.quota_left = Gauge(
+            "geo_engine_quota_left", "Messages the account may still send today", registry=self.registry
+        )
         self.step_seconds = Histogram(
             "geo_engine_step_seconds",
             "Time from a batch to its committed decisions",

@@ -7,10 +7,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from geo_engine.alerting.policy import MAX_DAILY_CAP
+from geo_engine.alerting.policy import MAX_DAILY_CAP, QuietHours
+from geo_engine.errors import ConfigurationError
 from geo_engine.geodesy.datum import Datum
 
 __all__ = ["DEFAULT_STORE", "Settings"]
@@ -31,7 +32,11 @@ class Settings(BaseSettings):
         max_waiting_pings: more pings than this waiting to be judged are refused with 503 and Retry-After.
         lookahead_s: how far ahead in time a border is looked for.
         cooldown_s: no second warning about the same zone within this time.
-        daily_cap: most warnings to one person a day, at most 255.
+        daily_cap: most messages to one person a day, at most 255.
+        cap_reserve: of these, so many are kept for restrictions, but never more than half of them.
+        quiet_hours: local hours in which only restrictions are told of, such as 22:00-07:00; empty = none.
+        daily_quota: template calls of the account on one local day.
+        quota_margin: the reserve for the gravest exceeds the expected need by this share.
         drain_s: how long a shutdown waits for messages on their way.
         wechat_app_id: the service account; None = a fake WeChat server is started beside the service.
         wechat_app_secret: its secret.
@@ -52,6 +57,10 @@ class Settings(BaseSettings):
     lookahead_s: float = Field(default=90.0, ge=5.0, le=600.0)
     cooldown_s: float = Field(default=1800.0, ge=0.0)
     daily_cap: int = Field(default=20, ge=0, le=MAX_DAILY_CAP)
+    cap_reserve: int = Field(default=5, ge=0)
+    quiet_hours: str = "22:00-07:00"
+    daily_quota: int = Field(default=100_000, ge=0)
+    quota_margin: float = Field(default=0.3, ge=0.0)
     drain_s: float = Field(default=10.0, ge=0.0, le=300.0)
     wechat_app_id: str | None = None
     wechat_app_secret: SecretStr | None = None
@@ -76,6 +85,15 @@ class Settings(BaseSettings):
             message = f"found the variable {unknown[0]}, expected {hint}"
             raise ValueError(message)
         return values
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _quiet_hours_are_hours(cls, value: str) -> str:
+        try:
+            QuietHours.parse(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+        return value
 
     @model_validator(mode="after")
     def _account_is_whole(self) -> Self:

@@ -16,6 +16,7 @@ import numpy as np
 
 from api.clocks import Clocks
 from api.metrics import Metrics
+from geo_engine.alerting.quota import Arbiter
 from geo_engine.engine import Decisions, Engine
 from geo_engine.model import U7_COUNT, Alert, IntColumn, PingBatch, RejectReason, Vehicle, Visit
 from geo_engine.store.protocol import Store
@@ -68,6 +69,7 @@ class IngestWorker:
         max_waiting: int,
         on_decisions: Callable[[Decisions], None] = lambda _decisions: None,
         keep: Callable[[bytearray], None] = lambda _state: None,
+        arbiter: Arbiter | None = None,
     ) -> None:
         """Join the parts; nothing runs before ``start``.
 
@@ -79,6 +81,7 @@ class IngestWorker:
             max_waiting: more pings than this may not wait.
             on_decisions: told of every step, in the worker's thread, after the commit.
             keep: given the state of the engine once a minute and at the end, in the worker's thread.
+            arbiter: the engine's own; what it counts is committed with the decisions.
         """
         self._engine = engine
         self._store = store
@@ -87,6 +90,8 @@ class IngestWorker:
         self._max_waiting = max_waiting
         self._on_decisions = on_decisions
         self._keep = keep
+        self._arbiter = arbiter
+        self._told: queue.SimpleQueue[Callable[[Engine], None]] = queue.SimpleQueue()
         self._kept_ms = clocks.steady()
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._waiting = 0
@@ -129,6 +134,10 @@ class IngestWorker:
             self._queue.put(request)
         return request.done
 
+    def tell(self, change: Callable[[Engine], None]) -> None:
+        """Have something told to the engine in its own thread, before the next pings are judged."""
+        self._told.put(change)
+
     def ready(self) -> str | None:
         """Return why the worker is not ready, None when it is."""
         if not self._thread.is_alive():
@@ -152,12 +161,21 @@ class IngestWorker:
         while more:
             requests, more = self._gather()
             try:
+                self._take_in()
                 self._step(requests)
             except Exception as error:  # noqa: BLE001 - the outer loop: one poisoned step must not end the service
                 _log.exception("a step of %d requests failed", len(requests))
                 _answer(requests, error)
             if not more or self._clocks.steady() - self._kept_ms >= _KEEP_EVERY_MS:
                 self._keep_state()
+
+    def _take_in(self) -> None:
+        while not self._told.empty():
+            try:
+                self._told.get()(self._engine)
+            except ValueError:
+                # It is about nobody: those whose pings wait have nothing to do with it.
+                _log.exception("what was told to the engine is left out")
 
     def _keep_state(self) -> None:
         """Have the engine's state kept; a disk that refuses costs a restart some memory, not the service."""
@@ -224,16 +242,21 @@ class IngestWorker:
         alerts, visits = self._unsaved
         alerts.extend(decisions.alerts)
         visits.extend(decisions.visits)
-        if not alerts and not visits:
+        uses = [] if self._arbiter is None else self._arbiter.uses()
+        if not alerts and not visits and not uses:
             return
         try:
-            self._store.commit(alerts, visits, now_ms=now_ms)
+            result = self._store.commit(alerts, visits, now_ms=now_ms, uses=uses)
         except Exception:
             # Whatever refused it, the decisions are kept for the next commit; the error goes on to the senders.
             self._metrics.store_failures.inc()
             self._stuck = True
             raise
         self._unsaved, self._stuck = ([], []), False
+        self._metrics.duplicates.inc(result.duplicates)
+        if self._arbiter is not None:
+            self._arbiter.saved()
+            self._metrics.quota_left.set(self._arbiter.left())
 
 
 def _answer(requests: list[_Request], error: Exception) -> None:

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from geo_engine.alerting.message import Message, Outcome, SendResult
+from geo_engine.alerting.policy import QuietHours
+from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import StoreError
-from geo_engine.model import Alert, Visit
+from geo_engine.model import Alert, Mute, Visit
 from geo_engine.store import lifecycle
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.protocol import WARNINGS, AttemptRecord, CommitResult, DecisionRecord, Person
@@ -50,6 +52,9 @@ class MemoryStore:
         self._receipts: dict[str, tuple[str, int]] = {}
         self._visits: dict[tuple[int, str], Visit] = {}
         self._revisions: list[tuple[str, int]] = []
+        self._mutes: dict[tuple[int, str], Mute] = {}
+        self._quiet_hours: dict[int, QuietHours] = {}
+        self._uses: dict[tuple[int, int, int], QuotaUse] = {}
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -100,9 +105,47 @@ class MemoryStore:
         granted = self._warned.get(person.u7, False)
         return replace(person, vehicle=replace(person.vehicle, consent_warnings=granted))
 
+    # ---- what people do not want to hear
+
+    def set_mute(self, mute: Mute, at_ms: int) -> None:  # noqa: ARG002 - a store on disk keeps the moment
+        """Note a mute; see ``Store.set_mute``."""
+        with self._locked():
+            self._mutes[mute.u7, mute.zone_id] = mute
+
+    def clear_mute(self, u7: int, zone_id: str) -> None:
+        """Forget a mute; see ``Store.clear_mute``."""
+        with self._locked():
+            self._mutes.pop((u7, zone_id), None)
+
+    def mutes(self, now_ms: int) -> list[Mute]:
+        """Return the mutes that hold; see ``Store.mutes``."""
+        with self._locked():
+            kept = (mute for _, mute in sorted(self._mutes.items()))
+            return [mute for mute in kept if mute.until_ms is None or mute.until_ms > now_ms]
+
+    def set_quiet_hours(self, u7: int, hours: QuietHours | None, at_ms: int) -> None:  # noqa: ARG002 - as above
+        """Set somebody's own quiet hours; see ``Store.set_quiet_hours``."""
+        with self._locked():
+            self._quiet_hours.pop(u7, None)
+            if hours is not None:
+                self._quiet_hours[u7] = hours
+
+    def quiet_hours(self) -> dict[int, QuietHours]:
+        """Return everybody's own quiet hours; see ``Store.quiet_hours``."""
+        with self._locked():
+            return dict(sorted(self._quiet_hours.items()))
+
+    def forget_wishes(self, u7: int) -> None:
+        """Erase what somebody did not want to hear; see ``Store.forget_wishes``."""
+        with self._locked():
+            self._quiet_hours.pop(u7, None)
+            self._mutes = {key: mute for key, mute in self._mutes.items() if key[0] != u7}
+
     # ---- decisions and visits
 
-    def commit(self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int) -> CommitResult:
+    def commit(
+        self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int, uses: Sequence[QuotaUse] = ()
+    ) -> CommitResult:
         """Write decisions, outbox rows and visits at once; see ``Store.commit``."""
         with self._locked():
             known, queued = len(self._decisions), len(self._outbox)
@@ -110,6 +153,7 @@ class MemoryStore:
                 if alert.alert_id not in self._decisions:
                     self._decide(alert, now_ms)
             self._visits.update({(visit.u7, visit.zone_id): visit for visit in visits})
+            self._uses.update({(use.day, use.slot, use.grade): use for use in uses})
             fresh = len(self._decisions) - known
             return CommitResult(fresh, len(self._outbox) - queued, len(alerts) - fresh)
 
@@ -119,6 +163,11 @@ class MemoryStore:
             outbox_id = len(self._outbox) + 1
             self._queued[alert.alert_id] = outbox_id
             self._save(lifecycle.queued(alert, outbox_id=outbox_id, now_ms=now_ms))
+
+    def quota_uses(self, since_day: int) -> list[QuotaUse]:
+        """Return the use of the quota; see ``Store.quota_uses``."""
+        with self._locked():
+            return [use for _, use in sorted(self._uses.items()) if use.day >= since_day]
 
     def open_visits(self, since_ms: int) -> list[Visit]:
         """Return the visits an engine needs after a restart; see ``Store.open_visits``."""

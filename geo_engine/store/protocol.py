@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from geo_engine.alerting.message import Message, Outcome, SendResult
-from geo_engine.model import Alert, Vehicle, Visit
+from geo_engine.alerting.policy import QuietHours
+from geo_engine.alerting.quota import QuotaUse
+from geo_engine.model import Alert, Mute, Vehicle, Visit
 from geo_engine.store.lifecycle import OutboxState
 
 __all__ = ["WARNINGS", "AttemptRecord", "CommitResult", "DecisionRecord", "Person", "Store"]
@@ -134,12 +136,42 @@ class Store(Protocol):
         """
         ...
 
-    def commit(self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int) -> CommitResult:
-        """Write decisions, an outbox row for each decision to send, and the visits, in ONE transaction.
+    def set_mute(self, mute: Mute, at_ms: int) -> None:
+        """Note that a person does not want to hear of a zone; replaces what they said of it before."""
+        ...
+
+    def clear_mute(self, u7: int, zone_id: str) -> None:
+        """Forget that a person did not want to hear of a zone."""
+        ...
+
+    def mutes(self, now_ms: int) -> list[Mute]:
+        """Return the mutes that have not ended at ``now_ms``, by user and zone."""
+        ...
+
+    def set_quiet_hours(self, u7: int, hours: QuietHours | None, at_ms: int) -> None:
+        """Set a person's own quiet hours, None = those of the policy hold for them again."""
+        ...
+
+    def quiet_hours(self) -> dict[int, QuietHours]:
+        """Return the quiet hours of everybody who has their own, by user."""
+        ...
+
+    def forget_wishes(self, u7: int) -> None:
+        """Erase the mutes and quiet hours of a person: part of erasing the person."""
+        ...
+
+    def commit(
+        self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int, uses: Sequence[QuotaUse] = ()
+    ) -> CommitResult:
+        """Write decisions, an outbox row for each decision to send, visits and quota counts, in ONE transaction.
 
         A decision whose ``alert_id`` is known already changes nothing and is counted as a duplicate. A visit replaces
-        the one of the same user and zone; the last of several wins.
+        the one of the same user and zone, a count the one of the same day, slot and grade; the last of several wins.
         """
+        ...
+
+    def quota_uses(self, since_day: int) -> list[QuotaUse]:
+        """Return what was asked for and sent on the local days from ``since_day`` on, in their order."""
         ...
 
     def claim(self, now_ms: int, *, limit: int, lease_ms: int) -> list[Message]:

@@ -9,6 +9,7 @@ import numpy as np
 from sqlalchemy import RowMapping, Table
 
 from geo_engine.alerting.message import Outcome
+from geo_engine.alerting.quota import QuotaUse
 from geo_engine.model import Alert, AlertReason, Language, Vehicle, VehicleClass, VehicleKind, Visit, ZoneKind
 from geo_engine.store.lifecycle import OutboxRow, OutboxState
 from geo_engine.store.protocol import AttemptRecord, Person
@@ -22,6 +23,7 @@ __all__ = [
     "outbox_values",
     "person_of",
     "person_values",
+    "use_values",
     "visit_of",
     "visit_values",
 ]
@@ -59,6 +61,11 @@ def visit_values(value: Visit) -> dict[str, object]:
 def visit_of(row: RowMapping) -> Visit:
     """Return the visit in a row."""
     return Visit(**_columns(row, visit, Visit))
+
+
+def use_values(value: QuotaUse) -> dict[str, object]:
+    """Return the columns of ``quota_use``."""
+    return _fields(value)
 
 
 def outbox_values(row: OutboxRow) -> dict[str, object]:
@@ -122,7 +129,7 @@ def attempt_of(row: RowMapping) -> AttemptRecord:
     )
 
 
-def _fields(value: Alert | Visit | OutboxRow) -> dict[str, object]:
+def _fields(value: Alert | Visit | OutboxRow | QuotaUse) -> dict[str, object]:
     return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
 
 

@@ -6,6 +6,7 @@ a PostGIS column can be generated from. ``decision`` alone answers who, when, wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import (
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Text,
     inspect,
     select,
+    text,
 )
 
 from geo_engine.errors import StoreError
@@ -34,8 +36,11 @@ __all__ = [
     "decision",
     "found_version",
     "metadata",
+    "mute",
     "outbox",
     "person",
+    "quiet_hours",
+    "quota_use",
     "receipt",
     "schema_version",
     "upgrade",
@@ -43,7 +48,7 @@ __all__ = [
     "zone_revision",
 ]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """The version this program reads and writes."""
 
 metadata = MetaData()
@@ -106,6 +111,10 @@ decision = Table(
     Column("revision", Integer, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("advice", Text, nullable=False),
+    Column("why", Text, nullable=False, server_default=""),
+    Column("until_ms", BigInteger),
+    Column("told_by", Text, nullable=False, server_default=""),
+    Column("also", Integer, nullable=False, server_default="0"),
     Column("decided_ms", BigInteger, nullable=False),
     Index("ix_decision_u7", "u7", "decision_id"),
     Index("ix_decision_time", "time_ms"),
@@ -169,6 +178,36 @@ visit = Table(
     Column("sent_ms", BigInteger),
 )
 
+# No foreign key to a zone: a mute outlives an edit that takes its zone away for a while.
+mute = Table(
+    "mute",
+    metadata,
+    Column("u7", Integer, primary_key=True, autoincrement=False),
+    Column("zone_id", Text, primary_key=True),
+    Column("until_ms", BigInteger),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+quiet_hours = Table(
+    "quiet_hours",
+    metadata,
+    Column("u7", Integer, primary_key=True, autoincrement=False),
+    Column("from_min", Integer, nullable=False),
+    Column("until_min", Integer, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+# What the account was asked for and what it sent, by local day, quarter of an hour and grade: no person is in it.
+quota_use = Table(
+    "quota_use",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("grade", Integer, primary_key=True, autoincrement=False),
+    Column("asked", Integer, nullable=False),
+    Column("sent", Integer, nullable=False),
+)
+
 zone_revision = Table(
     "zone_revision",
     metadata,
@@ -212,15 +251,38 @@ def check(connection: Connection) -> int:
     return version
 
 
+def _add_policy(connection: Connection) -> None:
+    """Add what people do not want to hear, the use of the quota, and the words of a decision's reasons."""
+    for column in (
+        "why TEXT NOT NULL DEFAULT ''",
+        "until_ms BIGINT",
+        "told_by TEXT NOT NULL DEFAULT ''",
+        "also INTEGER NOT NULL DEFAULT 0",
+    ):
+        connection.execute(text(f"ALTER TABLE decision ADD COLUMN {column}"))
+    for table in (mute, quiet_hours, quota_use):
+        table.create(connection)
+
+
+_STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_policy,)
+"""The steps to the versions 2, 3 ...; a step that was released is never changed."""
+
+
 def upgrade(connection: Connection) -> bool:
     """Bring the database to ``SCHEMA_VERSION`` inside the caller's transaction; return whether anything changed.
 
     Raises:
         StoreError: the database is of a newer program or of another one; nothing was changed.
     """
-    if found_version(connection) is not None:
+    version = found_version(connection)
+    if version is None:
+        metadata.create_all(connection)
+        connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+        return True
+    if not 1 <= version < SCHEMA_VERSION:
         check(connection)
         return False
-    metadata.create_all(connection)
-    connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+    for step in _STEPS[version - 1 :]:
+        step(connection)
+    connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
     return True

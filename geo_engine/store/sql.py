@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final
@@ -14,8 +14,10 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     Select,
+    Table,
     bindparam,
     create_engine,
+    delete,
     event,
     exists,
     false,
@@ -30,12 +32,24 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from geo_engine.alerting.message import Message, Outcome, SendResult
+from geo_engine.alerting.policy import QuietHours
+from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import StoreError
-from geo_engine.model import Alert, Language, Visit
+from geo_engine.model import Alert, Language, Mute, Visit
 from geo_engine.store import lifecycle, rows, schema
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.protocol import WARNINGS, AttemptRecord, CommitResult, DecisionRecord, Person
-from geo_engine.store.schema import attempt, consent, decision, outbox, person, receipt, visit, zone_revision
+from geo_engine.store.schema import (
+    attempt,
+    consent,
+    decision,
+    outbox,
+    person,
+    quota_use,
+    receipt,
+    visit,
+    zone_revision,
+)
 
 __all__ = ["SqlStore"]
 
@@ -129,13 +143,8 @@ class SqlStore:
         """Add or replace people; see ``Store.put_people``."""
         if not people:
             return
-        statement = upsert(person)
-        others = {column.name: statement.excluded[column.name] for column in person.c if not column.primary_key}
         with self._write() as connection:
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=[person.c.u7], set_=others),
-                [rows.person_values(value) for value in people],
-            )
+            _put(connection, person, [rows.person_values(value) for value in people])
 
     def people(self) -> list[Person]:
         """Return everybody, ordered by u7; see ``Store.people``."""
@@ -164,9 +173,55 @@ class SqlStore:
                 waiting = _outbox(connection, (outbox.c.u7 == u7) & (outbox.c.state == OutboxState.PENDING))
                 _save(connection, map(lifecycle.withdrawn, waiting))
 
+    # ---- what people do not want to hear
+
+    def set_mute(self, mute: Mute, at_ms: int) -> None:
+        """Note a mute; see ``Store.set_mute``."""
+        values = {"u7": mute.u7, "zone_id": mute.zone_id, "until_ms": mute.until_ms, "at_ms": at_ms}
+        with self._write() as connection:
+            _put(connection, schema.mute, [values])
+
+    def clear_mute(self, u7: int, zone_id: str) -> None:
+        """Forget a mute; see ``Store.clear_mute``."""
+        with self._write() as connection:
+            columns = schema.mute.c
+            connection.execute(delete(schema.mute).where(columns.u7 == u7, columns.zone_id == zone_id))
+
+    def mutes(self, now_ms: int) -> list[Mute]:
+        """Return the mutes that hold; see ``Store.mutes``."""
+        columns = schema.mute.c
+        holds = columns.until_ms.is_(None) | (columns.until_ms > now_ms)
+        query = select(columns.u7, columns.zone_id, columns.until_ms).where(holds)
+        with self._read() as connection:
+            return [Mute(*row) for row in connection.execute(query.order_by(columns.u7, columns.zone_id))]
+
+    def set_quiet_hours(self, u7: int, hours: QuietHours | None, at_ms: int) -> None:
+        """Set somebody's own quiet hours; see ``Store.set_quiet_hours``."""
+        with self._write() as connection:
+            if hours is None:
+                connection.execute(delete(schema.quiet_hours).where(schema.quiet_hours.c.u7 == u7))
+            else:
+                values = {"u7": u7, "from_min": hours.from_min, "until_min": hours.until_min, "at_ms": at_ms}
+                _put(connection, schema.quiet_hours, [values])
+
+    def quiet_hours(self) -> dict[int, QuietHours]:
+        """Return everybody's own quiet hours; see ``Store.quiet_hours``."""
+        columns = schema.quiet_hours.c
+        query = select(columns.u7, columns.from_min, columns.until_min).order_by(columns.u7)
+        with self._read() as connection:
+            return {u7: QuietHours(from_min, until_min) for u7, from_min, until_min in connection.execute(query)}
+
+    def forget_wishes(self, u7: int) -> None:
+        """Erase what somebody did not want to hear; see ``Store.forget_wishes``."""
+        with self._write() as connection:
+            for table in (schema.mute, schema.quiet_hours):
+                connection.execute(delete(table).where(table.c.u7 == u7))
+
     # ---- decisions and visits
 
-    def commit(self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int) -> CommitResult:
+    def commit(
+        self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int, uses: Sequence[QuotaUse] = ()
+    ) -> CommitResult:
         """Write decisions, outbox rows and visits at once; see ``Store.commit``."""
         with self._write() as connection:
             # Looking first is safe: the transaction holds the write lock from its first statement.
@@ -180,8 +235,16 @@ class SqlStore:
                 connection.execute(insert(decision), [rows.alert_values(alert, now_ms) for alert in fresh])
             if queued:
                 connection.execute(insert(outbox), queued)
-            _put_visits(connection, visits)
+            _put(connection, visit, [rows.visit_values(value) for value in visits])
+            _put(connection, quota_use, [rows.use_values(value) for value in uses])
         return CommitResult(decisions=len(fresh), queued=len(queued), duplicates=len(alerts) - len(fresh))
+
+    def quota_uses(self, since_day: int) -> list[QuotaUse]:
+        """Return the use of the quota; see ``Store.quota_uses``."""
+        columns = quota_use.c
+        query = select(quota_use).where(columns.day >= since_day).order_by(columns.day, columns.slot, columns.grade)
+        with self._read() as connection:
+            return [QuotaUse(**row) for row in connection.execute(query).mappings()]
 
     def open_visits(self, since_ms: int) -> list[Visit]:
         """Return the visits an engine needs after a restart; see ``Store.open_visits``."""
@@ -374,13 +437,14 @@ def _queued(alert: Alert, now_ms: int) -> dict[str, object]:
     return {name: value for name, value in values.items() if name != "outbox_id"}
 
 
-def _put_visits(connection: Connection, visits: Sequence[Visit]) -> None:
-    if not visits:
+def _put(connection: Connection, table: Table, values: Sequence[Mapping[str, object]]) -> None:
+    """Write rows, each over the one with its key; the last of several wins."""
+    if not values:
         return
-    statement = upsert(visit)
-    others = {column.name: statement.excluded[column.name] for column in visit.c if not column.primary_key}
-    statement = statement.on_conflict_do_update(index_elements=[visit.c.u7, visit.c.zone_id], set_=others)
-    connection.execute(statement, [rows.visit_values(value) for value in visits])
+    statement = upsert(table)
+    others = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    keys = list(table.primary_key.columns)
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), list(values))
 
 
 def _outbox(connection: Connection, condition: ColumnElement[bool]) -> list[OutboxRow]:

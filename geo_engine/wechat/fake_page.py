@@ -23,7 +23,10 @@ _LABELS: Final = {
     Slot.PLACE: "位置 Where",
     Slot.PLATE: "车牌 Plate",
     Slot.TIME: "时间 Time",
+    Slot.PERIOD: "时段 When",
     Slot.TOPIC: "事项 What",
+    Slot.ACTION: "提示 What to do",
+    Slot.WHY: "依据 Why",
 }
 _STYLE: Final = """
 body{margin:0;background:#d8d8d8;font:14px/1.5 system-ui,"PingFang SC","Noto Sans CJK SC","Microsoft YaHei",sans-serif}

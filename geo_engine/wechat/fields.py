@@ -140,15 +140,17 @@ def truncate_text(text: str, limit: int) -> str:
     return kept.rstrip(" ,;:(-、，；：（·") + _ELLIPSIS
 
 
-def fit_field(field_type: FieldType, text: str, placeholder: str) -> str:
+def fit_field(field_type: FieldType, text: str, placeholder: str, *, ending: str = "") -> str:
     """Return ``text`` as a value that ``check_field`` accepts, or ``placeholder`` when it cannot be made one.
 
     Only free text (``thing``, ``const``) is shortened: half a licence plate or half a date says something wrong.
+    ``ending`` follows what is left of the text, or of the placeholder, whole.
     """
     value = clean_text(text)
     if field_type in _SHORTENED:
-        value = truncate_text(value, _RULES[field_type].limit)
-    return value if check_field(field_type, value) is None else placeholder
+        room = _RULES[field_type].limit - text_length(ending)
+        value, placeholder = truncate_text(value, room), truncate_text(placeholder, room)
+    return (value if check_field(field_type, value) is None else placeholder) + ending
 
 
 def _is_forbidden(char: str) -> bool:

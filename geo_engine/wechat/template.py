@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from geo_engine.alerting.message import Message
-from geo_engine.alerting.wording import rounded_m
+from geo_engine.alerting.wording import action_text, rounded_m
 from geo_engine.errors import ConfigurationError
 from geo_engine.geodesy.measure import compass_point, compass_word
 from geo_engine.model import Alert, Language, ZoneKind
@@ -30,7 +30,14 @@ class Slot(StrEnum):
     PLACE = "place"
     PLATE = "plate"
     TIME = "time"
+    """The moment of the warning."""
+    PERIOD = "period"
+    """From the moment of the warning to the end of the rule, where it has one."""
     TOPIC = "topic"
+    ACTION = "action"
+    """What it is and what to do."""
+    WHY = "why"
+    """The rule, whom it concerns and how it is known."""
 
 
 _ACCEPTED: Final[dict[Slot, frozenset[FieldType]]] = {
@@ -38,7 +45,10 @@ _ACCEPTED: Final[dict[Slot, frozenset[FieldType]]] = {
     Slot.PLACE: frozenset({FieldType.THING}),
     Slot.PLATE: frozenset({FieldType.CAR_NUMBER, FieldType.THING}),
     Slot.TIME: frozenset({FieldType.TIME, FieldType.DATE}),
+    Slot.PERIOD: frozenset({FieldType.TIME}),
     Slot.TOPIC: frozenset({FieldType.PHRASE, FieldType.THING}),
+    Slot.ACTION: frozenset({FieldType.THING}),
+    Slot.WHY: frozenset({FieldType.THING}),
 }
 """The field types a slot can always be made to fit."""
 
@@ -94,8 +104,8 @@ RESTRICTION_TEMPLATE: Final = Template(
         TemplateField("thing1", FieldType.THING, Slot.ZONE),
         TemplateField("thing2", FieldType.THING, Slot.PLACE),
         TemplateField("car_number3", FieldType.CAR_NUMBER, Slot.PLATE),
-        TemplateField("time4", FieldType.TIME, Slot.TIME),
-        TemplateField("phrase5", FieldType.PHRASE, Slot.TOPIC),
+        TemplateField("time4", FieldType.TIME, Slot.PERIOD),
+        TemplateField("thing5", FieldType.THING, Slot.ACTION),
     ),
 )
 """The template of the example city and of the fake server; a real account brings its own id and keys."""
@@ -115,7 +125,10 @@ _PLACEHOLDER: Final[dict[Slot, dict[Language, str]]] = {
     Slot.ZONE: {Language.ZH: "未命名区域", Language.EN: "Unnamed zone"},
     Slot.PLACE: {Language.ZH: "前方", Language.EN: "Ahead"},
     Slot.PLATE: {Language.ZH: "未知", Language.EN: "UNKNOWN"},
+    Slot.ACTION: {Language.ZH: "请注意", Language.EN: "Take care"},
+    Slot.WHY: {Language.ZH: "适用于您的车辆", Language.EN: "Applies to you"},
 }
+_ALSO: Final = {Language.ZH: "等{}处", Language.EN: " +{} more"}
 
 
 def render(message: Message, template: Template) -> dict[str, str]:
@@ -127,16 +140,24 @@ def _value(message: Message, field: TemplateField) -> str:
     alert, language = message.alert, message.language
     match field.value:
         case Slot.ZONE:
-            text = alert.zone_name
+            # The number of further zones must not fall to the length of the first one's name.
+            also = _ALSO[language].format(alert.also + (language is Language.ZH)) if alert.also else ""
+            return fit_field(field.type, alert.zone_name, _PLACEHOLDER[Slot.ZONE][language], ending=also)
         case Slot.PLACE:
             text = _place(alert, language)
         case Slot.PLATE:
             text = re.sub(r"[\s·・.-]", "", message.plate or "").upper()
         case Slot.TIME:
             return _beijing_time(alert.time_ms, field.type)
+        case Slot.PERIOD:
+            return _period(alert)
         case Slot.TOPIC:
             # A phrase takes Chinese characters only, whatever the person reads.
             return _topic(alert, Language.ZH if field.type is FieldType.PHRASE else language)
+        case Slot.ACTION:
+            text = _action(alert, language)
+        case Slot.WHY:
+            text = alert.why
     return fit_field(field.type, text, _PLACEHOLDER[field.value][language])
 
 
@@ -166,6 +187,23 @@ def _beijing_time(time_ms: int, field_type: FieldType) -> str:
     moment = datetime.fromtimestamp(time_ms / 1_000, UTC).astimezone(_BEIJING)
     day = f"{moment.year}年{moment.month}月{moment.day}日"
     return day if field_type is FieldType.DATE else f"{day} {moment:%H:%M}"
+
+
+def _period(alert: Alert) -> str:
+    """Return when the warning begins and, where it is known, when the rule ends; the day only where it differs."""
+    begin = _beijing_time(alert.time_ms, FieldType.TIME)
+    if alert.until_ms is None:
+        return begin
+    end = _beijing_time(alert.until_ms, FieldType.TIME)
+    same_day = end.split()[0] == begin.split()[0]
+    return f"{begin}~{end.split()[1] if same_day else end}"
+
+
+def _action(alert: Alert, language: Language) -> str:
+    inside = alert.bearing_deg is None
+    action = action_text(alert.advice, alert.kind, language, inside=inside)
+    topic = _topic(alert, language)
+    return (f"{topic}，{action}" if language is Language.ZH else f"{topic}: {action}") if action else topic
 
 
 def _topic(alert: Alert, language: Language) -> str:

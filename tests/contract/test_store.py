@@ -8,15 +8,19 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from geo_engine.alerting.message import Message
+from geo_engine.alerting.policy import QuietHours
+from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import StoreError
 from geo_engine.model import (
     Language,
+    Mute,
     SuppressReason,
     Vehicle,
     VehicleClass,
@@ -400,3 +404,46 @@ def test_an_error_shows_no_personal_data(tmp_path: Path) -> None:
     chain = f"{caught.value} {caught.value.__cause__}"
     assert "o-secret" not in chain
     store.close()
+
+
+def test_a_mute_is_kept_until_it_ends_or_is_taken_back(empty: Store) -> None:
+    for mute in (Mute(2, "b"), Mute(1, "b", T0 + 1), Mute(1, "a", T0), Mute(3, "c"), Mute(2, "b", T0 + 9)):
+        empty.set_mute(mute, T0 - 5)
+    empty.clear_mute(3, "c")
+    empty.clear_mute(3, "never said")
+    assert empty.mutes(T0) == [Mute(1, "b", T0 + 1), Mute(2, "b", T0 + 9)]
+
+
+def test_own_quiet_hours_are_kept_until_they_are_taken_back(empty: Store) -> None:
+    for u7, hours in ((2, QuietHours(0, 0)), (1, QuietHours(1, 2)), (1, QuietHours(3, 4)), (3, QuietHours(5, 6))):
+        empty.set_quiet_hours(u7, hours, T0)
+    empty.set_quiet_hours(3, None, T0)
+    empty.set_quiet_hours(4, None, T0)
+    assert empty.quiet_hours() == {1: QuietHours(3, 4), 2: QuietHours(0, 0)}
+
+
+def test_what_a_person_does_not_want_to_hear_is_erased_and_others_stay(empty: Store) -> None:
+    for u7 in (1, 2):
+        empty.set_mute(Mute(u7, "a"), T0)
+        empty.set_quiet_hours(u7, QuietHours(0, 0), T0)
+    empty.forget_wishes(1)
+    assert (empty.mutes(T0), list(empty.quiet_hours())) == ([Mute(2, "a")], [2])
+
+
+def test_use_of_the_quota_is_kept_with_the_decisions_and_replaced_by_the_latest(empty: Store) -> None:
+    first, other_day = QuotaUse(10, 1, 0, asked=5, sent=4), QuotaUse(9, 95, 4, asked=1, sent=0)
+    empty.commit([an_alert()], [], now_ms=T0, uses=[first, other_day])
+    empty.commit([], [], now_ms=T0, uses=[replace(first, asked=7, sent=5)])
+    assert empty.quota_uses(9) == [other_day, replace(first, asked=7, sent=5)]
+    assert empty.quota_uses(10) == [replace(first, asked=7, sent=5)]
+    assert len(empty.decisions(limit=9)) == 1
+
+
+def test_a_digested_decision_names_the_message_that_tells_it_and_is_not_counted_as_one(store: Store) -> None:
+    head = an_alert(1, why="适用于货车", until_ms=T0 + 9, also=1)
+    told = an_alert(2, send=False, reason="digested", told_by=head.alert_id)
+    result = store.commit([head, told], [], now_ms=T0)
+    assert (result.decisions, result.queued) == (2, 1)
+    assert [record.alert for record in store.decisions(limit=9)] == [told, head]
+    assert store.sent_today(0) == {7: 1}
+    assert store.counts()["decision.digested"] == 1

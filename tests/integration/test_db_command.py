@@ -9,11 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from api.commands.db import app
+from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import ConfigurationError, StoreError
+from geo_engine.model import Mute
 from geo_engine.store.memory import MemoryStore
 from geo_engine.store.open import open_store
 from geo_engine.store.schema import SCHEMA_VERSION
 from geo_engine.store.sql import SqlStore
+from geo_engine.testing import an_alert, noon_ms
 
 
 def run(*args: str | Path) -> tuple[int, str]:
@@ -80,7 +83,28 @@ def test_check_creates_nothing_in_an_empty_file(path: Path) -> None:
     path.touch()
     code, output = run("check", "--store", path)
     assert (code, path.stat().st_size < 8_192) == (1, True)
-    assert "found no schema, expected version 1; run: geo-engine db upgrade" in output
+    assert f"found no schema, expected version {SCHEMA_VERSION}; run: geo-engine db upgrade" in output
+
+
+def test_a_store_of_version_1_is_brought_up_and_keeps_its_decisions(path: Path) -> None:
+    store = open_store(str(path))
+    store.commit([an_alert()], [], now_ms=noon_ms)
+    store.close()
+    for column in ("why", "until_ms", "told_by", "also"):
+        change(path, f"ALTER TABLE decision DROP COLUMN {column}")
+    for table in ("mute", "quiet_hours", "quota_use"):
+        change(path, f"DROP TABLE {table}")
+    change(path, "UPDATE schema_version SET version = 1")
+    assert f"found schema version 1, expected {SCHEMA_VERSION}" in run("check", "--store", path)[1]
+    assert run("upgrade", "--store", path)[0] == 0
+    assert run("check", "--store", path)[0] == 0
+    store = open_store(str(path), create=False)
+    (record,) = store.decisions(limit=9)
+    assert record.alert == an_alert()
+    store.set_mute(Mute(7, "erqiao"), noon_ms)
+    store.commit([], [], now_ms=noon_ms, uses=[QuotaUse(1, 2, 3, 4, 4)])
+    assert (len(store.mutes(noon_ms)), len(store.quota_uses(0)), store.quiet_hours()) == (1, 1, {})
+    store.close()
 
 
 @pytest.mark.parametrize("command", ["upgrade", "check"])
@@ -89,7 +113,7 @@ def test_a_store_of_a_newer_program_is_refused(path: Path, command: str) -> None
     change(path, "UPDATE schema_version SET version = 99")
     code, output = run(command, "--store", path)
     assert code == 1
-    assert "found schema version 99 of a newer program, expected at most 1" in output
+    assert f"found schema version 99 of a newer program, expected at most {SCHEMA_VERSION}" in output
 
 
 @pytest.mark.parametrize("command", ["upgrade", "check"])

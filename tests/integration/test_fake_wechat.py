@@ -34,7 +34,7 @@ FIELDS = {
     "thing2": "东北方向 420 米",
     "car_number3": "鄂A12345",
     "time4": "12:00",
-    "phrase5": "货车禁行",
+    "thing5": "货车禁行，请绕行",
 }
 Call = Callable[..., Any]
 

@@ -10,6 +10,7 @@ from api.clocks import Clocks
 from api.metrics import Metrics
 from api.workers.ingest import Busy, IngestWorker
 from geo_engine import Decisions, Engine, PingBatch, Vehicle, ZoneSet
+from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import StoreError
 from geo_engine.model import Alert, RejectReason, TransitionReason, VehicleKind, Visit, ZoneKind
 from geo_engine.store.memory import MemoryStore
@@ -26,12 +27,14 @@ class AwayStore(MemoryStore):
         super().__init__()
         self.refusals = refusals
 
-    def commit(self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int) -> CommitResult:
+    def commit(
+        self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int, uses: Sequence[QuotaUse] = ()
+    ) -> CommitResult:
         if self.refusals:
             self.refusals -= 1
             message = "the store is away"
             raise StoreError(message)
-        return super().commit(alerts, visits, now_ms=now_ms)
+        return super().commit(alerts, visits, now_ms=now_ms, uses=uses)
 
 
 class Bench:

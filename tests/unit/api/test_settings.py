@@ -15,7 +15,16 @@ def test_settings_come_from_the_environment_with_the_prefix(monkeypatch: pytest.
     assert (settings.port, settings.cooldown_s) == (9123, 60.0)
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "70000"), ("LOOKAHEAD_S", "1"), ("PING_DATUM", "mars")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "70000"),
+        ("LOOKAHEAD_S", "1"),
+        ("PING_DATUM", "mars"),
+        ("QUIET_HOURS", "at night"),
+        ("DAILY_QUOTA", "-1"),
+    ],
+)
 def test_impossible_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"GEO_ENGINE_{name}", value)
     with pytest.raises(ValidationError, match=name.lower()):

@@ -123,6 +123,39 @@ def test_truncated_text_is_never_longer_than_allowed(text: str, limit: int) -> N
     assert text_length(truncate_text(text, limit)) <= limit
 
 
+@pytest.mark.parametrize(
+    ("text", "ending", "expected"),
+    [
+        ("长江二桥", "等3处", "长江二桥等3处"),
+        ("武汉长江二桥主桥及两侧引桥货车全天候", "等3处", "武汉长江二桥主桥及两侧引桥货车全…等3处"),
+        ("", "等3处", "某处等3处"),
+        ("🚧🚧", "", "某处"),
+    ],
+)
+def test_an_ending_is_never_cut_off(text: str, ending: str, expected: str) -> None:
+    found = fit_field(FieldType.THING, text, "某处", ending=ending)
+    assert (found, check_field(FieldType.THING, found)) == (expected, None)
+
+
+@given(field_type=st.sampled_from(FieldType), text=st.text(st.characters()))
+def test_any_text_in_any_type_fits_or_gives_way_to_the_placeholder(field_type: FieldType, text: str) -> None:
+    found = fit_field(field_type, text, "placeholder")
+    assert found == "placeholder" or check_field(field_type, found) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "expected"),
+    [
+        ("𠮷野家𠮷野家𠮷野家", 10, "𠮷野家𠮷野家…"),
+        ("👩‍👩‍👧‍👦 family lane", 20, "family lane"),
+        ("ＦＵＬＬ　ＷＩＤＴＨ　ＬＥＴＴＥＲＳ　ＨＥＲＥ", 20, "ＦＵＬＬ ＷＩＤＴＨ ＬＥＴＴＥＲＳ…"),
+        ("e\u0301te\u0301 comme hiver interdiction", 12, "été comme…"),
+    ],
+)
+def test_wide_characters_and_emoji_are_counted_as_the_channel_does(text: str, limit: int, expected: str) -> None:
+    assert truncate_text(clean_text(text), limit) == expected
+
+
 @given(st.text(st.characters()))
 def test_any_text_fits_a_thing(text: str) -> None:
     assert check_field(FieldType.THING, fit_field(FieldType.THING, text, "-")) is None

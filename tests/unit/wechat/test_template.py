@@ -15,7 +15,17 @@ from geo_engine.testing import an_alert
 from geo_engine.wechat.fields import FieldType, check_field
 from geo_engine.wechat.template import RESTRICTION_TEMPLATE, Slot, Template, TemplateField, render
 
-ALERT = an_alert(time_ms=1_793_694_660_000, distance_m=421.7, bearing_deg=46.0, eta_s=27.2)  # 2026-11-03T08:31:00Z
+ALERT = an_alert(  # 2026-11-03T08:31:00Z, the rule ends at 22:00
+    time_ms=1_793_694_660_000, distance_m=421.7, bearing_deg=46.0, eta_s=27.2, until_ms=1_793_714_400_000
+)
+OWN = Template(
+    "own",
+    (
+        TemplateField("phrase1", FieldType.PHRASE, Slot.TOPIC),
+        TemplateField("thing2", FieldType.THING, Slot.WHY),
+        TemplateField("thing3", FieldType.THING, Slot.ACTION),
+    ),
+)
 MESSAGE = Message(1, ALERT, "o" + "a" * 27, "鄂A12345", Language.ZH, "0" * 32, 0)
 
 
@@ -24,8 +34,8 @@ def test_a_chinese_warning_fills_the_default_template() -> None:
         "thing1": "长江二桥货车禁行",
         "thing2": "东北方向 420 米 约27秒",
         "car_number3": "鄂A12345",
-        "time4": "2026年11月3日 16:31",
-        "phrase5": "货车禁行",
+        "time4": "2026年11月3日 16:31~22:00",
+        "thing5": "货车禁行，请提前绕行",
     }
 
 
@@ -34,17 +44,29 @@ def test_an_english_warning_keeps_chinese_only_where_the_type_demands_it() -> No
     rendered = render(english, RESTRICTION_TEMPLATE)
     assert rendered["thing1"] == "Second Yangtze…"
     assert rendered["thing2"] == "420 m NE, 27 s"
-    assert rendered["phrase5"] == "货车禁行"
+    assert rendered["thing5"] == "Truck ban: Take…"
+    assert render(english, OWN)["phrase1"] == "货车禁行"
 
 
 @pytest.mark.parametrize(
     ("changes", "key", "expected"),
     [
-        ({"kind": ZoneKind.CONSTRUCTION}, "phrase5", "施工"),
-        ({"kind": ZoneKind.CONGESTION}, "phrase5", "拥堵"),
-        ({"kind": ZoneKind.VENUE}, "phrase5", "场所"),
-        ({"may_apply": True}, "phrase5", "可能禁行"),
-        ({"kind": ZoneKind.CONGESTION, "may_apply": True}, "phrase5", "拥堵"),
+        ({"kind": ZoneKind.CONSTRUCTION}, "thing5", "施工，请减速慢行"),
+        ({"kind": ZoneKind.CONGESTION}, "thing5", "拥堵，请考虑绕行"),
+        ({"kind": ZoneKind.VENUE}, "thing5", "场所"),
+        ({"may_apply": True}, "thing5", "可能禁行，请提前绕行"),
+        ({"kind": ZoneKind.CONGESTION, "may_apply": True}, "thing5", "拥堵，请考虑绕行"),
+        ({"bearing_deg": None}, "thing5", "货车禁行，请尽快驶离"),
+        ({"advice": "请改走白沙洲大桥或三环线高架桥方向"}, "thing5", "货车禁行，请改走白沙洲大桥或三环线高架…"),
+        ({"until_ms": None}, "time4", "2026年11月3日 16:31"),
+        ({"until_ms": 1_793_721_600_000}, "time4", "2026年11月3日 16:31~2026年11月4日 00:00"),
+        ({"also": 2}, "thing1", "长江二桥货车禁行等3处"),
+        (
+            {"also": 2, "zone_name": "武汉长江二桥主桥及两侧引桥货车全天候"},
+            "thing1",
+            "武汉长江二桥主桥及两侧引桥货车全…等3处",
+        ),
+        ({"also": 2, "zone_name": ""}, "thing1", "未命名区域等3处"),
         ({"distance_m": 1_540.0}, "thing2", "东北方向 1.5 公里 约27秒"),
         ({"eta_s": float("inf")}, "thing2", "东北方向 420 米"),
         ({"bearing_deg": float("nan")}, "thing2", "前方 420 米 约27秒"),
@@ -91,7 +113,23 @@ def test_another_template_gets_the_same_slots_under_its_own_keys() -> None:
     assert render(english, template) == {"date2": "2026年11月3日", "thing7": "Truck ban", "thing8": "鄂A12345"}
 
 
+def test_the_rule_can_stand_in_a_field_of_an_own_template() -> None:
+    alert = replace(ALERT, why="适用于货车；时段07:00-22:00；11-03 16:31:00的定位显示正在驶近")
+    assert render(replace(MESSAGE, alert=alert), OWN)["thing2"] == "适用于货车；时段07:00-22:00…"
+    assert render(MESSAGE, OWN)["thing2"] == "适用于您的车辆"
+
+
+def test_an_english_digest_keeps_its_number() -> None:
+    alert = replace(ALERT, zone_name="Second Yangtze Bridge ban", also=1)
+    rendered = render(replace(MESSAGE, language=Language.EN, alert=alert), RESTRICTION_TEMPLATE)
+    assert rendered["thing1"] == "Second… +1 more"
+
+
 @given(
+    also=st.integers(0, 10_000_000),
+    until_ms=st.none() | st.integers(946_684_800_000, 4_102_444_799_999),
+    why=st.text(st.characters()),
+    advice=st.text(st.characters()),
     zone_name=st.text(st.characters()),
     plate=st.none() | st.text(st.characters()),
     language=st.sampled_from(Language),
@@ -107,13 +145,12 @@ def test_every_rendered_field_is_accepted_by_its_type(
 ) -> None:
     alert = replace(ALERT, zone_name=zone_name, **changes)  # type: ignore[arg-type]  # hypothesis draws many types
     message = replace(MESSAGE, alert=alert, plate=plate, language=language)
-    rendered = render(message, RESTRICTION_TEMPLATE)
-    refused = {
-        field.key: rendered[field.key]
-        for field in RESTRICTION_TEMPLATE.fields
-        if check_field(field.type, rendered[field.key])
-    }
-    assert refused == {}
+    for template in (RESTRICTION_TEMPLATE, OWN):
+        rendered = render(message, template)
+        refused = {
+            field.key: rendered[field.key] for field in template.fields if check_field(field.type, rendered[field.key])
+        }
+        assert refused == {}
 
 
 def test_a_field_whose_key_is_of_another_type_is_refused() -> None:

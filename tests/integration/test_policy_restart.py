@@ -1,0 +1,92 @@
+"""What people do not want to hear and what the account has used up outlive the process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from api.bootstrap import Service, bootstrap
+from api.clocks import Clocks
+from api.settings import Settings
+from geo_engine.alerting.policy import QuietHours
+from geo_engine.model import Vehicle, VehicleKind
+from geo_engine.testing import ManualClock, RecordingSender, noon_ms, straight_drive
+from tests.integration.test_pings_door import ZONES, enrolled
+
+PEOPLE = [enrolled(u7, f"o{u7:027d}", Vehicle(u7=u7, kind=VehicleKind.GOODS)) for u7 in (1, 2, 3)]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    zones = tmp_path / "zones"
+    zones.mkdir()
+    (zones / "zones.geojson").write_text(json.dumps(ZONES), encoding="utf-8")
+    running: list[Service] = []
+
+    def started(now_ms: int = noon_ms, **settings: object) -> Service:
+        while running:
+            running.pop().stop(1.0)
+        chosen = Settings(store=f"sqlite:///{tmp_path / 'store.db'}", zones=zones, **settings)
+        clock = ManualClock(now_ms)
+        service = bootstrap(chosen, RecordingSender(), clocks=Clocks(clock, clock), people=PEOPLE)
+        service.start()
+        running.append(service)
+        return service
+
+    yield started
+    while running:
+        running.pop().stop(1.0)
+
+
+def reasons(service: Service, u7: int, at_ms: int = noon_ms) -> list[str]:
+    service.ingest.submit(straight_drive(u7, pings=1, lon=114.305, start_ms=at_ms)).result(10)
+    return [record.alert.reason for record in service.store.decisions(limit=9, u7=u7)]
+
+
+def test_a_mute_said_while_the_service_runs_holds_at_once_and_after_a_restart(start: Callable[..., Service]) -> None:
+    service = start()
+    service.mute(1, "bridge", None, at_ms=noon_ms)
+    service.mute(2, "bridge", None, at_ms=noon_ms)
+    assert reasons(service, 1) == ["muted"]
+    service.unmute(2, "bridge")
+    again = start()
+    assert reasons(again, 2) == ["enter"]
+    later_ms = noon_ms + 1_000_000
+    leave = straight_drive(1, pings=1, lon=114.32, start_ms=later_ms - 5_000)
+    later = start(later_ms)
+    later.ingest.submit(leave).result(10)
+    assert reasons(later, 1, later_ms)[0] == "muted"
+
+
+def test_everything_a_person_said_can_be_erased(start: Callable[..., Service]) -> None:
+    service = start()
+    service.mute(1, "bridge", None, at_ms=noon_ms)
+    service.keep_quiet(1, QuietHours(0, 60), at_ms=noon_ms)
+    service.keep_quiet(2, QuietHours(0, 60), at_ms=noon_ms)
+    service.forget_wishes(1)
+    assert reasons(service, 1) == ["enter"]
+    assert (service.store.mutes(noon_ms), list(service.store.quiet_hours())) == ([], [2])
+
+
+def test_a_wish_of_nobody_costs_the_pings_beside_it_nothing(start: Callable[..., Service]) -> None:
+    service = start()
+    service.ingest.tell(lambda engine: engine.mute(-1, "bridge", None))
+    assert reasons(service, 1) == ["enter"]
+
+
+def test_calls_used_before_a_restart_stay_used_until_midnight(start: Callable[..., Service]) -> None:
+    first = start(daily_quota=2)
+    assert reasons(first, 1) == ["enter"]
+    second = start(noon_ms + 60_000, daily_quota=2)
+    assert reasons(second, 2, noon_ms + 60_000) == ["quota"]
+    families = text_string_to_metric_families(second.metrics.page(waiting=0, relay={}, store={}).decode())
+    samples = [sample for family in families for sample in family.samples]
+    assert [sample.value for sample in samples if sample.name == "geo_engine_quota_left"] == [0.0]
+    assert [s.value for s in samples if s.labels.get("reason") == "quota" and s.name.endswith("_total")] == [1.0]
+    tomorrow_ms = noon_ms + 12 * 3_600_000
+    third = start(tomorrow_ms, daily_quota=2)
+    assert reasons(third, 3, tomorrow_ms) == ["enter"]
