@@ -1,9 +1,9 @@
 # Each target is one script in .ci/; options go in ARGS, as in: make run ARGS="--for 60"
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-full lock clean
+.PHONY: help run test check bench bench-full bench-policy lock clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\): ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\): ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: ## Run the service with the example city, simulated trucks and the fake WeChat server
 	@.ci/start $(ARGS)
@@ -19,6 +19,9 @@ bench: ## Measure the hot path beside other ways of matching, three minutes (ARG
 
 bench-full: ## Measure everything: ten million users, long runs, the whole replay command
 	@.ci/bench-full $(ARGS)
+
+bench-policy: ## Live through four city days of ten million users and 100,000 messages a day
+	@.ci/bench-policy $(ARGS)
 
 lock: ## Pin and hash the requirements again
 	@.ci/lock
