@@ -15,7 +15,7 @@ from geo_engine.alerting.judge import Judge
 from geo_engine.alerting.kernels import WIDTH
 from geo_engine.alerting.people import People
 from geo_engine.alerting.policy import Policy, QuietHours
-from geo_engine.alerting.quota import Admission
+from geo_engine.alerting.quota import Admission, Arbiter, QuotaLimits
 from geo_engine.alerting.visits import VisitChanges
 from geo_engine.alerting.wishes import Wishes
 from geo_engine.compiled import COMPILED
@@ -544,7 +544,10 @@ def warm_up() -> None:
         return
     area = Zone("a", ZoneKind.TRUCK_RESTRICTION, "a", shapely.box(0.01, 0.0, 0.02, 0.01))
     venue = Zone("v", ZoneKind.VENUE, "v", shapely.Point(0.0, 0.0))
-    engine = Engine(ZoneSet.of([area, venue]), default_vehicle=Vehicle(u7=0))
+    # A quota of nothing refuses every message, so that taking one back is compiled too.
+    refusing = Arbiter(QuotaLimits(daily=0))
+    engine = Engine(ZoneSet.of([area, venue]), default_vehicle=Vehicle(u7=0), admission=refusing)
+    engine.mute(3, "a", None)
     start_ms = EARLIEST_TIME_MS + 86_400_000
     for step in range(4):
         now = start_ms + step * 5_000
