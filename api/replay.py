@@ -164,6 +164,10 @@ def alert_row(alert: Alert) -> dict[str, Any]:
         "lon": _known(alert.lon),
         "lat": _known(alert.lat),
         "revision": alert.revision,
+        "until": None if alert.until_ms is None else iso_ms(alert.until_ms),
+        "why": alert.why,
+        "also": alert.also,
+        "told_by": alert.told_by,
     }
 
 

@@ -46,9 +46,7 @@ class Digests:
         return int(self.zone[message]), int(self.visit_ms[message])
 
     def others(self, decision: int) -> list[int]:
-        """Return the zones that the message of a decision tells of beside its own, the gravest first."""
-        if self.message[decision] != decision:
-            return []
+        """Return the zones that the message of a decision that is sent tells of beside its own, the gravest first."""
         of = self.message[self.told]
         first, end = np.searchsorted(of, [decision, decision + 1])
         zones: list[int] = self.zone[self.told[first + 1 : end]].tolist()

@@ -202,6 +202,7 @@ class Arbiter:
         self._day = day
         for old in [one for one in self._asked if one < day - 2 * self.limits.days]:
             del self._asked[old], self._sent[old]
+        self._changed = {(one, slot) for one, slot in self._changed if one in self._asked}
 
     def _make(self, day: int) -> None:
         self._asked.setdefault(day, np.zeros((_GRADES, SLOTS), dtype=np.int64))

@@ -281,14 +281,13 @@ def test_zone_of_another_user_or_moment_has_a_message_of_its_own() -> None:
 
 
 class Refusing:
-    """A quota with room for the first ``room`` messages only."""
+    """A quota with room for some messages only, by their place in the step."""
 
-    def __init__(self, room: int = 0) -> None:
-        self.room = room
+    def __init__(self, *places: int) -> None:
+        self.places = places
 
     def admit(self, candidates: Candidates, now_ms: int) -> BoolColumn:  # noqa: ARG002 - the day does not matter
-        admitted: BoolColumn = np.arange(len(candidates.grade)) < self.room
-        self.room -= int(admitted.sum())
+        admitted: BoolColumn = np.isin(np.arange(len(candidates.grade)), self.places)
         return admitted
 
 
@@ -311,13 +310,14 @@ def test_message_without_room_in_the_quota_is_a_decision_and_counts_nowhere() ->
     assert [alert.send for alert in judge.walk(columns(back), now_ms=noon_ms + 3).alerts] == [True]
 
 
-def test_refused_messages_leave_the_admitted_ones_of_the_same_person_counted() -> None:
-    judge = judge_of(ZONES, Policy(cooldown_s=0.0), admission=Refusing(1))
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_refused_messages_leave_the_admitted_one_of_the_same_person_counted(place: int) -> None:
+    judge = judge_of(ZONES, Policy(cooldown_s=0.0), admission=Refusing(place))
     rows = [Happening(noon_ms + n, 1, kind, 0) for n, kind in enumerate([ENTER, EXIT, ENTER, EXIT, ENTER])]
     found = judge.walk(columns(rows), now_ms=noon_ms + 9)
-    assert [alert.reason for alert in found.alerts] == ["enter", "quota", "quota"]
+    assert [alert.send for alert in found.alerts] == [place == n for n in range(3)]
     assert judge._people.sent[1] == 1
-    assert [visit.sent_ms for visit in found.visits] == [noon_ms]
+    assert [visit.sent_ms for visit in found.visits] == [noon_ms + 2 * place]
 
 
 def test_end_of_the_rule_is_asked_only_for_what_is_sent() -> None:

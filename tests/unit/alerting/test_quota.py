@@ -100,6 +100,13 @@ def test_the_day_begins_anew_at_local_midnight() -> None:
     assert [bool(quota.admit(asking(SEVERE), at)[0]) for at in (last_ms, last_ms, last_ms + 1)] == [True, False, True]
 
 
+def test_days_long_past_are_forgotten() -> None:
+    quota = arbiter(10)
+    for day in range(40):
+        quota.admit(asking(RESTRICTION), MIDNIGHT_MS + day * DAY_MS)
+    assert len({use.day for use in quota.uses()}) == 15
+
+
 def test_a_restart_forgets_nothing() -> None:
     one = arbiter(3000)
     live_a_day(one, 0, {RESTRICTION: 10, WORKS: 5})
