@@ -153,12 +153,13 @@ def _say_wishes(judge: Judge, demand: Demand, plan: Plan) -> BoolColumn:
 
 
 def run(plan: Plan, daily: int) -> dict[str, Any]:
-    """Simulate with the arbiter, without it, and with half the quota; return what is written down."""
+    """Simulate with the arbiter, without it, with half the quota, and on a day out of measure."""
     policy, limits = Policy(), QuotaLimits(daily=daily)
     ways: Mapping[str, tuple[Plan, Admission]] = {
         "arbiter": (plan, Arbiter(limits)),
         "first_come": (replace(plan, busier=plan.busier[:2]), FirstCome(limits)),
         "half_the_quota": (replace(plan, busier=plan.busier[:2]), Arbiter(replace(limits, daily=daily // 2))),
+        "three_times_busier": (replace(plan, busier=(1.0, 1.0, 3.0)), Arbiter(limits)),
     }
     found: dict[str, Any] = {"users": plan.users, "quota": daily, "cap": policy.daily_cap, "seed": plan.seed}
     found["busier_from_noon"] = list(plan.busier)

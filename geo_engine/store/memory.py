@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from geo_engine.alerting.message import Message, Outcome, SendResult
-from geo_engine.alerting.policy import QuietHours
+from geo_engine.alerting.policy import QuietHours, grade_of
 from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import StoreError
-from geo_engine.model import Alert, Mute, Visit
+from geo_engine.model import Alert, Mute, Severity, Visit
 from geo_engine.store import lifecycle
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.protocol import WARNINGS, AttemptRecord, CommitResult, DecisionRecord, Person
@@ -213,10 +213,10 @@ class MemoryStore:
     # ---- outbox
 
     def claim(self, now_ms: int, *, limit: int, lease_ms: int) -> list[Message]:
-        """Take due messages, oldest first; see ``Store.claim``."""
+        """Take due messages, the gravest first; see ``Store.claim``."""
         with self._locked():
             self._lose_leases(now_ms)
-            due = self._due(now_ms)[: max(limit, 0)]
+            due = sorted(self._due(now_ms), key=self._gravity)[: max(limit, 0)]
             for row in due:
                 self._save(lifecycle.claimed(row, now_ms, lease_ms))
                 self._attempts.setdefault(row.outbox_id, []).append(AttemptRecord(row.attempts + 1, now_ms))
@@ -232,6 +232,10 @@ class MemoryStore:
             if first and reachable and waits:
                 due.append(row)
         return due
+
+    def _gravity(self, row: OutboxRow) -> tuple[int, int]:
+        kind = self._decisions[row.alert_id][1].kind
+        return grade_of(kind, Severity.NORMAL), row.outbox_id
 
     def _message(self, row: OutboxRow) -> Message:
         person = self._people[row.u7]

@@ -175,7 +175,7 @@ class Store(Protocol):
         ...
 
     def claim(self, now_ms: int, *, limit: int, lease_ms: int) -> list[Message]:
-        """Take up to ``limit`` messages that are due, oldest first, and start an attempt for each.
+        """Take up to ``limit`` messages that are due, the gravest kind first, then the oldest; start an attempt each.
 
         A message is due when it waits, its time has come, it is not expired, its person has an open_id and consents,
         and no earlier message of the same person is unfinished. The caller has ``lease_ms`` to call ``finish``;

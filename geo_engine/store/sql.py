@@ -16,6 +16,7 @@ from sqlalchemy import (
     Select,
     Table,
     bindparam,
+    case,
     create_engine,
     delete,
     event,
@@ -32,10 +33,10 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from geo_engine.alerting.message import Message, Outcome, SendResult
-from geo_engine.alerting.policy import QuietHours
+from geo_engine.alerting.policy import QuietHours, grade_of
 from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import StoreError
-from geo_engine.model import Alert, Language, Mute, Visit
+from geo_engine.model import Alert, Language, Mute, Severity, Visit, ZoneKind
 from geo_engine.store import lifecycle, rows, schema
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.protocol import WARNINGS, AttemptRecord, CommitResult, DecisionRecord, Person
@@ -55,6 +56,8 @@ __all__ = ["SqlStore"]
 
 _BUSY_TIMEOUT_MS: Final = 5_000
 _IDS_PER_QUERY: Final = 500
+# A queue is short, because warnings expire within minutes: sorting it costs less than a column to sort it by.
+_GRAVITY: Final = case({kind.value: int(grade_of(kind, Severity.NORMAL)) for kind in ZoneKind}, value=decision.c.kind)
 _WRITES: Final = "geo_engine_writes"
 
 
@@ -287,7 +290,7 @@ class SqlStore:
     # ---- outbox
 
     def claim(self, now_ms: int, *, limit: int, lease_ms: int) -> list[Message]:
-        """Take due messages, oldest first; see ``Store.claim``."""
+        """Take due messages, the gravest first; see ``Store.claim``."""
         with self._write() as connection:
             _lose_leases(connection, now_ms)
             found = connection.execute(_due(now_ms).limit(max(limit, 0))).mappings().all()
@@ -488,7 +491,7 @@ def _due(now_ms: int) -> Select[Any]:
             _consents(outbox.c.u7),
             ~held_back,
         )
-        .order_by(outbox.c.outbox_id)
+        .order_by(_GRAVITY, outbox.c.outbox_id)
     )
 
 

@@ -21,7 +21,7 @@ def found() -> dict[str, Any]:
 
 
 def test_no_restriction_is_lost_to_the_quota_while_anything_lower_is_sent(found: dict[str, Any]) -> None:
-    for way in ("arbiter", "half_the_quota"):
+    for way in ("arbiter", "half_the_quota", "three_times_busier"):
         lost = [day["restrictions_lost_while_a_lower_grade_was_sent"] for day in found[way]["days"]]
         assert lost == [0] * len(lost)
     # It is the arbiter that makes it so: whoever comes first takes the calls that a restriction needs later.
@@ -39,6 +39,7 @@ def test_quota_is_scarce_and_what_restrictions_leave_is_used_once_days_are_known
     for day in found["half_the_quota"]["days"]:
         assert day["refused_for_quota"]["restriction"] > 0
         assert day["messages"] <= 196
+    assert found["three_times_busier"]["days"][-1]["refused_for_quota"]["restriction"] > 0
 
 
 def test_nobody_is_above_the_cap_told_twice_or_woken(found: dict[str, Any]) -> None:

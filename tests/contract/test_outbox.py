@@ -6,6 +6,7 @@ import pytest
 
 from geo_engine.alerting.message import Outcome, SendResult
 from geo_engine.errors import StoreError
+from geo_engine.model import ZoneKind
 from geo_engine.store import Person, Store
 from geo_engine.store.lifecycle import DOUBT_WINDOW_MS, OutboxState
 from tests.contract.stores import (
@@ -51,6 +52,16 @@ def test_no_more_than_the_limit_is_claimed_oldest_first(store: Store) -> None:
     assert claimed(store, limit=0) == []
     assert claimed(store, limit=-1) == []
     assert numbers(claimed(store, limit=9)) == [3, 4, 5]
+
+
+def test_the_gravest_kind_is_claimed_first_but_never_out_of_a_persons_order(store: Store) -> None:
+    kinds = [ZoneKind.CONGESTION, ZoneKind.CONSTRUCTION, ZoneKind.TRUCK_RESTRICTION, ZoneKind.TRUCK_RESTRICTION]
+    users = [1, 2, 3, 1]
+    alerts = [an_alert(n, u7=u7, kind=kind) for n, (u7, kind) in enumerate(zip(users, kinds, strict=True), start=1)]
+    store.commit(alerts, [], now_ms=T0)
+    assert numbers(claimed(store, limit=2)) == [3, 2]
+    # The second message of person 1 is grave, and still waits for the first.
+    assert numbers(claimed(store)) == [1]
 
 
 def test_an_expired_message_is_not_claimed(store: Store) -> None:
