@@ -16,6 +16,7 @@ from geo_engine.alerting.kernels import WIDTH
 from geo_engine.alerting.people import People, Profiles
 from geo_engine.alerting.policy import Policy
 from geo_engine.alerting.visits import VisitChanges
+from geo_engine.alerting.weighing import concern_of, freed_events, next_change_ms, openings
 from geo_engine.compiled import COMPILED
 from geo_engine.errors import SnapshotError
 from geo_engine.index.cells import CellIndex
@@ -310,9 +311,10 @@ class Engine:
         self._memberships += found.memberships
         opened, lost = self._opened(moment), self._silent(now)
         self._judged_ms = now
-        if not (len(opened) or len(lost)):
+        freed = freed_events(self._rules, found.events, self._sets, self._users.rows["inside"])
+        if not (len(opened) or len(lost) or len(freed)):
             return found
-        return replace(found, events=np.concatenate([found.events, opened, lost]))
+        return replace(found, events=np.concatenate([found.events, opened, lost, freed]))
 
     def snapshot(self) -> bytearray:
         """Return everything the engine remembers of users as one buffer, for a restart with the same zones.
@@ -473,7 +475,7 @@ class Engine:
         high_ms = max(min(int(batch.time_ms.max(initial=now)), latest_ms), now)
         before_ms = now if self._judged_ms is None else min(self._judged_ms, now)
         after_ms = max(min(low_ms, before_ms), now - _OPENINGS_MS)
-        opening_ms, opening_zone = self._rules.openings(after_ms, max(high_ms, now))
+        opening_ms, opening_zone = openings(self._rules, self._people, after_ms, max(high_ms, now))
         look_ms = _ms(self.config.look.lookahead_s) if self.config.look else 0
         return Moment(
             now_ms=now,
@@ -531,14 +533,9 @@ class Engine:
         zone, kind, u7 = events["zone"].astype(np.int64), events["kind"], events["u7"].astype(np.int64)
         # Of a zone that is never pushed it matters only that it was entered and nothing said.
         asked = np.flatnonzero((kind == ENTER) | ((kind > ENTER) & self._pushed[zone]))
-        when_ms = events["time_ms"][asked] + np.nan_to_num(events["eta_s"][asked] * 1000).astype(np.int64)
         concern = np.zeros(len(events), dtype=np.int64)
         profile = self._users.rows["profile"][u7[asked]].astype(np.int64)
-        may = self._rules.concern(profile, zone[asked])
-        in_force = np.zeros(len(asked), dtype=np.bool_)
-        weighed = np.flatnonzero(may)
-        in_force[weighed] = self._rules.in_force(zone[asked[weighed]], when_ms[weighed])
-        concern[asked] = np.where(in_force, may, 0)
+        concern[asked] = concern_of(self._rules, self._people, profile, events[asked])
         kept = np.flatnonzero((kind < APPROACH) | (concern > 0))
         columns = {name: events[name][kept] for name in ("time_ms", "lon", "lat")}
         return Happenings(
@@ -555,7 +552,7 @@ class Engine:
     def _next_deadline_ms(self) -> int | None:
         if not self._memberships:
             return None
-        deadline_ms = self._rules.next_change_ms
+        deadline_ms = next_change_ms(self._rules, self._people, self._judged_ms or 0)
         if self.config.lost_after_s is not None:
             lost_after_ms = _ms(self.config.lost_after_s)
             silence_ms = first_silence_ms(self._users, restored_ms=self._restored_ms, lost_after_ms=lost_after_ms)

@@ -48,7 +48,7 @@ LOCALS = AppliesTo(plate_prefixes=("鄂A",))
 
 
 def test_vehicles_no_rule_can_tell_apart_share_a_profile() -> None:
-    matrix = ApplicabilityMatrix(ZoneSet.of([box_zone("z", applies_to=OUTSIDERS)]), Vehicle(u7=0))
+    matrix = ApplicabilityMatrix([OUTSIDERS], Vehicle(u7=0))
     first = matrix.row_of(Vehicle(u7=1, plate="鄂A11111"))
     assert matrix.row_of(Vehicle(u7=2, plate="鄂A22222")) == first
     assert matrix.row_of(Vehicle(u7=3, plate="京A11111")) != first
@@ -56,8 +56,7 @@ def test_vehicles_no_rule_can_tell_apart_share_a_profile() -> None:
 
 
 def test_matrix_holds_what_each_rule_says() -> None:
-    zones = ZoneSet.of([box_zone("a", applies_to=OUTSIDERS), box_zone("b", applies_to=LOCALS)])
-    matrix = ApplicabilityMatrix(zones, Vehicle(u7=0))
+    matrix = ApplicabilityMatrix([OUTSIDERS, LOCALS], Vehicle(u7=0))
     local = matrix.row_of(Vehicle(u7=1, plate="鄂A11111"))
     assert matrix.matrix[local].tolist() == [Applicability.NO, Applicability.YES]
     assert matrix.matrix[0].tolist() == [Applicability.MAYBE, Applicability.MAYBE]
@@ -262,7 +261,8 @@ def test_rule_book_tells_openings_and_the_next_flip_of_its_zones() -> None:
 
 
 def test_active_bits_are_kept_until_a_profile_is_added_or_a_rule_flips() -> None:
-    rules = RuleBook(MANY, Vehicle(u7=0))
+    trucks = box_zone("trucks", applies_to=AppliesTo(kinds=frozenset({VehicleKind.GOODS})))
+    rules = RuleBook(ZoneSet.of([*MANY.zones, trucks]), Vehicle(u7=0))
     rules.advance(noon_ms)
     first = rules.active_bits(noon_ms, noon_ms)
     assert rules.active_bits(noon_ms + 1000, noon_ms + 1000) is first
@@ -275,9 +275,16 @@ def test_active_bits_are_kept_until_a_profile_is_added_or_a_rule_flips() -> None
 
 def test_more_profiles_than_a_row_can_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("geo_engine.zones.applicability.MAX_PROFILES", 5)
-    matrix = ApplicabilityMatrix(ZoneSet.of([box_zone("z", applies_to=LOCALS)]), Vehicle(u7=0))
+    matrix = ApplicabilityMatrix([AppliesTo(plate_prefixes=(f"鄂{number}",)) for number in range(9)], Vehicle(u7=0))
     for number in range(4):
         matrix.row_of(Vehicle(u7=number, plate=f"鄂{number}"))
     with pytest.raises(ConfigurationError, match="more than 5 kinds of vehicle"):
-        matrix.row_of(Vehicle(u7=9, plate="京A"))
+        matrix.row_of(Vehicle(u7=9, plate="鄂8"))
     assert matrix.row_of(Vehicle(u7=9, plate="鄂3")) == 4
+
+
+def test_vehicles_judged_alike_share_a_profile_whatever_they_are() -> None:
+    matrix = ApplicabilityMatrix([LOCALS], Vehicle(u7=0))
+    first = matrix.row_of(Vehicle(u7=1, kind=VehicleKind.CAR, plate="京A11111"))
+    assert matrix.row_of(Vehicle(u7=2, kind=VehicleKind.GOODS, plate="湘B2")) == first
+    assert matrix.row_of(Vehicle(u7=3, kind=VehicleKind.GOODS, plate="鄂A2")) != first
