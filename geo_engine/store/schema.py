@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     inspect,
     select,
+    text,
 )
 
 from geo_engine.errors import StoreError
@@ -43,7 +44,7 @@ __all__ = [
     "zone_revision",
 ]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """The version this program reads and writes."""
 
 metadata = MetaData()
@@ -64,6 +65,8 @@ person = Table(
     Column("plate", Text),
     Column("service", Text),
     Column("language", Text, nullable=False),
+    # JSON of what else is known of the vehicle: nobody asks the store for a field of it, and rules come to ask for more.
+    Column("vehicle", Text),
 )
 
 # Append-only: the record with the greatest number counts.
@@ -218,7 +221,12 @@ def upgrade(connection: Connection) -> bool:
     Raises:
         StoreError: the database is of a newer program or of another one; nothing was changed.
     """
-    if found_version(connection) is not None:
+    version = found_version(connection)
+    if version == 1:
+        connection.execute(text("ALTER TABLE person ADD COLUMN vehicle TEXT"))
+        connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
+        return True
+    if version is not None:
         check(connection)
         return False
     metadata.create_all(connection)

@@ -13,7 +13,7 @@ from geo_engine.zones.findings import Findings, describe
 
 __all__ = ["NO_CALENDAR", "DayCalendar", "DayKind", "read_day_calendar"]
 
-_EXPECTED: Final = 'an object {"years": {"2026": {"holidays": [dates], "workdays": [dates]}}}'
+_EXPECTED: Final = 'an object {"years": {"2026": {"holidays": [dates], "makeup_workdays": [dates]}}}'
 
 
 class DayKind(StrEnum):
@@ -56,9 +56,9 @@ NO_CALENDAR: Final = DayCalendar()
 
 
 def read_day_calendar(source: object, *, where: str = "day calendar") -> tuple[DayCalendar, tuple[Fault, ...]]:
-    """Read a calendar: ``{"years": {"2026": {"holidays": [...], "workdays": [...]}}}``, dates as ``2026-10-01``.
+    """Read a calendar: ``{"years": {"2026": {"holidays": [...], "makeup_workdays": [...]}}}``, dates as ``2026-10-01``.
 
-    ``holidays`` and ``workdays`` are arrays of dates, or objects of date to name, which is not read. Other members
+    ``holidays`` and ``makeup_workdays`` are arrays of dates, or objects of date to name, which is not read. Other members
     are remarks. A year with a fault is left out whole, because half a year would be taken for all of it.
 
     Args:
@@ -90,18 +90,20 @@ def _year(name: object, findings: Findings) -> int:
 
 
 def _year_of(entry: object, year: int, path: str, findings: Findings) -> tuple[frozenset[int], frozenset[int]]:
-    if not isinstance(entry, Mapping) or not {"holidays", "workdays"} <= set(entry):
-        findings.fault(path, describe(entry), "an object with holidays and workdays", "not_a_year")
+    if not isinstance(entry, Mapping) or not {"holidays", "makeup_workdays"} <= set(entry):
+        findings.fault(path, describe(entry), "an object with holidays and makeup_workdays", "not_a_year")
         return frozenset(), frozenset()
     holidays = _days(entry["holidays"], year, f"{path}.holidays", findings)
-    workdays = _days(entry["workdays"], year, f"{path}.workdays", findings)
+    workdays = _days(entry["makeup_workdays"], year, f"{path}.makeup_workdays", findings)
     for day in sorted(holidays & workdays):
         found = date.fromordinal(day).isoformat()
-        findings.fault(f"{path}.workdays", found, "a day that is not among the holidays", "holiday_and_workday")
+        findings.fault(f"{path}.makeup_workdays", found, "a day that is not among the holidays", "holiday_and_workday")
     for day in sorted(workdays):
         if date.fromordinal(day).weekday() < 5:
             found = f"{date.fromordinal(day).isoformat()}, an ordinary working day"
-            findings.fault(f"{path}.workdays", found, "Saturdays and Sundays that are worked", "not_a_weekend_day")
+            findings.fault(
+                f"{path}.makeup_workdays", found, "Saturdays and Sundays that are worked", "not_a_weekend_day"
+            )
     return holidays, workdays
 
 

@@ -78,9 +78,7 @@ class _Text:
         """Compile the three forms."""
         beyond = _WINDOW.sub(_beyond_midnight, text)
         reaches = any(not _is_last_minute(window.group()) for window in _WINDOW.finditer(beyond))
-        return cls(
-            compiled(text), compiled(_WINDOW.sub(_until_midnight, text)), compiled(beyond) if reaches else None
-        )
+        return cls(compiled(text), compiled(_WINDOW.sub(_until_midnight, text)), compiled(beyond) if reaches else None)
 
 
 class DayClock:

@@ -9,7 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from geo_engine.zones.document import read_zone_document
-from geo_engine.zones.properties import APPLIES_TO, ZONE_PROPERTIES
+from geo_engine.zones.conditions import APPLIES_TO
+from geo_engine.zones.properties import DAYS, ZONE_PROPERTIES
 from geo_engine.zones.schema import zone_file_schema
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -97,7 +98,10 @@ def test_schema_and_reader_accept(good: dict[str, object]) -> None:
         document(POLYGON, applies_to={"vehicle_kinds": ["lorry"]}),
         document(POLYGON, applies_to={"axles": 3}),
         document(POLYGON, applies_to={"plate_prefixes": ["鄂a"]}),
-        document(POLYGON, days={"holiday": "off"}),
+        document(POLYGON, days={"holidays": "off"}),
+        document(POLYGON, days={"makeup_workday": "sunday"}),
+        document(POLYGON, effect="open"),
+        document(POLYGON, applies_to={"any_of": [{"axles": 3}]}),
         document(LINE),
         document(LINE, width_m=None),
         document(POINT),
