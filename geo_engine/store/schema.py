@@ -65,7 +65,7 @@ person = Table(
     Column("plate", Text),
     Column("service", Text),
     Column("language", Text, nullable=False),
-    # JSON of what else is known of the vehicle: nobody asks the store for a field of it, and rules come to ask for more.
+    # JSON of what else is known of the vehicle: no query asks for a field of it, and rules come to ask for more.
     Column("vehicle", Text),
 )
 

@@ -58,8 +58,8 @@ NO_CALENDAR: Final = DayCalendar()
 def read_day_calendar(source: object, *, where: str = "day calendar") -> tuple[DayCalendar, tuple[Fault, ...]]:
     """Read a calendar: ``{"years": {"2026": {"holidays": [...], "makeup_workdays": [...]}}}``, dates as ``2026-10-01``.
 
-    ``holidays`` and ``makeup_workdays`` are arrays of dates, or objects of date to name, which is not read. Other members
-    are remarks. A year with a fault is left out whole, because half a year would be taken for all of it.
+    ``holidays`` and ``makeup_workdays`` are arrays of dates, or objects of date to name, which is not read. Other
+    members are remarks. A year with a fault is left out whole, because half a year would be taken for all of it.
 
     Args:
         source: the parsed file.

@@ -195,10 +195,8 @@ class DayClock:
         if special <= day:
             return day
         first = next(self._text.whole(_midnight(day), end), (end, end))
-        if is_open:
-            changes = first[1] if first[0] == _midnight(day) else first[0]
-        else:
-            changes = first[0]
+        stays_open = is_open and first[0] == _midnight(day)
+        changes = first[1] if stays_open else first[0]
         return max(day, min(changes.toordinal(), special))
 
 

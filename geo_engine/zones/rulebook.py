@@ -47,9 +47,9 @@ class Question(NamedTuple):
 class RuleBook:
     """The rules of one zone set.
 
-    A rule is a column: whom it concerns and when. Each zone has one; a zone by odd and even plates (单双号) has two, one
-    for odd and one for even dates, and the second stands after those of all zones. So the date is a matter of the
-    timetable, which flips at local midnight, and of no ping.
+    A rule is a column: whom it concerns and when. Each zone has one; a zone by odd and even plates (单双号) has two,
+    one for odd and one for even dates, and the second stands after those of all zones. So the date is a matter of
+    the timetable, which flips at local midnight, and of no ping.
 
     Attributes:
         warnable: bool per zone: a warning can be about it. A venue is answered about, an exception is no closure:
@@ -141,7 +141,7 @@ class RuleBook:
         return self._active_bits
 
     def concern(self, profile: IntColumn, zone: IntColumn) -> IntColumn:
-        """Return the ``Applicability`` of each (profile, zone) at whatever time, NO for zones nobody is warned about."""
+        """Return the ``Applicability`` of each (profile, zone) at any time, NO for zones nobody is warned about."""
         found = self._matrix.matrix[profile, zone]
         second = self._second[zone]
         if (second >= 0).any():
@@ -189,7 +189,7 @@ class RuleBook:
         return np.repeat(rows, counts), np.concatenate([*freed, np.empty(0, dtype=np.int64)])
 
     def standing_at(self, profile: int, time_ms: int, lon: float, lat: float) -> list[Zone]:
-        """Return the zones whose rules apply, or may apply, to a vehicle at a moment and place; the one that wins first.
+        """Return the zones whose rules apply, or may apply, to a vehicle then and there; the one that wins first.
 
         Exceptions are among them. Cost: some 50 us; for explanations.
         """

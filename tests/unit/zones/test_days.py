@@ -85,7 +85,14 @@ def test_the_31st_and_the_1st_are_both_odd() -> None:
     assert odd.next_change_ms(at("2026-10-31T10:00")) == at("2026-11-02T00:00")
 
 
-TEXTS = ["24/7", "Mo-Fr 07:00-09:00,17:00-19:00", "22:00-06:00", "Fr 20:00-26:00; Su off", "00:00-06:00,18:00-24:00", "off"]
+TEXTS = [
+    "24/7",
+    "Mo-Fr 07:00-09:00,17:00-19:00",
+    "22:00-06:00",
+    "Fr 20:00-26:00; Su off",
+    "00:00-06:00,18:00-24:00",
+    "off",
+]
 DAYS = [
     OFF,
     Days("Su", "weekend", calendar=CALENDAR),

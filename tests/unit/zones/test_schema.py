@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from geo_engine.zones.document import read_zone_document
 from geo_engine.zones.conditions import APPLIES_TO
-from geo_engine.zones.properties import DAYS, ZONE_PROPERTIES
+from geo_engine.zones.document import read_zone_document
+from geo_engine.zones.properties import ZONE_PROPERTIES
 from geo_engine.zones.schema import zone_file_schema
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -1,4 +1,4 @@
-"""Seventeen truck rules of Chinese cities as zone files: of each a vehicle and time that is caught, and one that is not.
+"""Seventeen truck rules of Chinese cities as zone files: a vehicle and time that is caught, and one that is not.
 
 The statements come from ``../shared/data/vectors/truck_rules_china.json``; shapes are made up, since no notice has any.
 """
@@ -198,7 +198,11 @@ STATEMENTS: list[tuple[str, list[dict[str, object]], list[Case]]] = [
     (
         "武汉",
         [
-            road("closed-at-night", applies_to={"vehicle_kinds": [kind.value for kind in VehicleKind]}, schedule="01:00-05:00"),
+            road(
+                "closed-at-night",
+                applies_to={"vehicle_kinds": [kind.value for kind in VehicleKind]},
+                schedule="01:00-05:00",
+            ),
             road(
                 "small-coaches-only",
                 applies_to={
