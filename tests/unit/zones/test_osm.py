@@ -191,7 +191,7 @@ TAGS = [
 ]
 
 
-@pytest.mark.parametrize("tags", TAGS, ids=lambda tags: " ".join(tags))
+@pytest.mark.parametrize("tags", TAGS, ids=" ".join)
 def test_tags_survive_the_way_to_zones_and_back(tags: dict[str, object]) -> None:
     exported = osm_from_zones(zones_from_osm(ways(tags)).document)
     assert exported.faults == ()
