@@ -6,9 +6,9 @@ import numpy as np
 
 from geo_engine.alerting.people import People
 from geo_engine.geodesy.measure import destination
-from geo_engine.model import FloatColumn, IntColumn
+from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 from geo_engine.tracking.columns import make_events
-from geo_engine.tracking.events import EXIT, LOST, OWED, Events
+from geo_engine.tracking.events import ENTER, EXIT, LOST, OWED, Events
 from geo_engine.tracking.sets import Numbers, ZoneSets
 from geo_engine.zones.rulebook import Question, RuleBook
 
@@ -54,7 +54,7 @@ def place_of(
 
 
 def freed_events(rules: RuleBook, events: Events, sets: ZoneSets, inside: Numbers) -> Events:
-    """Find who left an exception and is still inside a zone it had opened to him: a warning may be owed now.
+    """Find who left an exception while inside a zone it had opened to him: a warning may be owed from then on.
 
     Args:
         rules: the rules.
@@ -69,10 +69,33 @@ def freed_events(rules: RuleBook, events: Events, sets: ZoneSets, inside: Number
     if not len(row):
         return events[:0]
     held = sets.zones_of(inside[left["u7"][row]])
-    still = held.zone == zone[held.query]
-    place = np.unique(held.query[still])
-    gone = left[row[place]]
-    return make_events(gone["u7"], gone["time_ms"], zone[place], gone["lon"], gone["lat"], OWED)
+    ends_inside = np.zeros(len(row), dtype=np.bool_)
+    ends_inside[held.query[held.zone == zone[held.query]]] = True
+    stays = _inside_then(left[row], zone, ends_inside, events)
+    gone = left[row[stays]]
+    return make_events(gone["u7"], gone["time_ms"], zone[stays], gone["lon"], gone["lat"], OWED)
+
+
+def _inside_then(left: Events, zone: IntColumn, ends_inside: BoolColumn, events: Events) -> BoolColumn:
+    """Say for each exit whether its user was inside ``zone`` right after it, from what happened to him there later.
+
+    Not from where he is at the end alone: how pings are cut into batches must not show.
+    """
+    moves = events[((events["kind"] == EXIT) | (events["kind"] == ENTER)) & np.isin(events["u7"], left["u7"])]
+    later: dict[tuple[int, int], list[tuple[int, bool]]] = {}
+    for u7, place, time_ms, kind in zip(
+        moves["u7"].tolist(), moves["zone"].tolist(), moves["time_ms"].tolist(), moves["kind"].tolist(), strict=True
+    ):
+        later.setdefault((u7, place), []).append((time_ms, kind == EXIT))
+    stays = ends_inside.copy()
+    keys = zip(left["u7"].tolist(), zone.tolist(), left["time_ms"].tolist(), strict=True)
+    for row, (u7, place, time_ms) in enumerate(keys):
+        then = [move for move in later.get((u7, place), ()) if move[0] >= time_ms]
+        if then:
+            # Who leaves at that moment is out, and who enters at it is weighed for that.
+            first = min(then)
+            stays[row] = first[1] and first[0] > time_ms
+    return stays
 
 
 def openings(rules: RuleBook, people: People, after_ms: int, until_ms: int) -> tuple[IntColumn, IntColumn]:
