@@ -32,7 +32,7 @@ from geo_engine.alerting.policy import Policy
 from geo_engine.engine import Decisions, Engine, EngineConfig, warm_up
 from geo_engine.errors import SnapshotError, StoreError, ZoneDocumentError
 from geo_engine.geodesy.table import DatumTables
-from geo_engine.ingest.zonefiles import calendar_path, load_zone_files, zone_file_paths
+from geo_engine.ingest.zonefiles import CALENDAR_NOTES, calendar_path, load_zone_files, zone_file_paths
 from geo_engine.store.open import open_store
 from geo_engine.store.protocol import WARNINGS, Person, Store
 from geo_engine.tracking.approach import LookAhead
@@ -106,7 +106,7 @@ def bootstrap(
     if loaded.faults:
         raise ZoneDocumentError(loaded.faults)
     for note in loaded.notes:
-        if note.reason in ("no_day_calendar", "unknown_year"):
+        if note.reason in CALENDAR_NOTES:
             _log.warning("%s", note)
     with ExitStack() as stack:
         store = _open(settings, stack)

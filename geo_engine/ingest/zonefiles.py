@@ -15,6 +15,7 @@ from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = [
     "CALENDAR_NAME",
+    "CALENDAR_NOTES",
     "ZoneFiles",
     "calendar_path",
     "load_zone_files",
@@ -25,6 +26,10 @@ __all__ = [
 
 CALENDAR_NAME: Final = "day-calendar.json"
 """The day calendar of a folder of zone files: staff edit it beside them."""
+
+
+CALENDAR_NOTES: Final = ("no_day_calendar", "unknown_year")
+"""Reasons of the notes that whoever judges by the zones should say aloud."""
 
 
 class ZoneFiles(NamedTuple):

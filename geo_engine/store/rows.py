@@ -31,6 +31,7 @@ from geo_engine.store.protocol import AttemptRecord, Person
 from geo_engine.store.schema import attempt, decision, outbox, person, receipt, visit
 
 __all__ = [
+    "VEHICLE_DETAILS",
     "alert_of",
     "alert_values",
     "attempt_of",
@@ -128,7 +129,7 @@ _ENUMS: Final[dict[str, Callable[[str], StrEnum]]] = {
     "energy": Energy,
     "body": BodyType,
 }
-_DETAILS: Final = (
+VEHICLE_DETAILS: Final = (
     *("load_t", "axle_load_t", "axle_count", "length_m", "width_m", "height_m", "seats", "emission_stage", "goods"),
     *_ENUMS,
 )
@@ -136,7 +137,7 @@ _DETAILS: Final = (
 
 
 def _details_text(vehicle: Vehicle) -> str | None:
-    known = {name: value for name in _DETAILS if (value := getattr(vehicle, name)) is not None}
+    known = {name: value for name in VEHICLE_DETAILS if (value := getattr(vehicle, name)) is not None}
     if vehicle.permits:
         known["permits"] = [[permit.zone_id, permit.from_ms, permit.until_ms] for permit in vehicle.permits]
     return json.dumps(known, ensure_ascii=False) if known else None

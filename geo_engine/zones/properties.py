@@ -31,6 +31,8 @@ __all__ = [
     "DAYS",
     "ZONE_PROPERTIES",
     "Boundary",
+    "BoundaryRoad",
+    "MakeupWorkday",
     "ZoneProperties",
     "read_properties",
     "report_repeated_names",

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from api.commands.db import app
 from geo_engine.errors import ConfigurationError, StoreError
+from geo_engine.model import Vehicle, VehicleKind
+from geo_engine.store import Person
 from geo_engine.store.memory import MemoryStore
 from geo_engine.store.open import open_store
 from geo_engine.store.schema import SCHEMA_VERSION
@@ -80,7 +82,22 @@ def test_check_creates_nothing_in_an_empty_file(path: Path) -> None:
     path.touch()
     code, output = run("check", "--store", path)
     assert (code, path.stat().st_size < 8_192) == (1, True)
-    assert "found no schema, expected version 1; run: geo-engine db upgrade" in output
+    assert f"found no schema, expected version {SCHEMA_VERSION}; run: geo-engine db upgrade" in output
+
+
+def test_a_store_of_version_1_is_brought_up_and_keeps_its_people(path: Path) -> None:
+    store = open_store(str(path))
+    store.put_people([Person(7, "o-7", Vehicle(7, VehicleKind.GOODS, plate="鄂A12345"))])
+    store.close()
+    change(path, "ALTER TABLE person DROP COLUMN vehicle")
+    change(path, "UPDATE schema_version SET version = 1")
+    assert f"found schema version 1, expected {SCHEMA_VERSION}" in run("check", "--store", path)[1]
+    assert run("upgrade", "--store", path)[0] == 0
+    assert run("check", "--store", path)[0] == 0
+    store = open_store(str(path), create=False)
+    (person,) = store.people()
+    store.close()
+    assert (person.vehicle.plate, person.vehicle.height_m) == ("鄂A12345", None)
 
 
 @pytest.mark.parametrize("command", ["upgrade", "check"])
