@@ -62,7 +62,7 @@ class Edit:
                 continue
             same = before.geometry is after.geometry or shapely.equals_exact(before.geometry, after.geometry)
             reshaped[row] = shaped[place] = not same
-            terms = ("kind", "applies_to", "schedule", "valid_from_ms", "valid_to_ms")
+            terms = ("kind", "applies_to", "schedule", "valid_from_ms", "valid_to_ms", "effect")
             rewritten[place] = any(getattr(before, name) != getattr(after, name) for name in terms)
         shapes = np.array([zone.geometry for zone in new.zones], dtype=object)[shaped]
         return cls(position, reshaped, shaped, rewritten, shapely.bounds(shapes).reshape(-1, 4))

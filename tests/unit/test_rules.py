@@ -14,7 +14,7 @@ import shapely
 from geo_engine import Engine, EngineConfig, PingBatch, ZoneSet
 from geo_engine.alerting.policy import Policy
 from geo_engine.index import CellIndex, RtreeIndex
-from geo_engine.model import AlertReason, Language, Permit, RoadLevel, RuleEffect, Vehicle, VehicleKind
+from geo_engine.model import AlertReason, Language, Permit, RoadLevel, RuleEffect, Vehicle, VehicleKind, ZoneKind
 from geo_engine.testing import box_zone, noon_ms, straight_drive
 from geo_engine.zones.calendar import DayCalendar
 from geo_engine.zones.days import Days
@@ -236,6 +236,20 @@ def test_every_rule_that_applied_is_named_the_winner_first() -> None:
     english = Driver(first, later, closed_road, vehicle=replace(TRUCK, language=Language.EN)).go(114.31)
     assert any("Also in force here: Bridge, Later." in text for text in english.texts)
     assert "还适用" not in Driver(first).go(114.31).texts[0]
+
+
+def test_closure_an_exception_silences_is_not_named() -> None:
+    works = replace(box_zone("works", west=114.30, east=114.34), kind=ZoneKind.CONSTRUCTION, name="施工区")
+    driver = Driver(works, replace(AREA, name="区域"), replace(ROAD, name="快速路")).go(114.31)
+    assert [zone for zone, _ in driver.alerts] == ["works"]
+    assert "此处还适用：快速路。" in driver.texts[0]
+
+
+def test_exception_that_becomes_a_closure_warns_who_stands_on_it() -> None:
+    driver = Driver(ROAD).go(114.31)
+    driver.engine.publish(ZoneSet.of([ROAD], revision=2), driver.now_ms)
+    closed = driver.engine.publish(ZoneSet.of([replace(ROAD, effect=RuleEffect.CLOSED)], revision=3), driver.now_ms)
+    assert [alert.zone_id for step in closed for alert in step.alerts if alert.send] == ["road"]
 
 
 def test_level_of_the_road_is_said_where_it_matters() -> None:
