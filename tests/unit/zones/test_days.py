@@ -91,6 +91,8 @@ TEXTS = [
     "22:00-06:00",
     "Fr 20:00-26:00; Su off",
     "00:00-06:00,18:00-24:00",
+    "18:00-24:00",
+    "12:00-20:00,18:00-28:00",
     "off",
 ]
 DAYS = [
@@ -178,6 +180,8 @@ def test_calendar_agrees_with_the_holidays_recorded_elsewhere() -> None:
         ({"years": {"26": {"holidays": [], "makeup_workdays": []}}}, "$.years", "bad_year"),
         ({"years": {"2026": {"holidays": []}}}, "$.years.2026", "not_a_year"),
         ({"years": {"2026": {"holidays": "10-01", "makeup_workdays": []}}}, "$.years.2026.holidays", "not_dates"),
+        ({"years": {"2026": {"holidays": ["soon"], "makeup_workdays": []}}}, "$.years.2026.holidays", "bad_date"),
+        ({"years": {"2026": {"holidays": [7], "makeup_workdays": []}}}, "$.years.2026.holidays", "bad_date"),
         (
             {"years": {"2026": {"holidays": ["2025-10-01"], "makeup_workdays": []}}},
             "$.years.2026.holidays",

@@ -213,6 +213,9 @@ def test_recorded_values_survive_the_way_to_zones_and_back_or_are_named() -> Non
             assert exported.document["features"][0]["properties"] == {"name": "Straße", key: value}
 
 
+EVERY_KIND = [kind.value for kind in VehicleKind]
+
+
 def zone(properties: dict[str, object]) -> dict[str, object]:
     values = {"kind": "truck_restriction", "name": "Straße", "width_m": 10, **properties}
     return {
@@ -230,6 +233,13 @@ def zone(properties: dict[str, object]) -> dict[str, object]:
             {"hgv:conditional": "no @ (22:00-06:00 AND weight>12)"},
         ),
         ({"applies_to": {"gross_weight_over_t": 3.5}, "effect": "allowed"}, {"hgv": "yes"}),
+        ({"applies_to": {"vehicle_kinds": EVERY_KIND}, "schedule": "Su"}, {"motor_vehicle:conditional": "no @ (Su)"}),
+        ({"applies_to": {"vehicle_kinds": EVERY_KIND, "goods": ["hazmat"]}}, {"hazmat": "no"}),
+        ({"applies_to": {"vehicle_kinds": EVERY_KIND, "height_over_m": 3.5}}, {"maxheight": "3.5"}),
+        (
+            {"applies_to": {"vehicle_kinds": EVERY_KIND, "height_over_m": 3.5, "axles_over": 3}, "schedule": "Su"},
+            {"motor_vehicle:conditional": "no @ (Su AND height>3.5 AND axles>3)"},
+        ),
     ],
 )
 def test_zone_of_ours_becomes_tags(properties: dict[str, object], tags: dict[str, object]) -> None:
@@ -244,6 +254,7 @@ def test_zone_of_ours_becomes_tags(properties: dict[str, object], tags: dict[str
         {"applies_to": {"plate_prefixes": ["鄂A"]}},
         {"applies_to": {"vehicle_kinds": ["coach"]}},
         {"applies_to": {"any_of": [{"axles_over": 3}]}},
+        {"applies_to": {"goods": ["hazmat"]}},
         {"days": {"holiday": "off"}},
         {"exempt": ["emergency"]},
         {"valid_to": "2026-12-01T00:00:00+08:00"},
@@ -255,3 +266,23 @@ def test_zone_the_tags_cannot_say_is_named_and_left_out(properties: dict[str, ob
     assert [(fault.where, fault.reason) for fault in exported.faults] == [
         ("zones.geojson feature 0 (z)", "not_expressible")
     ]
+
+
+@pytest.mark.parametrize("bad", [7, {"type": "Feature"}, {"type": "Feature", "properties": None}])
+def test_entry_that_is_no_way_is_named_and_the_good_one_kept(bad: object) -> None:
+    collection = ways({"hgv": "no"})
+    collection["features"] = [bad, *collection["features"]]  # type: ignore[misc]  # a list, see ways()
+    imported = zones_from_osm(collection, where="roads.geojson")
+    assert [(fault.where, fault.path) for fault in imported.faults] == [("roads.geojson", "$.features[0]")]
+    assert [feature["id"] for feature in imported.document["features"]] == ["way/0#hgv#0"]
+
+
+def test_tags_and_id_are_found_where_other_programs_put_them_and_the_width_from_the_lanes() -> None:
+    tags = {"hgv": "no", "ref": "B 37", "lanes": "4"}
+    feature = {"type": "Feature", "geometry": LINE, "properties": {"@id": "way/5", "tags": tags}}
+    imported = zones_from_osm({"type": "FeatureCollection", "features": [feature]})
+    (found,) = imported.document["features"]
+    assert (found["id"], found["properties"]["name"], found["properties"]["width_m"]) == ("way/5#hgv#0", "B 37", 14.0)
+    area = {"type": "Polygon", "coordinates": [[[8.0, 49.0], [8.1, 49.0], [8.1, 49.1], [8.0, 49.0]]]}
+    (found,) = zones_from_osm(ways({"hgv": "no"}, geometry=area)).document["features"]
+    assert "width_m" not in found["properties"]

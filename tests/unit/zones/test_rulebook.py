@@ -369,3 +369,5 @@ def test_rules_of_other_kinds_and_exceptions_are_not_silenced() -> None:
     rows = (found.winner.tolist(), found.loser.tolist())
     pairs = [(zones.zones[one].zone_id, zones.zones[two].zone_id) for one, two in zip(*rows, strict=True)]
     assert pairs == [("other", "near"), ("road", "near")]
+    assert found.at(np.nan, np.nan) == []
+    assert [zones.zones[row].zone_id for row in found.at(114.305, 30.6)] == ["road", "other", "works", "near"]
