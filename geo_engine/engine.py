@@ -522,7 +522,7 @@ class Engine:
             accepted=accepted,
             rejects=Rejects(rejected, codes[rejected]),
             transitions=happenings.transitions(np.flatnonzero(judged.reported)),
-            alerts=judged.alerts.by_rules(self._rules, self._users.rows["profile"]),
+            alerts=judged.alerts.by_rules(self._rules, self._people.permits, self._users.rows["profile"]),
             visits=judged.visits,
             inside=self._memberships,
             next_deadline_ms=self._next_deadline_ms(),

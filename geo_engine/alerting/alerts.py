@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from geo_engine.alerting.columns import ColumnSequence
 from geo_engine.alerting.kernels import SENT_REASON
+from geo_engine.alerting.permits import Permits
 from geo_engine.alerting.weighing import place_of
 from geo_engine.alerting.wording import Facts, warning_text
 from geo_engine.geodesy.measure import compass_point
@@ -59,6 +61,7 @@ class Alerts(ColumnSequence[Alert]):
         language: int8, position in ``Language``.
         profile: int64, profile of the user's vehicle under ``rules``.
         rules: the rules it was judged by, so that the words can name every rule that applied; None = name none.
+        permits: who need not be told of which of them.
     """
 
     zones: ZoneSet
@@ -78,6 +81,7 @@ class Alerts(ColumnSequence[Alert]):
     language: CodeColumn
     profile: IntColumn | None = None
     rules: RuleBook | None = None
+    permits: Permits | None = None
 
     def __len__(self) -> int:
         """Return the number of decisions."""
@@ -91,14 +95,14 @@ class Alerts(ColumnSequence[Alert]):
 
     def take(self, rows: IntColumn) -> Self:
         """Return the given rows."""
-        names = [name for name in self.__dataclass_fields__ if name not in ("zones", "profile", "rules")]
+        names = [name for name in self.__dataclass_fields__ if name not in ("zones", "profile", "rules", "permits")]
         profile = None if self.profile is None else self.profile[rows]
-        columns = {name: getattr(self, name)[rows] for name in names}
-        return type(self)(zones=self.zones, profile=profile, rules=self.rules, **columns)
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in names}
+        return replace(self, profile=profile, **columns)
 
-    def by_rules(self, rules: RuleBook, profiles: CodeColumn) -> Self:
-        """Return the decisions with the rules they were made by; ``profiles`` is the profile of every u7."""
-        return replace(self, rules=rules, profile=profiles[self.u7].astype(np.int64))
+    def by_rules(self, rules: RuleBook, permits: Permits, profiles: npt.NDArray[np.int16]) -> Self:
+        """Return the decisions with what they were made by; ``profiles`` is the profile of every u7."""
+        return replace(self, rules=rules, permits=permits, profile=profiles[self.u7].astype(np.int64))
 
     def counts(self) -> dict[tuple[ZoneKind, AlertReason | SuppressReason], int]:
         """Return the number of decisions per kind of zone and reason; a sent one has its trigger for a reason.
@@ -169,8 +173,15 @@ class Alerts(ColumnSequence[Alert]):
         lon, lat = place_of(self.lon[one], self.lat[one], self.bearing_deg[one], self.distance_m[one])
         when_ms = int(self.time_ms[row]) + int(self.eta_s[row] * 1000)
         standing = self.rules.standing_at(int(self.profile[row]), when_ms, float(lon[0]), float(lat[0]))
-        names = dict.fromkeys(_name_of(other, language) for other in standing if other.zone_id != zone.zone_id)
+        names = dict.fromkeys(
+            _name_of(other, language)
+            for other in standing
+            if other.zone_id != zone.zone_id and not self._permitted(row, other, when_ms)
+        )
         return tuple(names)[:_MOST_OTHERS]
+
+    def _permitted(self, row: int, zone: Zone, when_ms: int) -> bool:
+        return self.permits is not None and self.permits.allows(int(self.u7[row]), zone.zone_id, when_ms)
 
     def _zone(self, position: int) -> Zone:
         return self.zones.zones[position]

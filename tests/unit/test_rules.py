@@ -238,6 +238,14 @@ def test_every_rule_that_applied_is_named_the_winner_first() -> None:
     assert "还适用" not in Driver(first).go(114.31).texts[0]
 
 
+def test_rule_the_driver_has_a_permit_for_is_not_named() -> None:
+    other = replace(AREA, zone_id="other", name="别区")
+    holder = replace(TRUCK, permits=(Permit("other", noon_ms, noon_ms + 3_600_000),))
+    driver = Driver(AREA, other, vehicle=holder).go(114.32)
+    assert [zone for zone, _ in driver.alerts] == ["area"]
+    assert "还适用" not in driver.texts[0]
+
+
 def test_closure_an_exception_silences_is_not_named() -> None:
     works = replace(box_zone("works", west=114.30, east=114.34), kind=ZoneKind.CONSTRUCTION, name="施工区")
     driver = Driver(works, replace(AREA, name="区域"), replace(ROAD, name="快速路")).go(114.31)
