@@ -43,6 +43,7 @@ from geo_engine.tracking.ground import Limits, Moment, StepResult, Tracker
 from geo_engine.tracking.ordering import in_order
 from geo_engine.tracking.rebase import carry_over, carry_venues
 from geo_engine.tracking.screening import Codes, JumpLimits
+from geo_engine.tracking.settling import Settling
 from geo_engine.tracking.snapshot import pack, unpack
 from geo_engine.tracking.state import NEVER_MS, UserRows
 from geo_engine.tracking.sweeps import first_silence_ms, opened_on_the_spot, silent_users
@@ -63,6 +64,7 @@ class EngineConfig:
     Attributes:
         look: how far ahead to look for a border; None = no approach.
         jumps: when a step is absurd.
+        settling: how noise is filtered: the mean of who stands, no border within the doubt.
         max_accuracy_m: vaguer positions are set aside.
         max_gap_s: after a longer silence the straight way between two pings is no evidence of what was crossed.
         lost_after_s: a user inside who is silent for longer has left: exit with reason ``lost``.
@@ -76,6 +78,7 @@ class EngineConfig:
 
     look: LookAhead | None = field(default_factory=LookAhead)
     jumps: JumpLimits | None = field(default_factory=JumpLimits)
+    settling: Settling | None = field(default_factory=Settling)
     max_accuracy_m: float | None = 200.0
     max_gap_s: float | None = 600.0
     lost_after_s: float | None = 900.0
@@ -91,6 +94,7 @@ class EngineConfig:
         return cls(
             look=None,
             jumps=None,
+            settling=None,
             max_accuracy_m=None,
             max_gap_s=None,
             lost_after_s=None,
@@ -103,6 +107,7 @@ class EngineConfig:
         return Limits(
             look=self.look,
             jumps=self.jumps,
+            settling=self.settling,
             max_accuracy_m=self.max_accuracy_m,
             max_gap_ms=_span(self.max_gap_s),
             lost_after_ms=_span(self.lost_after_s),
