@@ -3,6 +3,7 @@
 An oracle that sees the true place, knows the network, the habits at every junction and how long signals take. For each
 directed stretch and zone it computes the distribution of the time until the zone is first entered, by dynamic
 programming over the Markov chain of turns; it warns when P(entry within 180 s) >= theta and the expected time <= eta.
+The expected time is the median: a mean would mix the short way with those round many corners, and come too late for it.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from geo_engine.model import FloatColumn, IntColumn
 
 __all__ = ["ETAS_S", "THETAS", "Chances", "Outlook", "ceiling", "chances_of", "outlook"]
 
-THETAS: Final = (0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97)
-ETAS_S: Final = (18, 20, 22, 25, 28, 32, 37, 45, 55, 70, 90, 120, 160)
+THETAS: Final = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.37, 0.45, 0.55, 0.65, 0.75, 0.85, 0.92, 0.97)
+ETAS_S: Final = (20, 23, 26, 29, 32, 36, 40, 45, 52, 60, 75, 100, 140)
 
 _BIN_S: Final = 3.0
 _BINS: Final = round(COVER_MS / 1000 / _BIN_S)
-_LEAST: Final = 0.02
+_LEAST: Final = 0.01
 """A zone less likely is none of a stretch's outlook."""
 _LOSS_S: Final = 1.3
 """Seconds lost, besides the slower speed itself, per metre per second a driver slows down for a bend: half of it braking
@@ -45,7 +46,7 @@ class Chances:
         wait_s: expected time lost at the end of the stretch: signal and bends.
         length_m: of the stretch.
         summed: (stretches, zones, bins) probability of entering until the end of each bin of 3 s.
-        summed_s: the same of probability times time: its quotient with the probability is the expected time.
+        median_s: (stretches, zones) half of those who enter within 180 s have entered by then.
     """
 
     zone: IntColumn
@@ -54,7 +55,7 @@ class Chances:
     wait_s: FloatColumn
     length_m: FloatColumn
     summed: FloatColumn
-    summed_s: FloatColumn
+    median_s: FloatColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Outlook:
     Attributes:
         at: user, zone and time.
         chance: P(visit within 180 s).
-        eta_s: expected seconds until then, if it comes.
+        eta_s: median seconds until then, if it comes.
     """
 
     at: Moments
@@ -100,9 +101,9 @@ def chances_of(streets: Streets, spans: Spans) -> Chances:
             begun += took[:, back, None] * mass[moment - back] * passed
         for movement in range(MOVEMENTS):
             mass[moment] += streets.chance[:, movement, None] * begun[streets.following[:, movement]]
-    mass = np.moveaxis(mass, 0, 2)
-    summed, summed_s = np.cumsum(mass, axis=2), np.cumsum(mass * (np.arange(_BINS) * _BIN_S), axis=2)
-    return Chances(zone, entry_m, streets.speed_mps, wait_s, streets.length_m, summed, summed_s)
+    summed = np.cumsum(np.moveaxis(mass, 0, 2), axis=2)
+    median_s = (summed < summed[:, :, -1:] / 2.0).sum(axis=2) * _BIN_S
+    return Chances(zone, entry_m, streets.speed_mps, wait_s, streets.length_m, summed, median_s)
 
 
 def _bend_loss_s(streets: Streets) -> FloatColumn:
@@ -166,7 +167,7 @@ def _looked(
     left_s = (chances.length_m[on] - at_m) / speed_mps + chances.wait_s[on]
     last = np.clip(((COVER_MS / 1000 - left_s) / _BIN_S).astype(np.int64), 0, _BINS - 1)
     chance = chances.summed[on, column, last]
-    eta_s = left_s + chances.summed_s[on, column, last] / np.maximum(chance, 1e-9)
+    eta_s = left_s + chances.median_s[on, column]
     here = np.isfinite(ahead_m) & (ahead_m >= 0.0)
     chance, eta_s = np.where(here, 1.0, chance), np.where(here, ahead_m / speed_mps, eta_s)
     kept = np.flatnonzero(chance >= _LEAST)

@@ -22,14 +22,14 @@ __all__ = [
 
 GREEN_SHARE: Final = 0.55
 """Share of the drivers who need not stop at a signal."""
-RED_S: Final = (4, 45)
+RED_S: Final = (4, 36)
 """Least and greatest wait at a red signal, seconds."""
-STOPS_PER_S: Final = 1 / 1200
+STOPS_PER_S: Final = 1 / 2400
 """How often a driver stops at the kerb, per second of driving."""
 TURN_MPS: Final = 22 / 3.6
 """Speed in a right angle; sharper is slower, straight on needs no braking."""
 
-_STOP_S: Final = (20, 241)
+_STOP_S: Final = (15, 91)
 _SLOWEST_MPS: Final = 25 / 3.6
 _FASTEST_MPS: Final = 60 / 3.6
 _SPEEDS_UP: Final = 1.6  # metres per second each second

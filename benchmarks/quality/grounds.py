@@ -16,7 +16,7 @@ from geo_engine.model import FloatColumn, IntColumn
 
 __all__ = ["Grounds", "Spans", "ZonePlan", "build_grounds", "spans_of"]
 
-_HALF_WIDTH_M: Final = 12.0
+_HALF_WIDTH_M: Final = 20.0
 _CLEAR_M: Final = 12.0  # a decoy lies at least so far from every street
 _STRAIGHT_DEG: Final = 35.0
 
@@ -32,10 +32,10 @@ class ZonePlan:
         behind: decoys straight ahead behind a junction where no street leads on.
     """
 
-    sections: int = 70
-    areas: int = 12
-    parallel: int = 40
-    behind: int = 40
+    sections: int = 40
+    areas: int = 16
+    parallel: int = 8
+    behind: int = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,10 @@ def _clear(shapes: Iterator[shapely.Polygon], roads: shapely.Geometry, count: in
 def _sections(streets: Streets, count: int, rng: np.random.Generator) -> Iterator[shapely.Polygon]:
     for street in rng.permutation(len(streets) // 2)[:count].tolist():
         line = shapely.LineString(streets.line[2 * street])
-        length_m = rng.uniform(0.15, 0.6) * line.length
+        length_m = rng.uniform(60.0, 160.0)
         # The ends stay clear of the crossing streets.
         room_m = line.length - length_m - 4.0 * _HALF_WIDTH_M
-        begin_m = 2.0 * _HALF_WIDTH_M + rng.random() * max(room_m, 0.0)
+        begin_m = 2.0 * _HALF_WIDTH_M + rng.uniform(0.25, 0.75) * max(room_m, 0.0)
         piece = substring(line, begin_m, begin_m + length_m)
         yield shapely.buffer(piece, _HALF_WIDTH_M, cap_style="flat")
 

@@ -24,7 +24,7 @@ MOVEMENTS: Final = 4
 """Room for so many movements behind one stretch."""
 
 _MAIN_EVERY: Final = 4
-_MAIN_MPS: Final = (48 / 3.6, 60 / 3.6)
+_MAIN_MPS: Final = (46 / 3.6, 57 / 3.6)
 _SMALL_MPS: Final = (27 / 3.6, 45 / 3.6)
 _STRAIGHT_DEG: Final = 35.0
 
@@ -46,13 +46,13 @@ class StreetPlan:
         signal_share: share of the junctions with signals.
     """
 
-    side: int = 18
-    block_m: float = 230.0
-    crooked_m: float = 38.0
+    side: int = 14
+    block_m: float = 390.0
+    crooked_m: float = 58.0
     missing_share: float = 0.16
-    straight_share: float = 0.66
-    habit: tuple[float, float] = (0.72, 0.96)
-    signal_share: float = 0.3
+    straight_share: float = 0.85
+    habit: tuple[float, float] = (0.5, 0.82)
+    signal_share: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def _lines(junctions: Metres, pairs: IntColumn, rng: np.random.Generator) -> Met
     """Bend every street a little in its middle; both directions share the bend."""
     start, end = junctions[pairs[:, 0]], junctions[pairs[:, 1]]
     way = end - start
-    aside = np.column_stack([-way[:, 1], way[:, 0]]) * rng.normal(0.0, 0.05, len(pairs))[:, None]
+    aside = np.column_stack([-way[:, 1], way[:, 0]]) * rng.normal(0.0, 0.035, len(pairs))[:, None]
     bend = start + way * rng.uniform(0.4, 0.6, len(pairs))[:, None] + aside
     both = np.stack([np.stack([start, bend, end], axis=1), np.stack([end, bend, start], axis=1)], axis=1)
     return both.reshape(-1, 3, 2)
@@ -215,7 +215,7 @@ def _habits(following: IntColumn, turning_deg: FloatColumn, plan: StreetPlan, rn
     goes_straight &= rng.random(len(rows)) < plan.straight_share
     anywhere = np.argmax(np.where(there, rng.random(following.shape), -1.0), axis=1)
     dominant = np.where(goes_straight, straightest, anywhere)
-    weights = np.where(there, rng.uniform(0.2, 1.0, following.shape), 0.0)
+    weights = np.where(there, rng.uniform(0.5, 1.0, following.shape), 0.0)
     weights[rows, dominant] = 0.0
     others = weights.sum(axis=1, keepdims=True)
     habit = np.where(others[:, 0] > 0.0, rng.uniform(*plan.habit, len(rows)), 1.0)
