@@ -12,9 +12,9 @@ from benchmarks.quality.findings import Ground, Moments
 from benchmarks.quality.grounds import Grounds, ZonePlan, build_grounds, spans_of
 from benchmarks.quality.score import Record
 from benchmarks.quality.sensing import Motions, Sensing, sense
-from benchmarks.quality.streets import StreetPlan, Streets, build_streets, to_degrees
+from benchmarks.quality.streets import CITY, StreetPlan, Streets, build_streets
 from benchmarks.quality.truth import Stays, stays_of, visits_of
-from geo_engine.model import PingBatch
+from geo_engine.model import IntColumn, PingBatch
 from geo_engine.testing import noon_ms
 
 __all__ = ["FULL", "QUICK", "CityCase", "CityPlan", "build_city_case"]
@@ -84,11 +84,9 @@ class CityCase:
         seen = outlook(self.chances, self.drives, self.stays, pings.u7, second)
         return replace(seen, at=Moments(seen.at.u7, seen.at.zone, seen.at.time_ms + noon_ms))
 
-    def _sensed(self, sensing: Sensing) -> tuple[PingBatch, np.ndarray]:
+    def _sensed(self, sensing: Sensing) -> tuple[PingBatch, IntColumn]:
         motions = Motions(self.drives.place, self.drives.speed_mps, self.drives.heading_deg)
-        pings, second = sense(motions, sensing, start_ms=noon_ms, seed=self.plan.seed)
-        lon, lat = to_degrees(np.column_stack([pings.lon, pings.lat])).T.copy()
-        return replace(pings, lon=lon, lat=lat), second
+        return sense(motions, sensing, CITY, start_ms=noon_ms, seed=self.plan.seed)
 
 
 def build_city_case(plan: CityPlan = FULL) -> CityCase:

@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.quality.streets import Metres, Streets
+from benchmarks.quality.frame import Metres
+from benchmarks.quality.streets import Streets
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 
 __all__ = [

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import shapely
 from shapely.ops import substring
 
-from benchmarks.quality.streets import Streets, to_degrees
+from benchmarks.quality.streets import CITY, Streets
 from geo_engine.model import FloatColumn, IntColumn
 
 __all__ = ["Grounds", "Spans", "ZonePlan", "build_grounds", "spans_of"]
@@ -56,7 +56,7 @@ class Grounds:
 
     def polygons(self) -> tuple[shapely.Polygon, ...]:
         """Return the zones in degrees."""
-        return tuple(shapely.transform(shape, to_degrees) for shape in self.shapes)
+        return tuple(shapely.transform(shape, CITY.to_degrees) for shape in self.shapes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.quality.frame import Frame, Metres
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch
 
 __all__ = ["MEMORY", "RADIUS_68", "Motions", "Sensing", "autoregression", "sense"]
@@ -48,7 +49,7 @@ class Motions:
         heading_deg: degrees from north.
     """
 
-    place_m: FloatColumn
+    place_m: Metres
     speed_mps: FloatColumn
     heading_deg: FloatColumn
 
@@ -62,18 +63,21 @@ def autoregression(count: int, width: int, memory: float, rng: np.random.Generat
     return found
 
 
-def sense(motions: Motions, sensing: Sensing, *, start_ms: int, seed: int) -> tuple[PingBatch, IntColumn]:
+def sense(
+    motions: Motions, sensing: Sensing, frame: Frame, *, start_ms: int, seed: int
+) -> tuple[PingBatch, IntColumn]:
     """Report motions as pings.
 
     Args:
         motions: the truth.
         sensing: how it is reported.
+        frame: what the places are metres of.
         start_ms: epoch milliseconds of the first row.
         seed: seed of the errors.
 
     Returns:
-        Pings ordered by time, their places in ``lon`` and ``lat`` still metres, and the row of the truth behind each.
-        ``u7`` is the column of the user. Everybody reports at a moment of the own within the interval.
+        Pings ordered by time, and the row of the truth behind each. ``u7`` is the column of the user. Everybody reports
+        at a moment of the own within the interval.
     """
     rng = np.random.default_rng([seed, sensing.every_s, round(sensing.sigma_m * 10)])
     seconds, users = motions.speed_mps.shape
@@ -86,13 +90,14 @@ def sense(motions: Motions, sensing: Sensing, *, start_ms: int, seed: int) -> tu
     place_m = motions.place_m[second, user] + error_m
     speed_mps, heading_deg = _told(motions, second, user, user % 10 < sensing.tells, rng)
     accuracy_m = RADIUS_68 * sensing.sigma_m * rng.uniform(0.9, 1.1, len(user))
-    there = np.flatnonzero(~np.isnan(place_m[:, 0]))
+    lon, lat = frame.to_degrees(place_m).T
+    there = np.flatnonzero(~np.isnan(lon))
     rows = there[np.argsort(second[there], kind="stable")]
     pings = PingBatch(
         user[rows],
         start_ms + second[rows] * 1000,
-        place_m[rows, 0].copy(),
-        place_m[rows, 1].copy(),
+        lon[rows],
+        lat[rows],
         speed_mps[rows],
         heading_deg[rows],
         accuracy_m[rows],

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
-from geo_engine.geodesy.frame import metres_per_degree
+from benchmarks.quality.frame import Frame, Metres
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 
-__all__ = ["MOVEMENTS", "ORIGIN", "StreetPlan", "Streets", "build_streets", "to_degrees", "to_metres"]
+__all__ = ["CITY", "MOVEMENTS", "StreetPlan", "Streets", "build_streets"]
 
-ORIGIN: Final = (114.3, 30.6)
-"""Longitude and latitude of the south-west corner of the city."""
+CITY: Final = Frame(114.3, 30.6)
+"""The frame of the city; its origin is the south-west corner."""
 MOVEMENTS: Final = 4
 """Room for so many movements behind one stretch."""
 
@@ -27,10 +26,6 @@ _MAIN_EVERY: Final = 4
 _MAIN_MPS: Final = (46 / 3.6, 57 / 3.6)
 _SMALL_MPS: Final = (27 / 3.6, 45 / 3.6)
 _STRAIGHT_DEG: Final = 35.0
-
-Metres = npt.NDArray[np.float64]
-"""float64 (..., 2): metres east and north of ``ORIGIN``."""
-
 
 @dataclass(frozen=True, slots=True)
 class StreetPlan:
@@ -107,19 +102,7 @@ class Streets:
 
     def roads(self) -> tuple[shapely.LineString, ...]:
         """Return each street once, as a line in degrees: all that a map would tell, and no habit."""
-        return tuple(shapely.transform(line, to_degrees) for line in self.lines())
-
-
-def to_degrees(metres: Metres) -> Metres:
-    """Return lon, lat of places in the frame of the city: flat, so that straight stays straight."""
-    east_m, north_m = metres_per_degree(ORIGIN[1])
-    return np.asarray(metres / (float(east_m), float(north_m)) + ORIGIN)
-
-
-def to_metres(degrees: Metres) -> Metres:
-    """Return places of the city's frame of lon, lat; the way back of ``to_degrees``."""
-    east_m, north_m = metres_per_degree(ORIGIN[1])
-    return np.asarray((degrees - ORIGIN) * (float(east_m), float(north_m)))
+        return tuple(shapely.transform(line, CITY.to_degrees) for line in self.lines())
 
 
 def build_streets(plan: StreetPlan, seed: int) -> Streets:

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import shapely
 
+from benchmarks.quality.frame import Metres
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 
 __all__ = ["OUTSIDE_S", "Stays", "Visits", "stays_of", "visits_of"]
@@ -56,7 +57,7 @@ class Visits:
         return len(self.user)
 
 
-def stays_of(place: FloatColumn, shapes: tuple[shapely.Polygon, ...]) -> Stays:
+def stays_of(place: Metres, shapes: tuple[shapely.Polygon, ...]) -> Stays:
     """Find the stays of users.
 
     Args:
