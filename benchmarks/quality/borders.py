@@ -69,7 +69,7 @@ def switches(depth_m: FloatColumn, accuracy_m: FloatColumn, in_a_row: int, gate:
     return found
 
 
-def parked_per_hour(way: Forecaster, *, hours: float = 20.0) -> dict[str, float]:
+def parked_per_hour(way: Forecaster, *, hours: float = 10.0) -> dict[str, float]:
     """Return false transitions per hour of vehicles parked 10 m outside a straight edge, sigma 10 m, every 5 s."""
     pings = _parked(round(hours * 3600))
     found = way.find(pings, _one_zone())
@@ -152,5 +152,3 @@ def _delay(shown_s: FloatColumn, first_s: IntColumn) -> Delay:
     return Delay(
         float(np.median(there)), float(np.percentile(there, 95)), late / len(pings), int(np.isnan(pings).sum())
     )
-
-

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.quality.drives import GREEN_SHARE, RED_S, STOPS_PER_S, Drives, turn_mps
+from benchmarks.quality.drives import BRAKES, GREEN_SHARE, RED_S, SPEEDS_UP, STOPS_PER_S, Drives, turn_mps
 from benchmarks.quality.findings import COVER_MS, Moments
 from benchmarks.quality.grounds import Spans
 from benchmarks.quality.score import Record, Score, score
@@ -23,16 +23,34 @@ from geo_engine.model import FloatColumn, IntColumn
 
 __all__ = ["ETAS_S", "THETAS", "Chances", "Outlook", "ceiling", "chances_of", "outlook"]
 
-THETAS: Final = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.37, 0.45, 0.55, 0.65, 0.75, 0.85, 0.92, 0.97)
+THETAS: Final = (
+    0.01,
+    0.02,
+    0.03,
+    0.05,
+    0.08,
+    0.12,
+    0.16,
+    0.2,
+    0.25,
+    0.3,
+    0.37,
+    0.45,
+    0.55,
+    0.65,
+    0.75,
+    0.85,
+    0.92,
+    0.97,
+)
 ETAS_S: Final = (20, 23, 26, 29, 32, 36, 40, 45, 52, 60, 75, 100, 140)
 
 _BIN_S: Final = 3.0
 _BINS: Final = round(COVER_MS / 1000 / _BIN_S)
 _LEAST: Final = 0.01
 """A zone less likely is none of a stretch's outlook."""
-_LOSS_S: Final = 1.3
-"""Seconds lost, besides the slower speed itself, per metre per second a driver slows down for a bend: half of it braking
-at 2.2, half speeding up again at 1.6 metres per second each second, a quarter of both being driven anyway."""
+_LOSS_S: Final = 1.0 / BRAKES + 1.0 / SPEEDS_UP
+"""Seconds it takes to brake by one metre per second and to speed up again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +125,10 @@ def chances_of(streets: Streets, spans: Spans) -> Chances:
 
 
 def _bend_loss_s(streets: Streets) -> FloatColumn:
-    """Return the time the bend at the end of each stretch costs on average."""
+    """Return the time the bend at the end of each stretch costs on average.
+
+    While the speed changes evenly between v and v - d, the time lost on the way of duration t is t * d / (2 * v).
+    """
     slower_mps = np.maximum(streets.speed_mps[:, None] - turn_mps(streets), 0.0)
     lost_s = slower_mps**2 / streets.speed_mps[:, None] * _LOSS_S / 2.0
     return np.asarray((streets.chance * lost_s).sum(axis=1))

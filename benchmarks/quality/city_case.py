@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -34,8 +34,8 @@ class CityPlan:
 
     users: int = 300
     seconds: int = 3600
-    streets: StreetPlan = StreetPlan()
-    zones: ZonePlan = ZonePlan()
+    streets: StreetPlan = field(default_factory=StreetPlan)
+    zones: ZonePlan = field(default_factory=ZonePlan)
     seed: int = 1
 
 
@@ -102,4 +102,6 @@ def build_city_case(plan: CityPlan = FULL) -> CityCase:
         end_ms=np.full(plan.users, noon_ms + plan.seconds * 1000),
         hours=plan.users * plan.seconds / 3600.0,
     )
-    return CityCase(plan, streets, grounds, drives, stays, record, chances_of(streets, spans_of(streets, grounds.shapes)))
+    return CityCase(
+        plan, streets, grounds, drives, stays, record, chances_of(streets, spans_of(streets, grounds.shapes))
+    )

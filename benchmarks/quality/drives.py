@@ -12,8 +12,10 @@ from benchmarks.quality.streets import Streets
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 
 __all__ = [
+    "BRAKES",
     "GREEN_SHARE",
     "RED_S",
+    "SPEEDS_UP",
     "STOPS_PER_S",
     "TURN_MPS",
     "Drives",
@@ -25,6 +27,10 @@ GREEN_SHARE: Final = 0.55
 """Share of the drivers who need not stop at a signal."""
 RED_S: Final = (4, 36)
 """Least and greatest wait at a red signal, seconds."""
+SPEEDS_UP: Final = 1.6
+"""Metres per second a driver gains each second."""
+BRAKES: Final = 2.2
+"""Metres per second a driver loses each second before a bend or a red signal."""
 STOPS_PER_S: Final = 1 / 2400
 """How often a driver stops at the kerb, per second of driving."""
 TURN_MPS: Final = 22 / 3.6
@@ -33,8 +39,6 @@ TURN_MPS: Final = 22 / 3.6
 _STOP_S: Final = (15, 91)
 _SLOWEST_MPS: Final = 25 / 3.6
 _FASTEST_MPS: Final = 60 / 3.6
-_SPEEDS_UP: Final = 1.6  # metres per second each second
-_BRAKES: Final = 2.2
 _STOP_LINE_M: Final = 6.0
 
 
@@ -139,9 +143,9 @@ def _move(streets: Streets, drivers: _Drivers, bends_mps: FloatColumn, rng: np.r
     left_m = streets.length_m[drivers.stretch] - drivers.along_m
     line_m = np.maximum(left_m - _STOP_LINE_M, 0.0)
     end_mps = np.where(drivers.red, 0.0, bends_mps[drivers.stretch, drivers.movement])
-    braking_mps = np.sqrt(end_mps**2 + 2.0 * _BRAKES * np.where(drivers.red, line_m, left_m))
+    braking_mps = np.sqrt(end_mps**2 + 2.0 * BRAKES * np.where(drivers.red, line_m, left_m))
     aim_mps = np.minimum(_cruise_mps(streets, drivers.stretch, drivers.pace), np.maximum(braking_mps, 1.5))
-    speed_mps = np.minimum(aim_mps, drivers.speed_mps + _SPEEDS_UP)
+    speed_mps = np.minimum(aim_mps, drivers.speed_mps + SPEEDS_UP)
     stops = drivers.red & ~holding & (speed_mps >= line_m)
     step_m = np.where(stops, line_m, speed_mps)
     drivers.along_m += np.where(holding, 0.0, step_m)

@@ -13,7 +13,7 @@ from geo_engine.model import IntColumn, PingBatch
 __all__ = ["COVER_MS", "Findings", "Forecaster", "Ground", "Moments", "first_of_each_cover", "keys_of"]
 
 COVER_MS: Final = 180_000
-"""A warning covers so much time of its user and zone: another one within it is the same, and it must come true in it."""
+"""A warning covers so much time of its user and zone: another one within it is the same; in it it must come true."""
 
 _TIME_BITS: Final = 40
 

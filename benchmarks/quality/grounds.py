@@ -149,7 +149,7 @@ def _box(near: npt.NDArray[np.float64], far: npt.NDArray[np.float64], half: npt.
 
 def spans_of(streets: Streets, shapes: tuple[shapely.Polygon, ...]) -> Spans:
     """Cut the stretches with the zones. Where a zone lies over a bend, its piece is one."""
-    lines = shapely.linestrings(streets.line)
+    lines = [shapely.LineString(line) for line in streets.line]
     tree = shapely.STRtree(lines)
     rows = [
         (zone, int(stretch), begin_m, end_m)

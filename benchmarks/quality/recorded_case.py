@@ -38,6 +38,7 @@ class Recording:
         source: its format.
         copies: every track is driven so often, each time with errors of its own.
         every_m: a zone or a decoy stands every so many metres of the way.
+        zoned: one track of so many has zones along it; where many share a street, zones of all would be a crowd.
     """
 
     name: str
@@ -45,12 +46,13 @@ class Recording:
     source: TrackFormat
     copies: int
     every_m: float
+    zoned: int = 1
 
 
 RECORDINGS: Final = (
     Recording("envirocar", "traj/envirocar_track_1.json", TrackFormat.ENVIROCAR, 20, 450.0),
     Recording("barefoot", "traj/barefoot_x0001-001.json", TrackFormat.BAREFOOT, 20, 350.0),
-    Recording("pneuma", "traj/pneuma_sparsify_1hz.csv", TrackFormat.PNEUMA, 4, 250.0),
+    Recording("pneuma", "traj/pneuma_sparsify_1hz.csv", TrackFormat.PNEUMA, 4, 250.0, zoned=8),
 )
 
 
@@ -91,7 +93,7 @@ def read_recorded_case(recording: Recording, folder: Path) -> RecordedCase:
     frame = Frame(float(np.median(batch.lon)), float(np.median(batch.lat)))
     place = frame.to_metres(np.column_stack([batch.lon, batch.lat]))
     tracks = [_each_second(*_plausible(batch.time_ms[rows], place[rows])) for rows in _rows_by_track(batch.u7)]
-    shapes = tuple(_along(tracks, recording.every_m))
+    shapes = tuple(_along(tracks[:: recording.zoned], recording.every_m))
     every = [track for track in tracks for _ in range(recording.copies)]
     motions = _motions(every)
     visits = visits_of(stays_of(motions.place_m, shapes))

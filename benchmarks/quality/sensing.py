@@ -63,9 +63,7 @@ def autoregression(count: int, width: int, memory: float, rng: np.random.Generat
     return found
 
 
-def sense(
-    motions: Motions, sensing: Sensing, frame: Frame, *, start_ms: int, seed: int
-) -> tuple[PingBatch, IntColumn]:
+def sense(motions: Motions, sensing: Sensing, frame: Frame, *, start_ms: int, seed: int) -> tuple[PingBatch, IntColumn]:
     """Report motions as pings.
 
     Args:

@@ -27,6 +27,7 @@ _MAIN_MPS: Final = (46 / 3.6, 57 / 3.6)
 _SMALL_MPS: Final = (27 / 3.6, 45 / 3.6)
 _STRAIGHT_DEG: Final = 35.0
 
+
 @dataclass(frozen=True, slots=True)
 class StreetPlan:
     """What the streets are drawn from.
