@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from benchmarks.harness import RESULTS, Steps, console, machine, progress, write_json
+from benchmarks.harness import RESULTS, console, machine, progress, write_json
 from benchmarks.quality.city_case import FULL, QUICK, build_city_case
 from benchmarks.quality.engine_way import EngineWay
 from benchmarks.quality.findings import Forecaster
@@ -55,20 +55,20 @@ class Report:
             (folder / name).write_text(picture, encoding="utf-8")
 
 
-def measure(contenders: Contenders, *, quick: bool, data: Path, steps: Steps) -> Report:
-    """Run all sections."""
-    steps.next("the city")
+def measure(contenders: Contenders, *, quick: bool, data: Path, tell: Callable[[str], None]) -> Report:
+    """Run all sections; ``tell`` is told what comes next."""
+    tell("the city")
     case = build_city_case(QUICK if quick else FULL)
     sensings = (HEADLINE,) if quick else SENSINGS
-    steps.next("conditions")
+    tell("conditions")
     rows = conditions(case, contenders, sensings)
-    steps.next("curves")
+    tell("curves")
     lines = curves(case, contenders)
     way = (*contenders.plain, EngineWay())[0]
     verdict, why = causes(case, way)
-    steps.next("recorded drives")
+    tell("recorded drives")
     drives = recorded(data, contenders, sensings) if data.is_dir() else []
-    steps.next("borders")
+    tell("borders")
     document = {
         "city": {"users": case.plan.users, "seconds": case.plan.seconds, "zones": len(case.grounds)},
         "ceiling_precision_at_recall": _at_recalls(lines["ceiling"]),
@@ -146,7 +146,7 @@ def main() -> None:
     options = parser.parse_args()
     contenders = Contenders(tuple(map(_way, options.way)), tuple(map(_way, options.road_way)))
     with progress() as steps:
-        report = measure(contenders, quick=options.quick, data=options.data, steps=steps)
+        report = measure(contenders, quick=options.quick, data=options.data, tell=steps.next)
     _show(report.document)
     out = options.out or (None if options.quick else RESULTS)
     if out is not None:

@@ -94,7 +94,7 @@ class HeadingBlind:
     version" (its API reference, ForecastedEvent).
     """
 
-    ahead_s: float = 45.0
+    ahead_s: float = 30.0
 
     @property
     def name(self) -> str:

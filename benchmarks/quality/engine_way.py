@@ -76,8 +76,8 @@ def _sweep(*seconds: float) -> tuple[EngineWay, ...]:
     )
 
 
-SWEEP: Final = _sweep(20.0, 30.0, 45.0, 60.0, 120.0, 180.0)
-"""The engine at other thresholds than the one it ships with."""
+SWEEP: Final = _sweep(20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0)
+"""The engine at rising thresholds; the one it ships with is among them."""
 
 
 def _zone_set(ground: Ground) -> ZoneSet:
