@@ -3,7 +3,8 @@
 An oracle that sees the true place, knows the network, the habits at every junction and how long signals take. For each
 directed stretch and zone it computes the distribution of the time until the zone is first entered, by dynamic
 programming over the Markov chain of turns; it warns when P(entry within 180 s) >= theta and the expected time <= eta.
-The expected time is the median: a mean would mix the short way with those round many corners, and come too late for it.
+The expected time is the median of the time driven: a mean would mix the short way with those round many corners, and
+time spent waiting would make the warning late for whoever finds the signals green. Both cost precision at high recall.
 """
 
 from __future__ import annotations
@@ -23,27 +24,9 @@ from geo_engine.model import FloatColumn, IntColumn
 
 __all__ = ["ETAS_S", "THETAS", "Chances", "Outlook", "ceiling", "chances_of", "outlook"]
 
-THETAS: Final = (
-    0.01,
-    0.02,
-    0.03,
-    0.05,
-    0.08,
-    0.12,
-    0.16,
-    0.2,
-    0.25,
-    0.3,
-    0.37,
-    0.45,
-    0.55,
-    0.65,
-    0.75,
-    0.85,
-    0.92,
-    0.97,
-)
-ETAS_S: Final = (20, 23, 26, 29, 32, 36, 40, 45, 52, 60, 75, 100, 140)
+_PERCENT: Final = (1, 2, 3, 5, 8, 10, 12, 14, 16, 18, 20, 25, 30, 37, 45, 55, 65, 75, 85, 92, 97)
+THETAS: Final = tuple(percent / 100 for percent in _PERCENT)
+ETAS_S: Final = (18, 20, 22, 24, 26, 28, 30, 32, 35, 38, 42, 46, 52, 60, 75, 100, 140)
 
 _BIN_S: Final = 3.0
 _BINS: Final = round(COVER_MS / 1000 / _BIN_S)
@@ -185,8 +168,8 @@ def _looked(
     on, at_m = stretch[ping], along_m[ping]
     speed_mps = chances.speed_mps[on]
     ahead_m = chances.entry_m[on, column] - at_m
-    left_s = (chances.length_m[on] - at_m) / speed_mps + chances.wait_s[on]
-    last = np.clip(((COVER_MS / 1000 - left_s) / _BIN_S).astype(np.int64), 0, _BINS - 1)
+    left_s = (chances.length_m[on] - at_m) / speed_mps
+    last = np.clip(((COVER_MS / 1000 - left_s - chances.wait_s[on]) / _BIN_S).astype(np.int64), 0, _BINS - 1)
     chance = chances.summed[on, column, last]
     eta_s = left_s + chances.median_s[on, column]
     here = np.isfinite(ahead_m) & (ahead_m >= 0.0)

@@ -32,6 +32,10 @@ _STRAIGHT_DEG: Final = 35.0
 class StreetPlan:
     """What the streets are drawn from.
 
+    The defaults are tuned, together with those of ``ZonePlan``, to a city that is hard in the way real ones are: the
+    ceiling falls from precision 0.8 at recall 0.87 to about 0.55 at 0.98. Longer blocks and stronger habits raise it;
+    straighter habits help the ray; decoys and short blocks cost the ring.
+
     Attributes:
         side: junctions along one side of the city.
         block_m: mean distance of neighbouring junctions.
