@@ -20,7 +20,7 @@ bench: ## Measure the hot path beside other ways of matching, three minutes (ARG
 bench-full: ## Measure everything: ten million users, long runs, the whole replay command
 	@.ci/bench-full $(ARGS)
 
-bench-quality: ## Measure how good warnings are: recall, precision, lead (ARGS="--quick" for half a minute)
+bench-quality: ## Measure how good warnings are: recall, precision, lead (ARGS="--quick" for five seconds)
 	@.ci/bench-quality $(ARGS)
 
 lock: ## Pin and hash the requirements again

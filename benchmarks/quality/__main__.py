@@ -138,9 +138,9 @@ def _way(place: str) -> Forecaster:
 def main() -> None:
     """Read the command line, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few drivers and one condition, half a minute")
-    parser.add_argument("--way", action="append", default=[], help="another way that knows the zones only")
-    parser.add_argument("--road-way", action="append", default=[], help="another way, given roads and history")
+    parser.add_argument("--quick", action="store_true", help="few drivers and one condition, five seconds")
+    parser.add_argument("--way", action="append", default=[], help="another way, without a map")
+    parser.add_argument("--road-way", action="append", default=[], help="another way, given the roads too")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the recordings")
     parser.add_argument("--out", type=Path, help="where to write the results")
     options = parser.parse_args()

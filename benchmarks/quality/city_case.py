@@ -65,9 +65,10 @@ class CityCase:
     record: Record
     chances: Chances
 
-    def ground(self, *, roads: bool = False) -> Ground:
-        """Return what a way may know: the zones, and with ``roads`` the map."""
-        return Ground(self.grounds.polygons(), self.streets.roads() if roads else None)
+    def ground(self, sensing: Sensing | None = None, *, roads: bool = False) -> Ground:
+        """Return what a way may know: the zones, with ``sensing`` another day's pings, with ``roads`` the map."""
+        history = None if sensing is None else self.history(sensing)
+        return Ground(self.grounds.polygons(), self.streets.roads() if roads else None, history)
 
     def pings(self, sensing: Sensing) -> PingBatch:
         """Return what phones report."""

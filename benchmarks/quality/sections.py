@@ -55,8 +55,8 @@ class Contenders:
     """Ways that are measured beside the engine and the baselines.
 
     Attributes:
-        plain: are given the zones only.
-        mapped: are given the roads and a day of history too.
+        plain: are given zones and the pings of another day, as the engine and the baselines are.
+        mapped: are given the roads too.
     """
 
     plain: tuple[Forecaster, ...] = ()
@@ -79,26 +79,23 @@ def conditions(case: CityCase, contenders: Contenders, sensings: Sequence[Sensin
 
 
 def _scores(case: CityCase, sensing: Sensing, contenders: Contenders) -> dict[str, Score]:
-    pings, ground = case.pings(sensing), case.ground()
+    pings, ground = case.pings(sensing), case.ground(sensing)
     found = {
         way.name: score(way.find(pings, ground).warnings, case.record)
         for way in (EngineWay(), *contenders.plain, *BASELINES)
     }
-    if contenders.mapped:
-        mapped = replace(case.ground(roads=True), history=case.history(sensing))
-        found |= {way.name: score(way.find(pings, mapped).warnings, case.record) for way in contenders.mapped}
-    return found
+    mapped = replace(ground, roads=case.streets.roads())
+    return found | {way.name: score(way.find(pings, mapped).warnings, case.record) for way in contenders.mapped}
 
 
 def curves(case: CityCase, contenders: Contenders, sensing: Sensing = HEADLINE) -> dict[str, list[Score]]:
     """Return recall and precision of every way, threshold by threshold; the ceiling as its hull, by falling recall."""
-    pings, ground = case.pings(sensing), case.ground()
+    pings, ground = case.pings(sensing), case.ground(sensing)
     found = {"ceiling": hull(list(ceiling(case.outlook(sensing), case.record).values()))}
     families = {name: (ways, ground) for name, ways in _FAMILIES.items()}
     families |= {way.name: (_swept(way), ground) for way in contenders.plain}
-    if contenders.mapped:
-        mapped = replace(case.ground(roads=True), history=case.history(sensing))
-        families |= {way.name: (_swept(way), mapped) for way in contenders.mapped}
+    mapped = replace(ground, roads=case.streets.roads())
+    families |= {way.name: (_swept(way), mapped) for way in contenders.mapped}
     for name, (ways, known) in families.items():
         found[name] = [score(way.find(pings, known).warnings, case.record) for way in ways]
     return found
@@ -139,7 +136,7 @@ def targets(
 
 def causes(case: CityCase, way: Forecaster, sensing: Sensing = HEADLINE) -> tuple[Verdict, Document]:
     """Judge a way and say under which cause its missed visits and false warnings fall."""
-    verdict = judge(way.find(case.pings(sensing), case.ground()).warnings, case.record)
+    verdict = judge(way.find(case.pings(sensing), case.ground(sensing)).warnings, case.record)
     document = {
         "way": way.name,
         "visits": len(verdict.visits),

@@ -13,8 +13,8 @@ from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch
 __all__ = ["MEMORY", "RADIUS_68", "Motions", "Sensing", "autoregression", "sense"]
 
 MEMORY: Final = 0.85
-"""Share of an error in the one 5 s later. With it a vehicle 10 m beside an edge, sigma 10 m, is judged to change sides
-76 times an hour point by point, as measured of phones at rest in street canyons."""
+"""Share of an error in the one 5 s later. Chosen so that a vehicle 10 m beside an edge, sigma 10 m, changes sides 76
+times an hour when judged point by point: the reference value the ways of judging are compared at."""
 RADIUS_68: Final = 1.515
 """Radius that holds 68 % of a round normal distribution, in standard deviations of one axis."""
 

@@ -256,7 +256,7 @@ def test_sides_are_counted_by_runs() -> None:
     assert not switches(depth_m, accuracy_m, 1, 2.0).any()
 
 
-def test_baselines_of_a_parked_vehicle_are_as_measured_elsewhere() -> None:
+def test_the_baselines_of_a_parked_vehicle_have_their_reference_values() -> None:
     found = parked_per_hour(EngineWay(), hours=2.0)
     assert found["point by point"] == pytest.approx(76.0, rel=0.08)
     assert found["three in a row"] == pytest.approx(24.0, rel=0.08)
