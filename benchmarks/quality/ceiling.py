@@ -86,7 +86,7 @@ def ceiling(seen: Outlook, record: Record) -> dict[tuple[float, float], Score]:
 
 
 def chances_of(streets: Streets, spans: Spans) -> Chances:
-    """Compute the chances of all stretches and zones at once. Cost: about a second for a thousand stretches."""
+    """Compute the chances of all stretches and zones at once. Cost: 0.1 s for 600 stretches and 56 zones on them."""
     zone = np.unique(spans.zone)
     column = np.searchsorted(zone, spans.zone)
     entry_m = np.full((len(streets), len(zone)), np.inf)

@@ -94,7 +94,7 @@ def turn_mps(streets: Streets) -> FloatColumn:
 
 
 def drive(streets: Streets, *, users: int, seconds: int, seed: int) -> Drives:
-    """Let users drive about; the same arguments give the same drives. Cost: about 1 us a user and second."""
+    """Let users drive about; the same arguments give the same drives. Cost: about 0.5 us a user and second."""
     rng = np.random.default_rng([seed, 2])
     drivers = _placed(streets, users, rng)
     bends_mps, habit = turn_mps(streets), np.cumsum(streets.chance, axis=1)

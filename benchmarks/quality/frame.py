@@ -17,7 +17,7 @@ Metres = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Metres east and north of an origin, one scale for all of it: right to 0.2 % within 10 km of it at the latitudes of the cases.
+    """Metres east and north of an origin, one scale for all of it: right to 0.2 % within 10 km and 55 degrees north.
 
     Attributes:
         lon: degrees east of the origin.
