@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -16,8 +17,9 @@ from benchmarks.city_traffic import TICK_MS, Traffic
 from benchmarks.harness import Rounds, measured, resident_bytes
 from benchmarks.hot_path_child import run_child
 from benchmarks.under_test import edited, make_engine, make_index, matcher, prepare, publish, snapshots, step
-from geo_engine.engine import Engine, Prepared
+from geo_engine.engine import Engine
 from geo_engine.model import PingBatch
+from geo_engine.revision import Prepared
 from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = [
@@ -37,7 +39,7 @@ _MOST_BATCHES: Final = 200
 
 
 def measure_match(city: City, zones: Sequence[int], batches: Sequence[int], rounds: int) -> dict[str, Any]:
-    """Match alone: every batch size with the middle number of zones, the 100 k batch with all."""
+    """Match alone: every batch size with the middle number of zones, the batches of 100 k and more with all."""
     rows, builds = [], {}
     # Compiles what builds an index: that is the first start of a version, not a build.
     make_index(city.zones(min(zones)))
@@ -47,7 +49,7 @@ def measure_match(city: City, zones: Sequence[int], batches: Sequence[int], roun
         index = make_index(city.zones(count))
         builds[f"build_s_{count}_zones"] = round(time.perf_counter() - start, 3)
         match = matcher(index)
-        sizes = batches if count == middle else [min(100_000, max(batches))]
+        sizes = batches if count == middle else [size for size in batches if size >= min(100_000, max(batches))]
         for size in sizes:
             fresh = _batches(city.traffic(max(size, 100_000)), size)
             rows.append(
@@ -143,16 +145,24 @@ def measure_start(zones: int) -> dict[str, Any]:
     return run_child("first-ping", "--zones", str(zones))
 
 
-def measure_soak(city: City, zones: int, users: int, pings: int) -> dict[str, Any]:
+def measure_soak(city: City, zones: int, users: int, pings: int, *, warm_ticks: int) -> dict[str, Any]:
     """Many pings through one engine: the resident memory and the time of each tenth."""
     engine, traffic = _settled(city, zones, users)
+    for _ in range(warm_ticks):
+        _run_tick(engine, traffic, 1_000_000)
     ticks = max(pings // users, 1)
     memory_mb, ns_per_ping = [], []
     for part in np.array_split(np.arange(ticks), min(10, ticks)):
         seconds = [second for _ in part for second in _run_tick(engine, traffic, 1_000_000)]
         memory_mb.append(round(resident_bytes() / 1e6, 1))
         ns_per_ping.append(round(sum(seconds) / (len(part) * users) * 1e9, 1))
-    return {"pings": ticks * users, "users": users, "rss_mb": memory_mb, "ns_per_ping": ns_per_ping}
+    return {
+        "pings": ticks * users,
+        "users": users,
+        "warm_ticks": warm_ticks,
+        "rss_mb": memory_mb,
+        "ns_per_ping": ns_per_ping,
+    }
 
 
 def measure_alternatives(
@@ -207,6 +217,9 @@ def _settled(city: City, zones: int, users: int) -> tuple[Engine, Traffic]:
     engine, traffic = make_engine(city.zones(zones, venues=VENUES), city.vehicles(users)), city.traffic(users)
     for _ in range(3):
         _run_tick(engine, traffic, 1_000_000)
+    # As the service does after its start: what stays for ever is not looked through again.
+    gc.collect()
+    gc.freeze()
     return engine, traffic
 
 
@@ -217,43 +230,57 @@ class _Published(NamedTuple):
     swap_s: float
 
 
+class _Edits:
+    """Edits compiled one after the other in a thread of their own, swapped in as soon as no batch is being judged."""
+
+    def __init__(self, engine: Engine, sets: Sequence[ZoneSet], compiler: ThreadPoolExecutor) -> None:
+        self._engine, self._waiting, self._compiler = engine, list(reversed(sets)), compiler
+        self._pending: tuple[float, Future[Prepared]] | None = None
+        self.published: list[_Published] = []
+
+    def hand_in(self, since_begin_s: float) -> None:
+        """Hand the next edit in when its moment has come."""
+        if self._pending is None and self._waiting and since_begin_s >= _EDIT_EVERY_S * (len(self.published) + 1):
+            job = self._compiler.submit(prepare, self._engine, self._waiting.pop())
+            self._pending = (time.perf_counter(), job)
+
+    def swap(self, now_ms: int, wait_s: float = 0.0) -> None:
+        """Publish what is compiled, or will be after waiting for so long."""
+        if self._pending is None:
+            time.sleep(wait_s)
+        elif wait([self._pending[1]], timeout=wait_s).done:
+            start = time.perf_counter()
+            publish(self._engine, self._pending[1].result(), now_ms)
+            done = time.perf_counter()
+            self.published.append(_Published(done - self._pending[0], done - start))
+            self._pending = None
+
+
 def _under_load(
-    engine: Engine, traffic: Traffic, load_per_s: int, seconds: float, edits: Sequence[ZoneSet]
+    engine: Engine, traffic: Traffic, load_per_s: int, seconds: float, sets: Sequence[ZoneSet]
 ) -> tuple[list[float], list[float], list[_Published]]:
     """Judge batches at a steady pace; return what each took, how long after its moment it was done, and each edit."""
     took: list[float] = []
     late: list[float] = []
-    published: list[_Published] = []
     size = min(_LOAD_BATCH, traffic.users)
     batches = _timed_batches(traffic, size)
     # Traffic is made ahead, so that its making does not take the core from the batches.
     ready = [next(batches) for _ in range(max(int(seconds * load_per_s / size), 1))]
-    waiting = list(reversed(edits))
-    pending: tuple[float, Future[Prepared]] | None = None
     with ThreadPoolExecutor(1, initializer=_on_any_core) as compiler:
+        edits = _Edits(engine, sets, compiler)
         begin = time.perf_counter()
         for number, (batch, now_ms) in enumerate(ready):
             due = begin + number * size / load_per_s
-            while time.perf_counter() < due:
-                time.sleep(max(due - time.perf_counter() - 0.0005, 0.0))
-            if pending is not None and pending[1].done():
-                published.append(_swapped(engine, pending, now_ms))
-                pending = None
-            elif pending is None and waiting and due - begin >= _EDIT_EVERY_S * (len(published) + 1):
-                pending = (time.perf_counter(), compiler.submit(prepare, engine, waiting.pop()))
+            while (left_s := due - time.perf_counter()) > 0.0:
+                edits.swap(now_ms, left_s)
+            edits.swap(now_ms)
+            edits.hand_in(due - begin)
             start = time.perf_counter()
             step(engine, batch, now_ms)
             done = time.perf_counter()
             took.append(done - start)
             late.append(done - due)
-    return took, late, published
-
-
-def _swapped(engine: Engine, pending: tuple[float, Future[Prepared]], now_ms: int) -> _Published:
-    start = time.perf_counter()
-    publish(engine, pending[1].result(), now_ms)
-    done = time.perf_counter()
-    return _Published(done - pending[0], done - start)
+    return took, late, edits.published
 
 
 def _on_any_core() -> None:

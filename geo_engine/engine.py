@@ -11,9 +11,9 @@ import shapely
 
 from geo_engine.alerting.alerts import Alerts
 from geo_engine.alerting.happenings import Happenings, Places
-from geo_engine.alerting.judge import Judge, pushed_zones
+from geo_engine.alerting.judge import Judge
 from geo_engine.alerting.kernels import WIDTH
-from geo_engine.alerting.people import People, Profiles
+from geo_engine.alerting.people import People
 from geo_engine.alerting.policy import Policy
 from geo_engine.alerting.visits import VisitChanges
 from geo_engine.alerting.weighing import concern_of, freed_events, next_change_ms, openings
@@ -21,7 +21,6 @@ from geo_engine.compiled import COMPILED
 from geo_engine.errors import SnapshotError
 from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import Pairs, ZoneIndex
-from geo_engine.index.venues import VenueIndex
 from geo_engine.model import (
     EARLIEST_TIME_MS,
     LATEST_TIME_MS,
@@ -36,19 +35,19 @@ from geo_engine.model import (
     Visit,
     ZoneKind,
 )
+from geo_engine.revision import Prepared, Recipe, Revision
 from geo_engine.tracking.approach import LookAhead
 from geo_engine.tracking.columns import ColumnTracker
 from geo_engine.tracking.events import APPROACH, ENTER, EVENT, Events
-from geo_engine.tracking.fused import FusedTracker, combo_sets
-from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult, Tracker
+from geo_engine.tracking.fused import FusedTracker
+from geo_engine.tracking.ground import Limits, Moment, StepResult, Tracker
 from geo_engine.tracking.ordering import in_order
-from geo_engine.tracking.rebase import Edit, carry_over, carry_venues
+from geo_engine.tracking.rebase import carry_over, carry_venues
 from geo_engine.tracking.screening import Codes, JumpLimits
-from geo_engine.tracking.sets import ZoneSets
+from geo_engine.tracking.settling import Settling
 from geo_engine.tracking.snapshot import pack, unpack
 from geo_engine.tracking.state import NEVER_MS, UserRows
 from geo_engine.tracking.sweeps import first_silence_ms, opened_on_the_spot, silent_users
-from geo_engine.zones.rulebook import RuleBook
 from geo_engine.zones.zone import Zone
 from geo_engine.zones.zoneset import ZoneSet
 
@@ -66,6 +65,7 @@ class EngineConfig:
     Attributes:
         look: how far ahead to look for a border; None = no approach.
         jumps: when a step is absurd.
+        settling: how noise is filtered: the mean of who stands, no border within the doubt.
         max_accuracy_m: vaguer positions are set aside.
         max_gap_s: after a longer silence the straight way between two pings is no evidence of what was crossed.
         lost_after_s: a user inside who is silent for longer has left: exit with reason ``lost``.
@@ -79,6 +79,7 @@ class EngineConfig:
 
     look: LookAhead | None = field(default_factory=LookAhead)
     jumps: JumpLimits | None = field(default_factory=JumpLimits)
+    settling: Settling | None = field(default_factory=Settling)
     max_accuracy_m: float | None = 200.0
     max_gap_s: float | None = 600.0
     lost_after_s: float | None = 900.0
@@ -94,6 +95,7 @@ class EngineConfig:
         return cls(
             look=None,
             jumps=None,
+            settling=None,
             max_accuracy_m=None,
             max_gap_s=None,
             lost_after_s=None,
@@ -106,6 +108,7 @@ class EngineConfig:
         return Limits(
             look=self.look,
             jumps=self.jumps,
+            settling=self.settling,
             max_accuracy_m=self.max_accuracy_m,
             max_gap_ms=_span(self.max_gap_s),
             lost_after_ms=_span(self.lost_after_s),
@@ -140,31 +143,6 @@ class Decisions:
     next_deadline_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A zone set compiled beside the running one, ready to be published. Nothing in it changes any more.
-
-    Attributes:
-        zones: the new zones.
-        base: the revision the edit was compared with.
-        ground: index and venues.
-        sets: the sets of zones the users' rows will name.
-        edit: what differs from ``base``.
-        rules: the rules of the new zones.
-        profiles: users and their profiles under these rules.
-        people_changes: ``People.changes`` when they were judged.
-    """
-
-    zones: ZoneSet
-    base: ZoneSet
-    ground: Ground
-    sets: ZoneSets
-    edit: Edit
-    rules: RuleBook
-    profiles: Profiles
-    people_changes: int
-
-
 class Engine:
     """Judges pings against one set of zones. Deterministic in (state, zones, batch, now); touches nothing outside.
 
@@ -190,28 +168,32 @@ class Engine:
             index: makes the zone index. The compiled step needs ``CellIndex`` and Numba; with any other index, or
                 without Numba, the same step runs in NumPy columns.
         """
-        self.zones = zones
         self.config = config or EngineConfig()
-        self._people = People(default_vehicle or Vehicle(u7=0, consent_warnings=False))
-        self._make_index = index
-        self._pushed = pushed_zones(zones, self.config.policy)
-        self._rules = RuleBook(zones, self._people.default, self._pushed)
+        default = default_vehicle or Vehicle(u7=0, consent_warnings=False)
+        self._people = People(default)
+        self._recipe = Recipe(index, self.config.policy, default, self.config.venue_within_m)
+        self._running = Revision.of(zones, self._recipe)
         self._users = UserRows()
-        self._sets = ZoneSets()
-        self._ground = self._ground_of(zones, index(zones), self._sets)
-        tracker = ColumnTracker if self._ground.combo_set is None else FusedTracker
-        self._tracker: Tracker = tracker(self._users, self._sets, self._ground, self.config.limits())
+        ground = self._running.ground
+        tracker = ColumnTracker if ground.combo_set is None else FusedTracker
+        self._tracker: Tracker = tracker(self._users, self._running.sets, ground, self.config.limits())
         self._judge = Judge(
             zones,
+            self._running.facts,
             self._users.rows,
             self.config.policy,
             reset_ms=_ms(self.config.approach_reset_s),
-            default=self._people.default,
+            default=default,
         )
         self._memberships = 0
         self._judged_ms: int | None = None
         self._restored_ms = 0
         self.put_vehicles(vehicles)
+
+    @property
+    def zones(self) -> ZoneSet:
+        """Return the zones the engine judges with."""
+        return self._running.zones
 
     def put_vehicles(self, vehicles: Iterable[Vehicle]) -> None:
         """Set what is known of users: vehicle, consent, language.
@@ -223,7 +205,7 @@ class Engine:
         told = {vehicle.u7: vehicle for vehicle in vehicles}
         u7 = np.array(list(told), dtype=np.int64)
         _refuse_strangers(u7)
-        profiles = [self._rules.profile_of(vehicle) for vehicle in told.values()]
+        profiles = [self._running.rules.profile_of(vehicle) for vehicle in told.values()]
         self._people.put(told.values())
         self._users.rows["profile"][u7] = profiles
         self._tell(u7, list(told.values()))
@@ -234,7 +216,7 @@ class Engine:
         Cost: a few ns a user, where ``put_vehicles`` keeps an object for each.
         """
         _refuse_strangers(u7)
-        profile = self._rules.profile_of(vehicle)
+        profile = self._running.rules.profile_of(vehicle)
         self._people.put_fleet(u7, vehicle)
         self._users.rows["profile"][u7] = profile
         self._judge.tell(
@@ -267,10 +249,10 @@ class Engine:
         for visit, _ in known:
             rows["time_ms"][visit.u7] = max(int(rows["time_ms"][visit.u7]), visit.last_ms)
         users = np.unique(np.array([visit.u7 for visit, _ in known], dtype=np.int64))
-        before = self._sets.sizes[rows["inside"][users]].sum()
-        inside = self._sets.intern(Pairs(np.searchsorted(users, members[:, 0]), members[:, 1]), len(users))
+        before = self._running.sets.sizes[rows["inside"][users]].sum()
+        inside = self._running.sets.intern(Pairs(np.searchsorted(users, members[:, 0]), members[:, 1]), len(users))
         rows["inside"][users] = inside
-        self._memberships += int(self._sets.sizes[inside].sum() - before)
+        self._memberships += int(self._running.sets.sizes[inside].sum() - before)
         written = {*sent_today, *(visit.u7 for visit, _ in known)}
         self._users.mark(np.array(sorted(written), dtype=np.int64))
         self._restored_ms = self._judged_ms = now_ms
@@ -279,7 +261,7 @@ class Engine:
         """Return the (user, zone) pairs inside of all users with visits: their own sets, and what visits add or end."""
         users = np.unique(np.array([visit.u7 for visit, _ in known], dtype=np.int64))
         last_ms = dict(zip(users.tolist(), self._users.rows["time_ms"][users].tolist(), strict=True))
-        held = self._sets.zones_of(self._users.rows["inside"][users])
+        held = self._running.sets.zones_of(self._users.rows["inside"][users])
         members = set(zip(users[held.query].tolist(), held.zone.tolist(), strict=True))
         for visit, zone in known:
             if visit.inside:
@@ -305,13 +287,13 @@ class Engine:
 
     def _step(self, batch: PingBatch, now: int) -> StepResult:
         """Move the users on by a batch and to the moment ``now``."""
-        self._rules.advance(now)
+        self._running.rules.advance(now)
         moment = self._moment(batch, now)
         found = self._tracker.step(batch, moment)
         self._memberships += found.memberships
         opened, lost = self._opened(moment), self._silent(now)
         self._judged_ms = now
-        freed = freed_events(self._rules, found.events, self._sets, self._users.rows["inside"])
+        freed = freed_events(self._running.rules, found.events, self._running.sets, self._users.rows["inside"])
         if not (len(opened) or len(lost) or len(freed)):
             return found
         return replace(found, events=np.concatenate([found.events, opened, lost, freed]))
@@ -328,8 +310,8 @@ class Engine:
             "restored_ms": self._restored_ms,
             "memberships": self._memberships,
         }
-        arrays = {"visits": self._judge.visits.records().reshape(-1), "set_first": self._sets.first}
-        return pack(facts, {**arrays, "set_members": self._sets.members, **self._users.saved()})
+        arrays = {"visits": self._judge.visits.records().reshape(-1), "set_first": self._running.sets.first}
+        return pack(facts, {**arrays, "set_members": self._running.sets.members, **self._users.saved()})
 
     def load(self, snapshot: bytes | bytearray | memoryview, *, now_ms: int | None = None) -> None:
         """Go on from a snapshot; the engine must be new and have the zones the snapshot was taken with.
@@ -351,7 +333,7 @@ class Engine:
                 f"of revision {self.zones.revision}: start with the zones of the snapshot and publish these"
             )
             raise SnapshotError(message)
-        number = self._sets.renumbering(arrays["set_first"], arrays["set_members"])
+        number = self._running.sets.renumbering(arrays["set_first"], arrays["set_members"])
         self._users.load(arrays, number)
         self._judge.visits.put(arrays["visits"].reshape(-1, WIDTH))
         self._memberships = facts["memberships"]
@@ -362,7 +344,9 @@ class Engine:
     def nearest_venues(self, u7: IntColumn) -> IntColumn:
         """Return the position in ``zones`` of the venue nearest to each user's last ping, -1 = none in reach."""
         venue = self._users.rows["venue"][u7].astype(np.int64) - 1
-        return np.where(venue < 0, -1, self._ground.venue_zone[venue] if len(self._ground.venue_zone) else -1)
+        return np.where(
+            venue < 0, -1, self._running.ground.venue_zone[venue] if len(self._running.ground.venue_zone) else -1
+        )
 
     def positions(self) -> tuple[IntColumn, FloatColumn, FloatColumn]:
         """Return (u7, lon, lat) of every user with a known last position; the live index is built from them."""
@@ -374,29 +358,12 @@ class Engine:
         Reads the engine and writes nothing, so it may run in another thread while pings are judged.
         """
         # Read once: a publication may come in between, and then ``publish`` refuses what is made here.
-        base, ground, edit = self.zones, self._ground, Edit.between(self.zones, zones)
-        if isinstance(ground.index, CellIndex) and self._make_index is CellIndex:
-            index: ZoneIndex = CellIndex(zones, previous=ground.index)
-        else:
-            index = self._make_index(zones)
-        # Where no zone moved to another position, the sets and their numbers go on.
-        stays = np.array_equal(edit.position, np.arange(len(zones)))
-        sets = ZoneSets(self._sets if stays else None)
-        pushed = pushed_zones(zones, self.config.policy)
-        rules, changes = RuleBook(zones, self._people.default, pushed), self._people.changes
+        running, changes = self._running, self._people.changes
+        revision, edit = running.successor(zones, self._recipe)
         # Looks every schedule up, which is dear: at the publication only those that flipped meanwhile are left.
         if self._judged_ms is not None:
-            rules.advance(self._judged_ms)
-        return Prepared(
-            zones=zones,
-            base=base,
-            ground=self._ground_of(zones, index, sets, (ground, edit) if stays else None),
-            sets=sets,
-            edit=edit,
-            rules=rules,
-            profiles=self._people.profiles(rules.profile_of),
-            people_changes=changes,
-        )
+            revision.rules.advance(self._judged_ms)
+        return Prepared(revision, running.zones, edit, self._people.profiles(revision.rules.profile_of), changes)
 
     def publish(self, zones: ZoneSet | Prepared, now: int) -> tuple[Decisions, Decisions]:
         """Judge with other zones from now on, between two batches.
@@ -422,49 +389,28 @@ class Engine:
         # Whatever can be refused is refused before anything is changed.
         profiles = ready.profiles
         if ready.people_changes != self._people.changes:
-            profiles = self._people.profiles(ready.rules.profile_of)
+            profiles = self._people.profiles(ready.revision.rules.profile_of)
         found = self._step(PingBatch.empty(), now)
+        running, next_one = self._running, ready.revision
         exits, others, change = carry_over(
             self._users,
-            self._sets,
-            ready.sets,
-            ready.ground.index,
+            running.sets,
+            next_one.sets,
+            next_one.ground.index,
             ready.edit,
             now_ms=now,
             heard_after_ms=now - (_span(self.config.lost_after_s) or now),
         )
         ended = self._judged(np.concatenate([found.events, exits]), now)
         self._memberships += change
-        self._adopt(ready, profiles)
-        self._rules.advance(now)
-        return ended, self._judged(others, now)
-
-    def _adopt(self, ready: Prepared, profiles: Profiles) -> None:
-        carry_venues(self._users, ready.edit, self._ground, ready.ground)
-        self.zones, self._ground, self._sets, self._rules = ready.zones, ready.ground, ready.sets, ready.rules
-        self._pushed = pushed_zones(ready.zones, self.config.policy)
-        self._tracker.rebase(self._ground, self._sets)
-        self._judge.rezone(ready.zones, ready.edit.position)
+        carry_venues(self._users, ready.edit, running.ground, next_one.ground)
+        self._running = next_one
+        self._tracker.rebase(next_one.ground, next_one.sets)
+        self._judge.rezone(next_one.zones, next_one.facts, ready.edit.position)
         for u7, profile in profiles:
             self._users.rows["profile"][u7] = profile
-
-    def _ground_of(
-        self, zones: ZoneSet, index: ZoneIndex, sets: ZoneSets, before: tuple[Ground, Edit] | None = None
-    ) -> Ground:
-        """Make the ground of zones; what an edit that moved no zone left alone is taken from the ground before."""
-        kinds = np.array([zone.kind is ZoneKind.VENUE for zone in zones.zones], dtype=np.bool_)
-        combos = known = None
-        if COMPILED and isinstance(index, CellIndex):
-            if before is not None and index.combos_kept:
-                known = before[0].combo_set
-            combos = combo_sets(index, len(zones), sets, known)
-        if before is not None and not np.any(before[1].shaped & kinds) and np.array_equal(before[0].warnable, ~kinds):
-            return replace(before[0], index=index, combo_set=combos)
-        venue_zone = np.flatnonzero(kinds)
-        centres = shapely.get_coordinates(shapely.centroid([zones.zones[row].geometry for row in venue_zone]))
-        lon, lat = centres.reshape(-1, 2).T.copy()
-        venues = VenueIndex((lon + 180.0) % 360.0 - 180.0, lat, within_m=self.config.venue_within_m)
-        return Ground(index=index, venues=venues, venue_zone=venue_zone, warnable=~kinds, combo_set=combos)
+        next_one.rules.advance(now)
+        return ended, self._judged(others, now)
 
     def _moment(self, batch: PingBatch, now: int) -> Moment:
         """Return what may concern whom while this batch is judged."""
@@ -475,13 +421,13 @@ class Engine:
         high_ms = max(min(int(batch.time_ms.max(initial=now)), latest_ms), now)
         before_ms = now if self._judged_ms is None else min(self._judged_ms, now)
         after_ms = max(min(low_ms, before_ms), now - _OPENINGS_MS)
-        opening_ms, opening_zone = openings(self._rules, self._people, after_ms, max(high_ms, now))
+        opening_ms, opening_zone = openings(self._running.rules, self._people, after_ms, max(high_ms, now))
         look_ms = _ms(self.config.look.lookahead_s) if self.config.look else 0
         return Moment(
             now_ms=now,
             before_now_ms=before_ms,
             restored_ms=self._restored_ms,
-            wanted_bits=self._rules.active_bits(low_ms, high_ms + look_ms),
+            wanted_bits=self._running.rules.active_bits(low_ms, high_ms + look_ms),
             opening_ms=opening_ms,
             opening_zone=opening_zone,
         )
@@ -490,7 +436,7 @@ class Engine:
         past = moment.opening_ms <= moment.now_ms
         return opened_on_the_spot(
             self._users,
-            self._sets,
+            self._running.sets,
             moment.opening_ms[past],
             moment.opening_zone[past],
             after_ms=moment.before_now_ms,
@@ -504,7 +450,7 @@ class Engine:
             return np.zeros(0, dtype=EVENT)
         events, closed = silent_users(
             self._users,
-            self._sets,
+            self._running.sets,
             now_ms=now,
             restored_ms=self._restored_ms,
             lost_after_ms=_ms(self.config.lost_after_s),
@@ -522,7 +468,7 @@ class Engine:
             accepted=accepted,
             rejects=Rejects(rejected, codes[rejected]),
             transitions=happenings.transitions(np.flatnonzero(judged.reported)),
-            alerts=judged.alerts.by_rules(self._rules, self._people.permits, self._users.rows["profile"]),
+            alerts=judged.alerts.by_rules(self._running.rules, self._people.permits, self._users.rows["profile"]),
             visits=judged.visits,
             inside=self._memberships,
             next_deadline_ms=self._next_deadline_ms(),
@@ -532,10 +478,10 @@ class Engine:
         """Join events to the rules in force, and drop those that are only reasons to warn and give none."""
         zone, kind, u7 = events["zone"].astype(np.int64), events["kind"], events["u7"].astype(np.int64)
         # Of a zone that is never pushed it matters only that it was entered and nothing said.
-        asked = np.flatnonzero((kind == ENTER) | ((kind > ENTER) & self._pushed[zone]))
+        asked = np.flatnonzero((kind == ENTER) | ((kind > ENTER) & self._judge.facts.pushed[zone]))
         concern = np.zeros(len(events), dtype=np.int64)
         profile = self._users.rows["profile"][u7[asked]].astype(np.int64)
-        concern[asked] = concern_of(self._rules, self._people, profile, events[asked])
+        concern[asked] = concern_of(self._running.rules, self._people, profile, events[asked])
         kept = np.flatnonzero((kind < APPROACH) | (concern > 0))
         columns = {name: events[name][kept] for name in ("time_ms", "lon", "lat")}
         return Happenings(
@@ -552,7 +498,7 @@ class Engine:
     def _next_deadline_ms(self) -> int | None:
         if not self._memberships:
             return None
-        deadline_ms = next_change_ms(self._rules, self._people, self._judged_ms or 0)
+        deadline_ms = next_change_ms(self._running.rules, self._people, self._judged_ms or 0)
         if self.config.lost_after_s is not None:
             lost_after_ms = _ms(self.config.lost_after_s)
             silence_ms = first_silence_ms(self._users, restored_ms=self._restored_ms, lost_after_ms=lost_after_ms)

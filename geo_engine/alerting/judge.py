@@ -18,9 +18,10 @@ from geo_engine.compiled import COMPILED
 from geo_engine.model import BoolColumn, IntColumn, Language, Vehicle, Visit, ZoneKind
 from geo_engine.tracking.events import APPROACH
 from geo_engine.tracking.state import CONSENTED, ENGLISH, TOLD
+from geo_engine.zones.edit import Edit
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["Judge", "Judged", "pushed_zones"]
+__all__ = ["Judge", "Judged", "zone_facts"]
 
 _RANK: Final = {
     ZoneKind.TRUCK_RESTRICTION: 0,
@@ -54,15 +55,24 @@ class Judge:
 
     Attributes:
         visits: the visits remembered.
+        facts: what matters of each zone.
     """
 
     def __init__(
-        self, zones: ZoneSet, rows: npt.NDArray[np.void], policy: Policy, *, reset_ms: int, default: Vehicle
+        self,
+        zones: ZoneSet,
+        facts: kernels.ZoneFacts,
+        rows: npt.NDArray[np.void],
+        policy: Policy,
+        *,
+        reset_ms: int,
+        default: Vehicle,
     ) -> None:
         """Join the parts.
 
         Args:
             zones: the zones warned about.
+            facts: what matters of each, from ``zone_facts``.
             rows: the state of all users (``PACKED_ROW``), indexed by u7.
             policy: what may be pushed.
             reset_ms: an approach not seen for longer begins a new visit the next time.
@@ -73,7 +83,7 @@ class Judge:
         self._default = default
         self._people = kernels.People(rows["flags"], rows["sent_day"], rows["sent"])
         self.visits = VisitTable(remember_ms=max(round(policy.cooldown_s * 1000), reset_ms))
-        self._zones, self._facts = zones, _facts(zones, policy)
+        self._zones, self.facts = zones, facts
 
     def tell(self, u7: IntColumn, consented: BoolColumn, english: BoolColumn) -> None:
         """Note what users agreed to and which language they read; each user once. Cost: a few ns a user."""
@@ -83,20 +93,19 @@ class Judge:
 
     def restore(self, visits: Iterable[tuple[Visit, int]], sent_today: Mapping[int, int], *, now_ms: int) -> None:
         """Continue after a restart: visits with the position of their zone, and warnings sent on this local day."""
-        self.visits.restore([(visit, zone) for visit, zone in visits if self._facts.pushed[zone]])
+        self.visits.restore([(visit, zone) for visit, zone in visits if self.facts.pushed[zone]])
         users = np.fromiter(sent_today, dtype=np.int64, count=len(sent_today))
         counts = np.fromiter(sent_today.values(), dtype=np.int64, count=len(sent_today))
         self._people.sent_day[users] = self._policy.day_of(now_ms)
         self._people.sent[users] = np.minimum(counts, 255)
 
-    def rezone(self, zones: ZoneSet, moved: IntColumn) -> None:
+    def rezone(self, zones: ZoneSet, facts: kernels.ZoneFacts, moved: IntColumn) -> None:
         """Go on with another zone set; ``moved`` is the new position of every old zone, -1 when it is gone."""
-        facts = _facts(zones, self._policy)
         # Zones that may not be pushed about any more have no visits; those that never might have none anyway.
-        ended = self._facts.pushed & (moved >= 0)
+        ended = self.facts.pushed & (moved >= 0)
         ended[ended] = ~facts.pushed[moved[ended]]
         self.visits.rezone(np.where(ended, -1, moved))
-        self._zones, self._facts = zones, facts
+        self._zones, self.facts = zones, facts
 
     def walk(self, happenings: Happenings, *, now_ms: int) -> Judged:
         """Walk happenings, ordered by time, user, kind, zone.
@@ -136,7 +145,7 @@ class Judge:
         )
         happened = _happened(happenings)
         added, decisions, changes, _ = kernels.judge(
-            happened, self._facts, self._limits(now_ms), self._people, self.visits.slots, found
+            happened, self.facts, self._limits(now_ms), self._people, self.visits.slots, found
         )
         self.visits.added(added)
         changed = self.visits.take_changed(found.changed[:changes])
@@ -184,19 +193,27 @@ class Judge:
         return np.where(flags & TOLD, spoken, default).astype(np.int8)
 
 
-def pushed_zones(zones: ZoneSet, policy: Policy) -> BoolColumn:
-    """Say for each zone whether it may be pushed about: only such zones are looked ahead for and have visits."""
-    return np.array(
-        [zone.kind is not ZoneKind.VENUE and policy.pushes(zone.kind, zone.severity) for zone in zones.zones],
-        dtype=np.bool_,
-    )
+def zone_facts(
+    zones: ZoneSet, policy: Policy, before: tuple[kernels.ZoneFacts, Edit] | None = None
+) -> kernels.ZoneFacts:
+    """Return what a judge asks about zones. Only those that may be pushed are looked ahead for and have visits.
 
-
-def _facts(zones: ZoneSet, policy: Policy) -> kernels.ZoneFacts:
-    return kernels.ZoneFacts(
-        pushed=pushed_zones(zones, policy),
-        rank=np.array([_RANK[zone.kind] for zone in zones.zones], np.int8),
-    )
+    Args:
+        zones: the zones.
+        policy: what may be pushed.
+        before: the facts of an earlier set and what differs from it, so that only altered zones are read.
+    """
+    pushed, rank, asked = np.zeros(len(zones), dtype=np.bool_), np.zeros(len(zones), dtype=np.int8), range(len(zones))
+    if before is not None:
+        facts, edit = before
+        # A new zone finds the value behind the last one.
+        pushed, rank = np.append(facts.pushed, False)[edit.before], np.append(facts.rank, np.int8(0))[edit.before]
+        asked = edit.altered.tolist()
+    for row in asked:
+        zone = zones.zones[row]
+        pushed[row] = zone.kind is not ZoneKind.VENUE and policy.pushes(zone.kind, zone.severity)
+        rank[row] = _RANK[zone.kind]
+    return kernels.ZoneFacts(pushed=pushed, rank=rank)
 
 
 def _happened(happenings: Happenings) -> kernels.Happened:

@@ -2,70 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
 from geo_engine.index.protocol import Pairs, ZoneIndex
-from geo_engine.model import BoolColumn, FloatColumn, IntColumn
+from geo_engine.model import BoolColumn, IntColumn
 from geo_engine.tracking.columns import make_events
 from geo_engine.tracking.events import ENTER, EXIT, OPENED, ZONE_CHANGED, Events
 from geo_engine.tracking.ground import Ground
 from geo_engine.tracking.sets import EMPTY_SET, ZoneSets
 from geo_engine.tracking.state import NEVER_MS, PLACED, UserRows
-from geo_engine.zones.zoneset import ZoneSet
+from geo_engine.zones.edit import GONE, Edit
 
-__all__ = ["Edit", "carry_over", "carry_venues"]
-
-_GONE: Final = -1
+__all__ = ["carry_over", "carry_venues"]
 
 _MANY: Final = 32
 """From so many places on it is cheaper to match everybody than to look who is near one of them."""
 
 _METRES_PER_DEGREE: Final = 110_000.0
 """A degree of latitude is nowhere shorter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """What differs between two revisions of the zones.
-
-    Attributes:
-        position: int64 per old zone: its position in the new set, -1 = gone.
-        reshaped: bool per old zone: gone, or its shape is another.
-        shaped: bool per new zone: new, or its shape is another.
-        rewritten: bool per new zone: it was there before, but whom it concerns, when or its kind is another.
-        bounds: float64 (shaped zones, 4): west, south, east, north of the new shapes.
-    """
-
-    position: IntColumn
-    reshaped: BoolColumn
-    shaped: BoolColumn
-    rewritten: BoolColumn
-    bounds: npt.NDArray[np.float64]
-
-    @classmethod
-    def between(cls, old: ZoneSet, new: ZoneSet) -> Edit:
-        """Compare two sets. Cost: 1 us per zone, more for zones whose shapes are equal but not the same object."""
-        position = np.array([new.position.get(zone.zone_id, _GONE) for zone in old.zones], dtype=np.int64)
-        reshaped = np.ones(len(old), dtype=np.bool_)
-        shaped, rewritten = np.ones(len(new), dtype=np.bool_), np.zeros(len(new), dtype=np.bool_)
-        for row, place in enumerate(position.tolist()):
-            if place == _GONE:
-                continue
-            before, after = old.zones[row], new.zones[place]
-            if before is after:
-                reshaped[row] = shaped[place] = False
-                continue
-            same = before.geometry is after.geometry or shapely.equals_exact(before.geometry, after.geometry)
-            reshaped[row] = shaped[place] = not same
-            terms = ("kind", "applies_to", "schedule", "valid_from_ms", "valid_to_ms", "effect")
-            rewritten[place] = any(getattr(before, name) != getattr(after, name) for name in terms)
-        shapes = np.array([zone.geometry for zone in new.zones], dtype=object)[shaped]
-        return cls(position, reshaped, shaped, rewritten, shapely.bounds(shapes).reshape(-1, 4))
 
 
 def carry_over(  # noqa: PLR0913 - the state, both kinds of sets, the edit and two moments
@@ -98,38 +55,86 @@ def carry_over(  # noqa: PLR0913 - the state, both kinds of sets, the edit and t
         the new.
         Cost: a pass over the rows in use, 6 ms a million users, and a match of those in a changed place.
     """
-    kept = _kept(sets, edit)
-    number = new_sets.intern(kept, len(sets))
-    lengths = np.bincount(kept.query, minlength=len(sets))
-    touched_set = lengths != sets.sizes
-    asked = _asked_users(users, touched_set, edit, heard_after_ms)
-    before = users.rows["inside"][asked].copy()
-    for block in np.flatnonzero(users.used).tolist():
-        inside = users.rows["inside"][users.block_rows(block)]
-        inside[:] = number[inside]
-    now = _matched(users, asked, before, sets, index, edit)
-    users.rows["inside"][asked] = new_sets.intern(now, len(asked))
-    users.mark(asked)
-    held = sets.zones_of(before)
-    old_now = _pairs_in(edit.position[held.zone], held.query, now)
-    left = edit.reshaped[held.zone] & ~old_now
-    was = Pairs(held.query, edit.position[held.zone])
-    came = ~_pairs_in(now.zone, now.query, was)
-    exits = _events(users, asked, Pairs(held.query[left], held.zone[left]), EXIT, now_ms)
-    enters = _events(users, asked, Pairs(now.query[came], now.zone[came]), ENTER, now_ms)
+    asked = _asked_users(users, sets.holding(edit.reshaped), edit, heard_after_ms)
+    cases = _cases(users.rows[asked], sets, index, edit)
+    number = new_sets.intern(cases.now, cases.cases)
+    _renumber(users, sets, new_sets, edit)
+    inside = number[cases.of_row]
+    other = np.flatnonzero(users.rows["inside"][asked] != inside)
+    users.rows["inside"][asked[other]] = inside[other]
+    users.mark(asked[other])
+    kept = Pairs(cases.was.query, edit.position[cases.was.zone])
+    left = edit.reshaped[cases.was.zone] & ~_pairs_in(kept, cases.now)
+    exits = _events(users, *_each(asked, cases, cases.was, left), EXIT, now_ms)
+    enters = _events(users, *_each(asked, cases, cases.now, ~_pairs_in(cases.now, kept)), ENTER, now_ms)
     opened = _rewritten(users, new_sets, edit, now_ms)
-    entered = _pairs_in(
-        opened["zone"], opened["u7"].astype(np.int64), Pairs(enters["u7"].astype(np.int64), enters["zone"])
-    )
-    others = np.concatenate([enters, opened[~entered]])
-    return exits, others, int(came.sum()) - int(left.sum())
+    if len(opened):
+        entered, told = (Pairs(one["u7"].astype(np.int64), one["zone"].astype(np.int64)) for one in (enters, opened))
+        opened = opened[~_pairs_in(told, entered)]
+    return exits, np.concatenate([enters, opened]), len(enters) - len(exits)
 
 
-def _kept(sets: ZoneSets, edit: Edit) -> Pairs:
-    """Return the members every old set keeps, by new positions."""
-    every = sets.zones_of(np.arange(len(sets), dtype=np.int32))
+class _Cases(NamedTuple):
+    """The distinct things that happen to users: most of them stand in a few sets of zones, so there are few.
+
+    ``of_row`` the case of every asked user, below ``cases``; ``was`` and ``now`` the zones of each case, by old and by
+    new positions.
+    """
+
+    of_row: IntColumn
+    cases: int
+    was: Pairs
+    now: Pairs
+
+
+def _cases(rows: npt.NDArray[np.void], sets: ZoneSets, index: ZoneIndex, edit: Edit) -> _Cases:
+    """Tell apart what the asked users are inside of: what they keep, and changed zones that hold them."""
+    placed = (rows["flags"] & PLACED) != 0
+    known = np.flatnonzero(placed)
+    found = index.containing(rows["lon"][known].copy(), rows["lat"][known].copy())
+    changed = np.flatnonzero(edit.shaped[found.zone])
+    hits = ZoneSets()
+    hit = hits.intern(Pairs(known[found.query[changed]], found.zone[changed]), len(rows))
+    key = (rows["inside"].astype(np.int64) * 2 + placed) * len(hits) + hit
+    case, of_row = np.unique(key, return_inverse=True)
+    was = sets.zones_of((case // (2 * len(hits))).astype(np.int32))
+    came = hits.zones_of((case % len(hits)).astype(np.int32))
+    unplaced = (case // len(hits) % 2 == 0)[was.query]
+    stays = ~edit.reshaped[was.zone] | (unplaced & (edit.position[was.zone] != GONE))
+    query = np.concatenate([was.query[stays], came.query])
+    zone = np.concatenate([edit.position[was.zone[stays]], came.zone])
+    order = np.lexsort((zone, query))
+    return _Cases(of_row.reshape(-1), len(case), was, Pairs(query[order], zone[order]))
+
+
+def _each(asked: IntColumn, cases: _Cases, pairs: Pairs, chosen: BoolColumn) -> tuple[IntColumn, IntColumn]:
+    """Return (user, zone) for every user to whom one of the chosen (case, zone) pairs happens."""
+    query, zone = pairs.query[chosen], pairs.zone[chosen]
+    concerned = np.zeros(cases.cases, dtype=np.bool_)
+    concerned[query] = True
+    rows = np.flatnonzero(concerned[cases.of_row])
+    case = cases.of_row[rows]
+    first = np.searchsorted(query, np.arange(cases.cases + 1))
+    count = (first[1:] - first[:-1])[case]
+    within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+    return np.repeat(asked[rows], count), zone[np.repeat(first[case], count) + within]
+
+
+def _renumber(users: UserRows, sets: ZoneSets, new_sets: ZoneSets, edit: Edit) -> None:
+    """Give every row the number its set has among the new ones; the rows of asked users are written afterwards."""
+    # Where no zone moved the new sets began as these, so that all numbers of that moment go on.
+    first = new_sets.shared if edit.stays else EMPTY_SET + 1
+    old = np.arange(first, len(sets), dtype=np.int32)
+    if len(old) == 0:
+        return
+    every = sets.zones_of(old)
     stays = ~edit.reshaped[every.zone]
-    return Pairs(every.query[stays], edit.position[every.zone[stays]])
+    number = np.arange(len(sets), dtype=np.int32)
+    number[old] = new_sets.intern(Pairs(every.query[stays], edit.position[every.zone[stays]]), len(old))
+    for block in np.flatnonzero(users.inside_from_ms != NEVER_MS).tolist():
+        inside = users.rows["inside"][users.block_rows(block)]
+        rows = np.flatnonzero(inside >= first)
+        inside[rows] = number[inside[rows]]
 
 
 def carry_venues(users: UserRows, edit: Edit, old: Ground, new: Ground) -> None:
@@ -137,10 +142,10 @@ def carry_venues(users: UserRows, edit: Edit, old: Ground, new: Ground) -> None:
 
     Cost: a pass over the rows in use when venues came, went or moved, and a look-up for users who stood near them.
     """
-    place = np.full(len(edit.shaped), _GONE, dtype=np.int64)
+    place = np.full(len(edit.shaped), GONE, dtype=np.int64)
     place[new.venue_zone] = np.arange(len(new.venue_zone))
     position = edit.position[old.venue_zone]
-    stays = (position != _GONE) & ~edit.reshaped[old.venue_zone]
+    stays = (position != GONE) & ~edit.reshaped[old.venue_zone]
     number = np.zeros(len(position) + 1, dtype=np.int32)
     number[1:][stays] = place[position[stays]] + 1
     fresh = np.ones(len(new.venue_zone), dtype=np.bool_)
@@ -173,41 +178,29 @@ def _bands_of(fresh: IntColumn, edit: Edit, new: Ground) -> npt.NDArray[np.float
 def _asked_users(users: UserRows, touched_set: BoolColumn, edit: Edit, heard_after_ms: int) -> IntColumn:
     """Return the users who are inside a changed zone or stand where one may be now."""
     parts = [np.empty(0, dtype=np.int64)]
+    heard = max(heard_after_ms, 0)
     for block in np.flatnonzero(users.used).tolist():
         where = users.block_rows(block)
         rows = users.rows[where]
-        there = (rows["inside"] != EMPTY_SET) | (rows["time_ms"] > max(heard_after_ms, 0))
-        asked = touched_set[rows["inside"]] | (there & _in_boxes(rows["lon"], rows["lat"], edit.bounds))
+        asked = touched_set[rows["inside"]] if touched_set.any() else np.zeros(len(rows), dtype=np.bool_)
+        near = _in_boxes(rows, edit.bounds)
+        asked[near[(rows["inside"][near] != EMPTY_SET) | (rows["time_ms"][near] > heard)]] = True
         parts.append(np.flatnonzero(asked) + where.start)
     return np.concatenate(parts)
 
 
-def _in_boxes(lon: FloatColumn, lat: FloatColumn, bounds: npt.NDArray[np.float64]) -> BoolColumn:
-    """Say which positions lie in one of the boxes; of many boxes a position may lie in any."""
-    found = np.full(len(lon), len(bounds) > _MANY)
-    for west, south, east, north in bounds[: 0 if len(bounds) > _MANY else None]:
+def _in_boxes(rows: npt.NDArray[np.void], bounds: npt.NDArray[np.float64]) -> IntColumn:
+    """Return the rows whose positions lie in one of the boxes, some perhaps twice; of many boxes, all rows."""
+    if len(bounds) > _MANY:
+        return np.arange(len(rows))
+    found, lat = [np.empty(0, dtype=np.int64)], rows["lat"]
+    for west, south, east, north in bounds:
+        band = np.flatnonzero((lat >= south) & (lat <= north))
+        lon = rows["lon"][band]
         # A shape over the 180 degree meridian runs past it, so its longitudes are compared one turn away as well.
-        for turn in (-360.0, 0.0, 360.0):
-            if west + turn <= 180.0 and east + turn >= -180.0:
-                found |= (lat >= south) & (lat <= north) & (lon >= west + turn) & (lon <= east + turn)
-    return found
-
-
-def _matched(
-    users: UserRows, asked: IntColumn, before: npt.NDArray[np.int32], sets: ZoneSets, index: ZoneIndex, edit: Edit
-) -> Pairs:
-    """Return the zones of the new revision each asked user is inside: kept ones, and changed ones that hold him."""
-    held = sets.zones_of(before)
-    rows = users.rows[asked]
-    placed = (rows["flags"] & PLACED) != 0
-    stays = ~edit.reshaped[held.zone] | (~placed[held.query] & (edit.position[held.zone] != _GONE))
-    known = np.flatnonzero(placed)
-    found = index.containing(rows["lon"][known].copy(), rows["lat"][known].copy())
-    changed = edit.shaped[found.zone]
-    query = np.concatenate([held.query[stays], known[found.query[changed]]])
-    zone = np.concatenate([edit.position[held.zone[stays]], found.zone[changed]])
-    order = np.lexsort((zone, query))
-    return Pairs(query[order], zone[order])
+        turns = [turn for turn in (-360.0, 0.0, 360.0) if west + turn <= 180.0 and east + turn >= -180.0]
+        found += [band[(lon >= west + turn) & (lon <= east + turn)] for turn in turns]
+    return np.concatenate(found)
 
 
 def _rewritten(users: UserRows, sets: ZoneSets, edit: Edit, now_ms: int) -> Events:
@@ -225,17 +218,20 @@ def _rewritten(users: UserRows, sets: ZoneSets, edit: Edit, now_ms: int) -> Even
     u7 = np.concatenate(parts)
     held = sets.zones_of(users.rows["inside"][u7])
     asked = edit.rewritten[held.zone]
-    return _events(users, u7, Pairs(held.query[asked], held.zone[asked]), OPENED, now_ms)
+    return _events(users, u7[held.query[asked]], held.zone[asked], OPENED, now_ms)
 
 
-def _events(users: UserRows, asked: IntColumn, pairs: Pairs, kind: int, now_ms: int) -> Events:
-    u7 = asked[pairs.query]
+def _events(users: UserRows, u7: IntColumn, zone: IntColumn, kind: int, now_ms: int) -> Events:
     rows = users.rows[u7]
     placed = (rows["flags"] & PLACED) != 0
     lon, lat = (np.where(placed, rows[name], np.nan) for name in ("lon", "lat"))
-    return make_events(u7, np.full(len(u7), now_ms), pairs.zone, lon, lat, kind, reason=ZONE_CHANGED)
+    return make_events(u7, np.full(len(u7), now_ms), zone, lon, lat, kind, reason=ZONE_CHANGED)
 
 
-def _pairs_in(zone: IntColumn, query: IntColumn, others: Pairs) -> BoolColumn:
-    found: BoolColumn = np.isin((query << 24) | (zone & 0xFFFFFF), (others.query << 24) | (others.zone & 0xFFFFFF))
+def _pairs_in(pairs: Pairs, others: Pairs) -> BoolColumn:
+    found: BoolColumn = np.isin(_keys(pairs), _keys(others))
     return found
+
+
+def _keys(pairs: Pairs) -> IntColumn:
+    return (pairs.query << 24) | (pairs.zone & 0xFFFFFF)

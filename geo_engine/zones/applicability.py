@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_engine.errors import ConfigurationError
-from geo_engine.model import Vehicle
+from geo_engine.model import IntColumn, Vehicle
 from geo_engine.zones.rule import AppliesTo, Measure, plate_tail_digit
 
 __all__ = ["MAX_PROFILES", "ApplicabilityMatrix"]
@@ -38,20 +38,20 @@ class ApplicabilityMatrix:
     hundred keys and a few dozen rows. Row 0 is the default vehicle, which stands for users about whom nothing was said.
     """
 
-    def __init__(self, rules: Sequence[AppliesTo], default: Vehicle) -> None:
+    def __init__(self, rules: Sequence[AppliesTo], default: Vehicle, rule_of_column: IntColumn | None = None) -> None:
         """Judge the default vehicle; others are judged when they first appear.
 
         Args:
-            rules: the rule of each column; of a rule by date one of ``AppliesTo.on_dates``.
+            rules: the rules; of a rule by date one of ``AppliesTo.on_dates``.
             default: the vehicle of everybody else.
+            rule_of_column: the rule of each column, None = one column for each rule.
         """
-        numbers: dict[AppliesTo, int] = {}
-        columns = [numbers.setdefault(rule, len(numbers)) for rule in rules]
-        self._rules, self._rule_of_column = list(numbers), np.array(columns, dtype=np.int64)
+        self._rules = list(rules)
+        self._rule_of_column = np.arange(len(rules)) if rule_of_column is None else rule_of_column
         self._key = _KeyMaker(part for rule in self._rules for part in rule.parts())
         self._row_of_key: dict[_Key, int] = {}
         self._row_of_judged: dict[bytes, int] = {}
-        self._space: npt.NDArray[np.int8] = np.zeros((4, len(rules)), dtype=np.int8)
+        self._space: npt.NDArray[np.int8] = np.zeros((4, len(self._rule_of_column)), dtype=np.int8)
         self.row_of(default)
 
     @property

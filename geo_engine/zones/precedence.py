@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,8 @@ class Precedence:
     the other's, and it beats it. Two closures never silence each other: both are true.
 
     Attributes:
+        allows: bool per zone: it is an exception.
+        decides: bool per zone: it decides alone.
         silences: bool per zone: it can silence another.
         contested: bool per zone: another can silence it.
         winner: zone of each pair that can silence, ordered by ``loser``.
@@ -34,16 +37,21 @@ class Precedence:
         """Find the pairs. Cost: nothing for a set of closures; else an R-tree of the zones."""
         self._zones = zones
         self._tree: tuple[IntColumn, shapely.STRtree] | None = None
-        speaks = [zone.effect is not RuleEffect.CLOSED and zone.kind in _RULES for zone in zones.zones]
-        self.winner, self.loser = self._pairs(np.flatnonzero(np.array(speaks, dtype=np.bool_)))
+        effects = enumerate(map(attrgetter("effect"), zones.zones))
+        unusual = {row: effect for row, effect in effects if effect is not RuleEffect.CLOSED}
+        self.allows, self.decides = (
+            _mask([row for row, effect in unusual.items() if effect is asked], len(zones))
+            for asked in (RuleEffect.ALLOWED, RuleEffect.DECIDES)
+        )
+        speaks = [row for row in unusual if zones.zones[row].kind in _RULES]
+        self.winner, self.loser = self._pairs(np.array(speaks, dtype=np.int64))
         self.silences: BoolColumn = np.zeros(len(zones), dtype=np.bool_)
         self.contested: BoolColumn = np.zeros(len(zones), dtype=np.bool_)
         self.silences[self.winner], self.contested[self.loser] = True, True
-        self._shapes: npt.NDArray[np.object_] = np.array(
-            [zone.geometry if silences else None for zone, silences in zip(zones.zones, self.silences, strict=True)],
-            dtype=object,
-        )
-        shapely.prepare(self._shapes)
+        self._shapes: npt.NDArray[np.object_] = np.full(len(zones), None, dtype=object)
+        for row in np.flatnonzero(self.silences).tolist():
+            self._shapes[row] = zones.zones[row].geometry
+        shapely.prepare(self._shapes[self.silences])
 
     def standing(self, zone: IntColumn, lon: FloatColumn, lat: FloatColumn) -> tuple[IntColumn, IntColumn]:
         """Return (row, winner): the rules that can silence the zone of a row and cover its place."""
@@ -89,3 +97,9 @@ class Precedence:
         winner, loser = winner[beats], loser[beats].astype(np.int64)
         order = np.lexsort((winner, loser))
         return winner[order], loser[order]
+
+
+def _mask(rows: list[int], count: int) -> BoolColumn:
+    mask = np.zeros(count, dtype=np.bool_)
+    mask[rows] = True
+    return mask

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.model import Applicability, BoolColumn, FloatColumn, IntColumn, RuleEffect, Vehicle, ZoneKind
+from geo_engine.model import Applicability, BoolColumn, FloatColumn, IntColumn, Vehicle
 from geo_engine.zones.applicability import ApplicabilityMatrix
 from geo_engine.zones.days import DateParity, Days
+from geo_engine.zones.edit import Edit
+from geo_engine.zones.numbering import Numbering, numbered
 from geo_engine.zones.precedence import Precedence
 from geo_engine.zones.timetable import Timetable
 from geo_engine.zones.zone import Zone
@@ -20,6 +24,9 @@ __all__ = ["Bits", "Question", "RuleBook"]
 
 Bits = npt.NDArray[np.uint64]
 """A bit matrix (profiles x words): bit ``zone & 63`` of word ``zone >> 6``."""
+
+
+_WHOM: Final = attrgetter("applies_to")
 
 
 class Question(NamedTuple):
@@ -54,37 +61,45 @@ class RuleBook:
     Attributes:
         warnable: bool per zone: a warning can be about it. A venue is answered about, an exception is no closure:
             nobody is warned about either.
+        numberings: the distinct rules of whom and of when, for the rules of the next set; None when a zone has two.
     """
 
-    def __init__(self, zones: ZoneSet, default: Vehicle, ahead: BoolColumn | None = None) -> None:
+    def __init__(
+        self,
+        zones: ZoneSet,
+        default: Vehicle,
+        ahead: BoolColumn | None = None,
+        before: tuple[RuleBook, Edit] | None = None,
+    ) -> None:
         """Judge the default vehicle (profile 0); look up schedules only when they are asked for.
 
         Args:
             zones: the zones.
             default: the vehicle of everybody else.
             ahead: bool per zone: people are told of it before they reach it; None = of every warnable one.
+            before: the rules of an earlier set and what differs from it, so that only altered zones are read.
         """
-        odd, even = _halves(zones)
-        second = [zone for zone in even if zone is not None]
-        rows = np.flatnonzero(np.array([zone is not None for zone in even], dtype=np.bool_))
+        odd, rows, second = _halves(zones)
         self._zones, self._precedence = zones, Precedence(zones)
         self._zone_of_column = np.concatenate([np.arange(len(zones)), rows])
-        self._decides: BoolColumn = np.array(
-            [zone.effect is RuleEffect.DECIDES for zone in zones.zones], dtype=np.bool_
-        )
         self._second = np.full(len(zones), -1, dtype=np.int64)
         self._second[rows] = len(zones) + np.arange(len(rows))
-        self._matrix = ApplicabilityMatrix([zone.applies_to for zone in (*odd, *second)], default)
+        older, edit = (None, None) if before is None or second else (before[0].numberings, before[1])
+        whom = numbered((*odd, *second), _WHOM, older and older[0], edit)
+        self._matrix = ApplicabilityMatrix([zone.applies_to for zone in whom.example], default, whom.of_zone)
         self._timetable = Timetable(
             ZoneSet.of(odd) if second else zones,
+            older and older[1],
+            edit,
             more=second,
             closing=self._precedence.silences[self._zone_of_column],
         )
+        self.numberings: tuple[Numbering, Numbering] | None = None if second else (whom, self._timetable.numbering)
         self._wanted: BoolColumn = np.zeros((0, len(self._zone_of_column)), dtype=np.bool_)
         self._wanted_bits: Bits = _packed(self._wanted[:, : len(zones)])
         self._active_bits: Bits = self._wanted_bits
         self._active_for: tuple[BoolColumn, BoolColumn] | None = None
-        self.warnable: BoolColumn = np.array([_warnable(zone) for zone in zones.zones], dtype=np.bool_)
+        self.warnable: BoolColumn = zones.warnable & ~self._precedence.allows
         self._ahead: BoolColumn = self.warnable if ahead is None else self.warnable & ahead
 
     @property
@@ -222,7 +237,7 @@ class RuleBook:
         row = contested[row]
         speaks = self._in_force(asked.profile[row], winner, asked.time_ms[row])
         # A rule that decides alone speaks as long as it is valid: where it does not close, it opens.
-        for place in np.flatnonzero(self._decides[winner]).tolist():
+        for place in np.flatnonzero(self._precedence.decides[winner]).tolist():
             if self._zones.zones[int(winner[place])].valid_at(int(asked.time_ms[row[place]])):
                 speaks[place] = Applicability.YES
         np.minimum.at(found, row, int(Applicability.YES) - speaks)
@@ -242,31 +257,27 @@ class RuleBook:
         return folded
 
 
-def _warnable(zone: Zone) -> bool:
-    return zone.kind is not ZoneKind.VENUE and zone.effect is not RuleEffect.ALLOWED
-
-
-def _halves(zones: ZoneSet) -> tuple[list[Zone], list[Zone | None]]:
-    """Return the zones as they stand on odd dates, and those that stand otherwise on even dates; None for the others.
+def _halves(zones: ZoneSet) -> tuple[Sequence[Zone], IntColumn, list[Zone]]:
+    """Return the zones as they stand on odd dates, which of them stand otherwise on even dates, and those as they do.
 
     A zone without plates by date stands as it is, on every date. One that holds on odd or on even dates only has one
     half.
     """
-    odd: list[Zone] = []
-    even: list[Zone | None] = []
-    for zone in zones.zones:
-        if zone.applies_to.tail_parity is None:
-            odd.append(zone)
-            even.append(None)
-            continue
+    parities = enumerate(map(attrgetter("applies_to.tail_parity"), zones.zones))
+    by_date = [row for row, parity in parities if parity is not None]
+    if not by_date:
+        return zones.zones, np.empty(0, dtype=np.int64), []
+    odd, rows, even = list(zones.zones), list[int](), list[Zone]()
+    for row in by_date:
+        zone = odd[row]
         days = zone.schedule.days or Days()
         if days.dates is not None:
-            odd.append(replace(zone, applies_to=zone.applies_to.on_dates(odd=days.dates is DateParity.ODD)))
-            even.append(None)
+            odd[row] = replace(zone, applies_to=zone.applies_to.on_dates(odd=days.dates is DateParity.ODD))
             continue
-        odd.append(_half(zone, days, DateParity.ODD))
+        odd[row] = _half(zone, days, DateParity.ODD)
+        rows.append(row)
         even.append(_half(zone, days, DateParity.EVEN))
-    return odd, even
+    return odd, np.array(rows, dtype=np.int64), even
 
 
 def _half(zone: Zone, days: Days, dates: DateParity) -> Zone:

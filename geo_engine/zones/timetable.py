@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
 
 from geo_engine.model import BoolColumn, IntColumn, ZoneKind
-from geo_engine.zones.schedule import Schedule
+from geo_engine.zones.edit import Edit
+from geo_engine.zones.numbering import Numbering, numbered
 from geo_engine.zones.zone import Zone
 from geo_engine.zones.zoneset import ZoneSet
 
@@ -21,7 +23,7 @@ NEVER_MS: Final = int(np.iinfo(np.int64).max)
 _LOOK_BACK_MS: Final = 3_600_000
 """How much of the past is known after the first call and after a leap: pings arrive up to some minutes late."""
 
-_RuleKey = tuple[Schedule, int | None, int | None]
+_RULE: Final = attrgetter("schedule", "valid_from_ms", "valid_to_ms")
 
 
 class _Stretches:
@@ -56,26 +58,34 @@ class Timetable:
 
     Attributes:
         rule_of_zone: int32 per zone, the number of its rule.
+        numbering: the rules as the numbering they come from.
     """
 
-    def __init__(self, zones: ZoneSet, *, more: Sequence[Zone] = (), closing: BoolColumn | None = None) -> None:
+    def __init__(
+        self,
+        zones: ZoneSet,
+        before: Numbering | None = None,
+        edit: Edit | None = None,
+        *,
+        more: Sequence[Zone] = (),
+        closing: BoolColumn | None = None,
+    ) -> None:
         """Number the rules; no schedule is evaluated before the first question.
 
         Args:
             zones: the zones.
+            before: ``numbering`` of the timetable of an earlier set, so that only altered zones are read.
+            edit: what differs from that set.
             more: zones numbered after those of the set, for rules of which a zone has a second one.
             closing: bool per zone, ``more`` included: its end of force is among ``openings`` too; None = of no zone.
         """
-        numbers: dict[_RuleKey, int] = {}
         every = (*zones.zones, *more)
-        rules = [
-            numbers.setdefault((zone.schedule, zone.valid_from_ms, zone.valid_to_ms), len(numbers)) for zone in every
-        ]
-        count = len(numbers)
-        self.rule_of_zone = np.array(rules, dtype=np.int32)
-        self._example = [every[row] for row in np.unique(self.rule_of_zone, return_index=True)[1].tolist()]
+        numbering = numbered(every, _RULE, before, edit)
+        count = len(numbering.example)
+        self.rule_of_zone = numbering.of_zone.astype(np.int32)
+        self.numbering, self._example = numbering, numbering.example
         self._closing: BoolColumn = np.zeros(len(every), dtype=np.bool_) if closing is None else closing
-        warnable = np.array([zone.kind is not ZoneKind.VENUE for zone in every], dtype=np.bool_)
+        warnable = np.append(zones.warnable, [zone.kind is not ZoneKind.VENUE for zone in more]).astype(np.bool_)
         # Zones a warning can be about, grouped by rule, in order inside each group.
         self._by_rule = np.flatnonzero(warnable)[np.argsort(self.rule_of_zone[warnable], kind="stable")]
         self._group = np.searchsorted(self.rule_of_zone[self._by_rule], np.arange(count + 1))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from geo_engine.errors import ZoneDocumentError
+from geo_engine.model import BoolColumn, ZoneKind
 from geo_engine.zones.calendar import NO_CALENDAR, DayCalendar
 from geo_engine.zones.document import join_zone_documents, read_zone_document
 from geo_engine.zones.zone import Zone
@@ -21,11 +24,13 @@ class ZoneSet:
         zones: every zone, venues included, ordered by ``zone_id``.
         revision: number of this published set; every decision records it.
         position: row of each zone id in ``zones``.
+        warnable: bool per zone, read-only: a warning can be about it. A venue is answered about, never warned about.
     """
 
     zones: tuple[Zone, ...]
     revision: int = 1
     position: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    warnable: BoolColumn = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "zones", tuple(sorted(self.zones, key=lambda zone: zone.zone_id)))
@@ -33,6 +38,10 @@ class ZoneSet:
         if len(self.position) != len(self.zones):
             message = f"found {len(self.zones) - len(self.position)} repeated zone ids, expected unique ones"
             raise ValueError(message)
+        kinds = (zone.kind is not ZoneKind.VENUE for zone in self.zones)
+        warnable = np.fromiter(kinds, dtype=np.bool_, count=len(self.zones))
+        warnable.flags.writeable = False
+        object.__setattr__(self, "warnable", warnable)
 
     def __len__(self) -> int:
         """Return the number of zones."""

@@ -195,7 +195,7 @@ def test_warm_up_rounds_and_the_making_of_input_are_not_measured() -> None:
 def test_sections_measure_what_they_name(tmp_path: Path) -> None:
     matched = measure_match(CITY, (30, 60, 90), (100, 200), 2)
     stepped = measure_step(CITY, [(60, 300, (100, 300))], warm_ticks=1, ticks=1)
-    soaked = measure_soak(CITY, 30, 100, 1_000)
+    soaked = measure_soak(CITY, 30, 100, 1_000, warm_ticks=2)
     assert [row["name"] for row in matched["rows"]] == [
         "30 zones, batch 200",
         "60 zones, batch 100",

@@ -221,7 +221,7 @@ def test_what_no_device_can_mean_is_not_believed(fused: bool, speed_mps: float, 
 def test_fused_step_refuses_an_index_that_is_not_compiled() -> None:
     engine = engine_with(RtreeIndex, fused=False, config=EngineConfig())
     with pytest.raises(TypeError, match="found a ground with RtreeIndex, expected CellIndex"):
-        FusedTracker(engine._users, engine._sets, engine._ground, engine.config.limits())
+        FusedTracker(engine._users, engine._running.sets, engine._running.ground, engine.config.limits())
 
 
 @pytest.mark.skipif(not COMPILED, reason="kernels are not compiled here")

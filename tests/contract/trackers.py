@@ -29,7 +29,7 @@ def engine_with(
     kind = FusedTracker if fused else ColumnTracker
     # The engine takes the fused step only where it is compiled; here it must run uncompiled as well.
     if type(engine._tracker) is not kind:
-        engine._tracker = kind(engine._users, engine._sets, engine._ground, config.limits())
+        engine._tracker = kind(engine._users, engine._running.sets, engine._running.ground, config.limits())
     return engine
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geo_engine.alerting.happenings import Happenings, Places
-from geo_engine.alerting.judge import Judge
+from geo_engine.alerting.judge import Judge, zone_facts
 from geo_engine.alerting.policy import Candidate, Policy, Suppress, decide
 from geo_engine.model import AlertReason, IntColumn, SuppressReason, Vehicle, ZoneKind
 from geo_engine.tracking.events import APPROACH, CROSS, ENTER, OPENED
@@ -51,7 +51,15 @@ def columns(rows: Sequence[Happening]) -> Happenings:
 def judge_of(zones: ZoneSet, policy: Policy | None = None, *, consented: bool = True, reset_ms: int = 300_000) -> Judge:
     """Return a judge about whose users nothing was told."""
     rows = np.zeros(10_000, dtype=PACKED_ROW)
-    return Judge(zones, rows, policy or Policy(), reset_ms=reset_ms, default=Vehicle(u7=0, consent_warnings=consented))
+    policy = policy or Policy()
+    return Judge(
+        zones,
+        zone_facts(zones, policy),
+        rows,
+        policy,
+        reset_ms=reset_ms,
+        default=Vehicle(u7=0, consent_warnings=consented),
+    )
 
 
 class Decision(NamedTuple):

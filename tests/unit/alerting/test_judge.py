@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo_engine.alerting.alerts import Alerts
-from geo_engine.alerting.judge import Judge
+from geo_engine.alerting.judge import Judge, zone_facts
 from geo_engine.alerting.policy import Policy
 from geo_engine.errors import ConfigurationError
 from geo_engine.model import AlertReason, Language, Severity, SuppressReason, Visit, ZoneKind
@@ -238,7 +238,7 @@ def test_visits_follow_their_zones_to_another_set_and_end_with_them() -> None:
     judge = judge_of(ZONES)
     judge.walk(columns([Happening(noon_ms, 1, ENTER, 0), Happening(noon_ms, 1, ENTER, 4)]), now_ms=noon_ms)
     fewer = ZoneSet.of([zone for zone in ZONES.zones if zone.zone_id in {"z1", "z4"}], revision=2)
-    judge.rezone(fewer, np.array([-1, 0, -1, -1, 1]))
+    judge.rezone(fewer, zone_facts(fewer, judge._policy), np.array([-1, 0, -1, -1, 1]))
     found = judge.walk(columns([Happening(noon_ms + 9, 1, OPENED, 1), Happening(noon_ms + 10, 1, EXIT, 1)]), now_ms=9)
     assert len(judge.visits) == 1
     assert [(visit.zone_id, visit.visit_ms, visit.open) for visit in found.visits] == [("z4", noon_ms, False)]

@@ -13,9 +13,10 @@ from geo_engine.index.protocol import Pairs
 from geo_engine.model import ZoneKind
 from geo_engine.testing import box_zone, noon_ms
 from geo_engine.tracking.events import ENTER, EXIT, OPENED, ZONE_CHANGED
-from geo_engine.tracking.rebase import Edit, carry_over
+from geo_engine.tracking.rebase import carry_over
 from geo_engine.tracking.sets import ZoneSets
 from geo_engine.tracking.state import PLACED, UserRows
+from geo_engine.zones.edit import Edit
 from geo_engine.zones.rule import AppliesTo
 from geo_engine.zones.zone import Zone
 from geo_engine.zones.zoneset import ZoneSet
