@@ -455,6 +455,10 @@ def border_near(
 @uncounted
 def _nearer(grid: BorderGrid, border: int, x: float, y: float, squared: float, lon_m: float, lat_m: float) -> bool:
     """Say whether an edge of the border comes nearer than the root of ``squared`` metres."""
+    beside_x = max(abs(x - grid.middle_x[border]) - grid.half_x[border], 0.0) * lon_m
+    beside_y = max(abs(y - grid.middle_y[border]) - grid.half_y[border], 0.0) * lat_m
+    if beside_x * beside_x + beside_y * beside_y > squared:
+        return False
     for j in range(grid.first[border], grid.end[border]):
         ax, ay = (grid.edge[j, 0] - x) * lon_m, (grid.edge[j, 1] - y) * lat_m
         edge_x, edge_y = (grid.edge[j, 2] - grid.edge[j, 0]) * lon_m, (grid.edge[j, 3] - grid.edge[j, 1]) * lat_m

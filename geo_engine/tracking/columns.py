@@ -113,10 +113,10 @@ class ColumnTracker:
 
     def _moved(self, steps: Steps, doubt: FloatColumn, moment: Moment) -> tuple[list[Events], int]:
         """Match believed steps and write their users' rows."""
-        found = self._ground.index.containing(steps.lon, steps.lat)
         held = self._sets.zones_of(steps.before["inside"])
         silent = self._silent(steps, moment)
         lost, kept = chosen(held, silent[held.query]), chosen(held, ~silent[held.query])
+        found = self._found(steps, kept)
         left, entered = without(kept, found), without(found, kept)
         if self._limits.settling is not None:
             left, entered = (chosen(one, ~self._near(steps, one, doubt)) for one in (left, entered))
@@ -132,6 +132,19 @@ class ColumnTracker:
             self._approaching(steps, motion, moment, joined(now, found)),
         ]
         return events, self._move_on(steps, motion, now, moment)
+
+    def _found(self, steps: Steps, kept: Pairs) -> Pairs:
+        """Return the zones each user is in; of who stands, a ping in the zones he is in anyway is no reason to ask."""
+        there = self._ground.index.containing(steps.pings.lon, steps.pings.lat)
+        differs = np.zeros(len(steps), dtype=np.bool_)
+        for pairs in (without(there, kept), without(kept, there)):
+            differs[pairs.query] = True
+        asked = np.flatnonzero(differs & (steps.still_s > 0))
+        if len(asked) == 0:
+            return there
+        believed = self._ground.index.containing(steps.lon[asked], steps.lat[asked])
+        again = np.isin(there.query, asked)
+        return joined(chosen(there, ~again), Pairs(asked[believed.query], believed.zone))
 
     def _near(self, steps: Steps, pairs: Pairs, doubt: FloatColumn) -> BoolColumn:
         """Say of which pairs the border is within the doubt."""

@@ -470,10 +470,12 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                     part = settled(still_s, elapsed_ms)
                     east_m, north_m = east_m * part, north_m * part
                     lon, lat = _toward(before_lon, lon_step, part), before_lat + (lat - before_lat) * part
-                    now = _set_at(world, lon, lat, scratch_zone)
-                    if now < 0:
-                        tally[3] = -1 - now
-                        break
+                    # A ping in the zones he is in anyway is no reason to doubt that.
+                    if held != now:
+                        now = _set_at(world, lon, lat, scratch_zone)
+                        if now < 0:
+                            tally[3] = -1 - now
+                            break
             target = now
             if held != now:
                 target = _convinced(world, held, now, lon, lat, doubt_m(still_s, radius), scratch_zone)
