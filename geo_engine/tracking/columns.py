@@ -114,6 +114,7 @@ class ColumnTracker:
     def _moved(self, steps: Steps, doubt: FloatColumn, moment: Moment) -> tuple[list[Events], int]:
         """Match believed steps and write their users' rows."""
         found = self._ground.index.containing(steps.lon, steps.lat)
+        found = chosen(found, ~self._ground.validity.retired[found.zone])
         held = self._sets.zones_of(steps.before["inside"])
         silent = self._silent(steps, moment)
         lost, kept = chosen(held, silent[held.query]), chosen(held, ~silent[held.query])
