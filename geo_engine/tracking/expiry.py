@@ -65,15 +65,24 @@ def step_past_ends(
         return _without_retired(tracker.step(batch, moment), ground.validity), ground
     part = np.searchsorted(ends, batch.time_ms, side="right")
     total = StepResult(np.empty(len(batch), dtype=np.int8), 0, np.zeros(0, dtype=EVENT), 0)
+    # Before the last part nobody's last ping is known yet, so what a late one uncovers is told at the end.
+    early = np.flatnonzero(part < len(ends))
+    since_ms = min(moment.before_now_ms, int(batch.time_ms[early].min(initial=moment.before_now_ms)) - 1)
+    waiting = replace(moment, before_now_ms=0)
     for number in np.unique(np.append(part, len(ends))).tolist():
         if number:
-            ground, left, exits = _retire(holders, ground, moment, int(ends[number - 1]))
+            ground, left, exits = _retire(holders, ground, moment, int(ends[number - 1]), since_ms)
             tracker.rebase(ground, holders.sets)
             total = _joined(total, left, -exits)
         rows = np.flatnonzero(part == number)
-        found = _without_retired(tracker.step(batch.take(rows), moment), ground.validity)
+        judging = moment if number == len(ends) else waiting
+        found = _without_retired(tracker.step(batch.take(rows), judging), ground.validity)
         total.codes[rows] = found.codes
         total = _joined(replace(total, accepted=total.accepted + found.accepted), found.events, found.memberships)
+    if len(early):
+        opened = _openings(holders, moment, moment.opening_ms <= moment.before_now_ms, since_ms)
+        late = np.setdiff1d(batch.u7[early], batch.u7[part == len(ends)])
+        total = _joined(total, opened[np.isin(opened["u7"], late)], 0)
     return total, ground
 
 
@@ -93,23 +102,29 @@ def _without_retired(found: StepResult, validity: Validity) -> StepResult:
     return replace(found, events=found.events[~meets]) if meets.any() else found
 
 
-def _retire(holders: Holders, ground: Ground, moment: Moment, until_ms: int) -> tuple[Ground, Events, int]:
+def _retire(
+    holders: Holders, ground: Ground, moment: Moment, until_ms: int, since_ms: int
+) -> tuple[Ground, Events, int]:
     """Let the zones go that end by ``until_ms``; return (the ground without them, what happened, number of exits)."""
     validity = ground.validity.at(until_ms)
     gone: BoolColumn = validity.retired & ~ground.validity.retired
     # That the rule of such a zone began to apply is told before it goes: afterwards nobody is found inside.
-    opening = gone[moment.opening_zone]
-    opened = opened_on_the_spot(
+    opened = _openings(holders, moment, gone[moment.opening_zone], since_ms)
+    exits = _leave(holders, gone, validity.until_ms, moment.restored_ms)
+    return replace(ground, validity=validity), np.concatenate([opened, exits]), len(exits)
+
+
+def _openings(holders: Holders, moment: Moment, chosen: BoolColumn, since_ms: int) -> Events:
+    """Find the users inside zones that came into force after ``since_ms`` and after their last ping."""
+    return opened_on_the_spot(
         holders.users,
         holders.sets,
-        moment.opening_ms[opening],
-        moment.opening_zone[opening],
-        after_ms=moment.before_now_ms,
+        moment.opening_ms[chosen],
+        moment.opening_zone[chosen],
+        after_ms=since_ms,
         silence_counts_from_ms=moment.restored_ms,
         lost_after_ms=holders.lost_after_ms,
     )
-    exits = _leave(holders, gone, validity.until_ms, moment.restored_ms)
-    return replace(ground, validity=validity), np.concatenate([opened, exits]), len(exits)
 
 
 def _leave(holders: Holders, gone: BoolColumn, until_ms: IntColumn, restored_ms: int) -> Events:
