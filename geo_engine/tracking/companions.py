@@ -1,7 +1,7 @@
 """Companions: pairs of users who want to hear when the other is near, and when they part.
 
 Columns over pairs: a step takes where both users of each pair are and gives what changed. Time is an argument, and the
-state is two numbers a pair. The distance is the true one (``geodesy.measure``), not a box of degrees.
+state is one flag a pair. The distance is the true one (``geodesy.measure``), not a box of degrees.
 """
 
 from __future__ import annotations

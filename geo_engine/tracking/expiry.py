@@ -81,16 +81,14 @@ def step_past_ends(
         total = _joined(replace(total, accepted=total.accepted + found.accepted), found.events, found.memberships)
     if len(early):
         opened = _openings(holders, moment, moment.opening_ms <= moment.before_now_ms, since_ms)
-        late = np.setdiff1d(batch.u7[early], batch.u7[part == len(ends)])
+        late = np.setdiff1d(batch.u7[early], batch.u7[(part == len(ends)) & (total.codes < 0)])
         total = _joined(total, opened[np.isin(opened["u7"], late)], 0)
     return total, ground
 
 
 def _joined(total: StepResult, events: Events, memberships: int) -> StepResult:
     """Add to a step; the events are copied, for a tracker may use their place again."""
-    return replace(
-        total, events=np.concatenate([total.events, events]), memberships=total.memberships + memberships
-    )
+    return replace(total, events=np.concatenate([total.events, events]), memberships=total.memberships + memberships)
 
 
 def _without_retired(found: StepResult, validity: Validity) -> StepResult:

@@ -37,7 +37,7 @@ class Scene:
         self.engine = Engine(ZoneSet.of(zones), index=index, default_vehicle=vehicle, config=EngineConfig(look=None))
         self.said: list[tuple[int, str, str, float]] = []
         self.warned: list[str] = []
-        self.last: Decisions | None = None
+        self.last = self.engine.process(PingBatch.empty(), noon_ms - 1000)
 
     def hear(self, step: Decisions) -> Scene:
         happened, self.last = step.transitions, step
@@ -70,7 +70,7 @@ def user_erased_inside(index: Index) -> None:
     scene = Scene(index, Z).at(0, INSIDE).at(1, INSIDE, u7=2)
     before = scene.engine.process(PingBatch.empty(), noon_ms + 2000).inside
     scene.hear(scene.engine.forget([1], noon_ms + 3000))
-    assert scene.said[-1] == (1, "exit", "erased", 3)
+    assert scene.said[-1:] == [(1, "exit", "erased", 3)]
     assert [(visit.u7, visit.open) for visit in scene.last.visits] == [(1, False)]
     assert (before, scene.last.inside) == (2, 1)
     assert not scene.engine._users.rows[1:2].tobytes().strip(b"\0")
