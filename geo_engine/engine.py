@@ -44,7 +44,7 @@ from geo_engine.tracking.fused import FusedTracker
 from geo_engine.tracking.ground import Limits, Moment, StepResult, Tracker
 from geo_engine.tracking.ordering import in_order
 from geo_engine.tracking.rebase import carry_over, carry_venues
-from geo_engine.tracking.retold import Retold
+from geo_engine.tracking.retold import Retold, outlasting
 from geo_engine.tracking.screening import Codes, JumpLimits
 from geo_engine.tracking.settling import Settling
 from geo_engine.tracking.snapshot import pack, unpack
@@ -444,7 +444,7 @@ class Engine:
             now_ms=now,
             heard_after_ms=now - (_span(self.config.lost_after_s) or now),
         )
-        ended = self._judged(np.concatenate([found.events, exits]), now)
+        ended = self._judged(np.concatenate([outlasting(found.events, edit), exits]), now)
         self._memberships += change
         carry_venues(self._users, ready.edit, running.ground, next_one.ground)
         self._running = next_one

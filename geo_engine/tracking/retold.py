@@ -13,8 +13,9 @@ from geo_engine.tracking.columns import make_events
 from geo_engine.tracking.events import EVENT, RETOLD, Events
 from geo_engine.tracking.sets import EMPTY_SET, ZoneSets
 from geo_engine.tracking.state import CONSENTED, PLACED, TOLD, UserRows
+from geo_engine.zones.edit import Edit
 
-__all__ = ["Concern", "Retold"]
+__all__ = ["Concern", "Retold", "outlasting"]
 
 Concern = Callable[[IntColumn, IntColumn], IntColumn]
 """``RuleBook.concern``: how far a zone concerns a profile."""
@@ -86,3 +87,11 @@ class Retold:
         flags = self._users.rows["flags"][u7]
         consents: BoolColumn = np.where(flags & TOLD, (flags & CONSENTED) != 0, self._default_consents)
         return consents
+
+
+def outlasting(events: Events, edit: Edit) -> Events:
+    """Leave out ``RETOLD`` events of zones that an edit changes at this moment: the new rule judges those users."""
+    changed = edit.reshaped.copy()
+    changed[edit.before[edit.rewritten]] = True
+    ends: BoolColumn = (events["kind"] == RETOLD) & changed[events["zone"]]
+    return events[~ends] if ends.any() else events
