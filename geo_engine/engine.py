@@ -38,11 +38,14 @@ from geo_engine.model import (
 from geo_engine.revision import Prepared, Recipe, Revision
 from geo_engine.tracking.approach import LookAhead
 from geo_engine.tracking.columns import ColumnTracker
+from geo_engine.tracking.erasure import erase, last_events
 from geo_engine.tracking.events import APPROACH, ENTER, EVENT, Events
+from geo_engine.tracking.expiry import Holders, edit_with_ends, step_past_ends
 from geo_engine.tracking.fused import FusedTracker
 from geo_engine.tracking.ground import Limits, Moment, StepResult, Tracker
 from geo_engine.tracking.ordering import in_order
 from geo_engine.tracking.rebase import carry_over, carry_venues
+from geo_engine.tracking.retold import Retold, outlasting
 from geo_engine.tracking.screening import Codes, JumpLimits
 from geo_engine.tracking.settling import Settling
 from geo_engine.tracking.snapshot import pack, unpack
@@ -185,6 +188,7 @@ class Engine:
             reset_ms=_ms(self.config.approach_reset_s),
             default=default,
         )
+        self._retold = Retold(self._users, default_consents=default.consent_warnings)
         self._memberships = 0
         self._judged_ms: int | None = None
         self._restored_ms = 0
@@ -198,6 +202,9 @@ class Engine:
     def put_vehicles(self, vehicles: Iterable[Vehicle]) -> None:
         """Set what is known of users: vehicle, consent, language.
 
+        Whoever is inside a zone whose rule concerns him only now, or agrees only now to be warned, is warned at the
+        next step, with trigger ``vehicle_changed``; that a rule concerns him no more is not said.
+
         Raises:
             ConfigurationError: the zones tell too many vehicles apart; then nothing is set.
             ValueError: a u7 is out of range; then nothing is set.
@@ -207,6 +214,7 @@ class Engine:
         _refuse_strangers(u7)
         profiles = [self._running.rules.profile_of(vehicle) for vehicle in told.values()]
         self._people.put(told.values())
+        self._retold.note(u7)
         self._users.rows["profile"][u7] = profiles
         self._tell(u7, list(told.values()))
 
@@ -218,6 +226,7 @@ class Engine:
         _refuse_strangers(u7)
         profile = self._running.rules.profile_of(vehicle)
         self._people.put_fleet(u7, vehicle)
+        self._retold.note(u7)
         self._users.rows["profile"][u7] = profile
         self._judge.tell(
             u7,
@@ -244,6 +253,7 @@ class Engine:
         positions = self.zones.position
         known = [(visit, positions[visit.zone_id]) for visit in visits if visit.zone_id in positions]
         self._judge.restore(known, sent_today, now_ms=now_ms)
+        self._retold.rest()
         rows = self._users.rows
         members = self._members_after(known)
         for visit, _ in known:
@@ -289,14 +299,18 @@ class Engine:
         """Move the users on by a batch and to the moment ``now``."""
         self._running.rules.advance(now)
         moment = self._moment(batch, now)
-        found = self._tracker.step(batch, moment)
+        holders = Holders(self._users, self._running.sets, _span(self.config.lost_after_s))
+        found, ground = step_past_ends(self._tracker, holders, self._running.ground, batch, moment)
+        self._running = self._running.with_ground(ground)
         self._memberships += found.memberships
         opened, lost = self._opened(moment), self._silent(now)
+        retold, agreed = self._retold.events(self._running.sets, self._running.rules.concern, now)
+        self._judge.visits.reopen(agreed.query, agreed.zone)
         self._judged_ms = now
         freed = freed_events(self._running.rules, found.events, self._running.sets, self._users.rows["inside"])
-        if not (len(opened) or len(lost) or len(freed)):
+        if not (len(opened) or len(lost) or len(freed) or len(retold)):
             return found
-        return replace(found, events=np.concatenate([found.events, opened, lost, freed]))
+        return replace(found, events=np.concatenate([found.events, opened, lost, freed, retold]))
 
     def snapshot(self) -> bytearray:
         """Return everything the engine remembers of users as one buffer, for a restart with the same zones.
@@ -338,8 +352,38 @@ class Engine:
         self._judge.visits.put(arrays["visits"].reshape(-1, WIDTH))
         self._memberships = facts["memberships"]
         self._judged_ms, self._restored_ms = facts["judged_ms"], facts["restored_ms"]
+        self._retold.rest()
+        if self._judged_ms is not None:
+            self._running = self._running.at(self._judged_ms)
+            self._tracker.rebase(self._running.ground, self._running.sets)
         if now_ms is not None:
             self._restored_ms = now_ms
+
+    def forget(self, u7: Iterable[int], now: int) -> Decisions:
+        """Forget users altogether: row, visits, vehicle, consent.
+
+        Args:
+            u7: whom; somebody never heard of is nothing to forget.
+            now: the moment, as in ``process``; it moves the engine on like a call without pings.
+
+        Returns:
+            What the step brought, with an exit of reason ``erased`` for each zone such a user was inside. It is the
+            last that is said of them, and the caller's to erase as well.
+
+        Raises:
+            ValueError: a u7 is out of range; then nothing is changed.
+        """
+        gone = np.unique(np.fromiter(u7, dtype=np.int64))
+        _refuse_strangers(gone)
+        self._retold.forget(gone)
+        found = self._step(PingBatch.empty(), now)
+        events, exits = last_events(self._users, self._running.sets, gone, found.events, now)
+        self._memberships -= exits
+        ended = self._judged(events, now)
+        erase(self._users, gone)
+        self._judge.visits.forget(gone)
+        self._people.forget(gone)
+        return ended
 
     def nearest_venues(self, u7: IntColumn) -> IntColumn:
         """Return the position in ``zones`` of the venue nearest to each user's last ping, -1 = none in reach."""
@@ -391,17 +435,18 @@ class Engine:
         if ready.people_changes != self._people.changes:
             profiles = self._people.profiles(ready.revision.rules.profile_of)
         found = self._step(PingBatch.empty(), now)
-        running, next_one = self._running, ready.revision
+        running, next_one = self._running, ready.revision.at(now)
+        edit = edit_with_ends(ready.edit, running.ground.validity, next_one.ground.validity, next_one.zones)
         exits, others, change = carry_over(
             self._users,
             running.sets,
             next_one.sets,
             next_one.ground.index,
-            ready.edit,
+            edit,
             now_ms=now,
             heard_after_ms=now - (_span(self.config.lost_after_s) or now),
         )
-        ended = self._judged(np.concatenate([found.events, exits]), now)
+        ended = self._judged(np.concatenate([outlasting(found.events, edit), exits]), now)
         self._memberships += change
         carry_venues(self._users, ready.edit, running.ground, next_one.ground)
         self._running = next_one
@@ -503,6 +548,7 @@ class Engine:
             lost_after_ms = _ms(self.config.lost_after_s)
             silence_ms = first_silence_ms(self._users, restored_ms=self._restored_ms, lost_after_ms=lost_after_ms)
             deadline_ms = min(deadline_ms, silence_ms)
+        deadline_ms = min(deadline_ms, self._running.ground.validity.next_ms)
         return None if deadline_ms == NEVER_MS else deadline_ms
 
 

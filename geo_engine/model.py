@@ -189,7 +189,9 @@ class TransitionReason(StrEnum):
     MOVED = "moved"
     LOST = "lost"
     ZONE_CHANGED = "zone_changed"
-    """The zone was edited, published or withdrawn under a user who did not move."""
+    """The zone was edited, published or withdrawn, or its validity ended, under a user who did not move."""
+    ERASED = "erased"
+    """The user asked to be forgotten."""
 
 
 class RejectReason(StrEnum):
@@ -215,6 +217,7 @@ class AlertReason(StrEnum):
     APPROACH = "approach"
     ENTER = "enter"
     WINDOW_OPENED = "window_opened"
+    VEHICLE_CHANGED = "vehicle_changed"
 
 
 class SuppressReason(StrEnum):

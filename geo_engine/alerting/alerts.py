@@ -142,7 +142,7 @@ class Alerts(ColumnSequence[Alert]):
             others=self._others(row, zone, language) if suppressed is None else (),
         )
         return Alert(
-            alert_id=_alert_id(u7, zone.zone_id, visit_ms, suppressed),
+            alert_id=_alert_id(u7, zone.zone_id, visit_ms, _note(trigger, suppressed)),
             u7=u7,
             time_ms=time_ms,
             zone_id=zone.zone_id,
@@ -191,10 +191,17 @@ def _name_of(zone: Zone, language: Language) -> str:
     return zone.name_en if language is Language.EN and zone.name_en is not None else zone.name
 
 
-def _alert_id(u7: int, zone_id: str, visit_ms: int, suppressed: SuppressReason | None) -> str:
+def _note(trigger: AlertReason, suppressed: SuppressReason | None) -> str:
+    """Return what a decision beside the one of its visit is told apart by: the visit may be decided once more."""
+    if suppressed is SuppressReason.STALE_PING:
+        return "|stale_ping"
+    return "|vehicle_changed" if trigger is AlertReason.VEHICLE_CHANGED else ""
+
+
+def _alert_id(u7: int, zone_id: str, visit_ms: int, note: str) -> str:
     """Return the dedupe key: one and the same for a (user, zone, visit), in every process and at every restart.
 
-    The note that a ping came too late has a key of its own, because the visit may still be warned about.
+    The note that a ping came too late has a key of its own, because the visit may still be warned about; and so has a
+    warning due to a change of vehicle or consent, because the visit may have been decided without one before.
     """
-    note = "|stale_ping" if suppressed is SuppressReason.STALE_PING else ""
     return blake2b(f"{u7}|{zone_id}|{visit_ms}{note}".encode(), digest_size=16).hexdigest()

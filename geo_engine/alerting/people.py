@@ -50,6 +50,13 @@ class People:
                 self._vehicles.pop(one, None)
         self.changes += 1
 
+    def forget(self, u7: IntColumn) -> None:
+        """Forget users, one by one told about or of a fleet. Cost: a pass over the fleets."""
+        for one in u7.tolist():
+            self._vehicles.pop(one, None)
+        self._fleets = [(fleet[~np.isin(fleet, u7)], vehicle) for fleet, vehicle in self._fleets]
+        self.changes += 1
+
     def profiles(self, profile_of: Callable[[Vehicle], int]) -> Profiles:
         """Judge everybody. Cost: a few microseconds per vehicle told about one by one, nothing per user of a fleet."""
         fleets = [(u7, np.full(len(u7), profile_of(vehicle))) for u7, vehicle in self._fleets]

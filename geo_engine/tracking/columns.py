@@ -135,16 +135,21 @@ class ColumnTracker:
 
     def _found(self, steps: Steps, kept: Pairs) -> Pairs:
         """Return the zones each user is in; of who stands, a ping in the zones he is in anyway is no reason to ask."""
-        there = self._ground.index.containing(steps.pings.lon, steps.pings.lat)
+        there = self._holding(steps.pings.lon, steps.pings.lat)
         differs = np.zeros(len(steps), dtype=np.bool_)
         for pairs in (without(there, kept), without(kept, there)):
             differs[pairs.query] = True
         asked = np.flatnonzero(differs & (steps.still_s > 0))
         if len(asked) == 0:
             return there
-        believed = self._ground.index.containing(steps.lon[asked], steps.lat[asked])
+        believed = self._holding(steps.lon[asked], steps.lat[asked])
         again = np.isin(there.query, asked)
         return joined(chosen(there, ~again), Pairs(asked[believed.query], believed.zone))
+
+    def _holding(self, lon: FloatColumn, lat: FloatColumn) -> Pairs:
+        """Return the zones that hold each position and have not ended."""
+        found = self._ground.index.containing(lon, lat)
+        return chosen(found, ~self._ground.validity.retired[found.zone])
 
     def _near(self, steps: Steps, pairs: Pairs, doubt: FloatColumn) -> BoolColumn:
         """Say of which pairs the border is within the doubt."""

@@ -57,7 +57,8 @@ class FusedTracker:
             raise TypeError(message)
         self._ground, self._sets, self._index = ground, sets, ground.index
         made = ground.combo_set
-        self._combo_set = combo_sets(ground.index, len(ground.warnable), sets) if made is None else made
+        numbers = combo_sets(ground.index, len(ground.warnable), sets) if made is None else made
+        self._combo_set = sets.less(ground.validity.retired)[numbers] if ground.validity.some else numbers
         self._borders = unmarked(self._index.borders)
         self._marked_with: npt.NDArray[np.uint64] | None = None
         self._no_openings: IntColumn = np.zeros(len(ground.warnable) + 1, dtype=np.int64)
@@ -123,7 +124,8 @@ class FusedTracker:
         """Settle the pings in cells with so many borders that their sets are not numbered beforehand."""
         rows = np.flatnonzero(self._now_set[:count] < 0)
         pairs = self._index.containing(pings.lon[rows], pings.lat[rows])
-        self._now_set[rows] = self._sets.intern(pairs, len(rows))
+        there = ~self._ground.validity.retired[pairs.zone]
+        self._now_set[rows] = self._sets.intern(Pairs(pairs.query[there], pairs.zone[there]), len(rows))
 
     def _screen(self, moment: Moment) -> Screen:
         limits = self._limits
@@ -147,6 +149,7 @@ class FusedTracker:
             wanted=moment.wanted_bits,
             wants_any=np.asarray(moment.wanted_bits.any(axis=1)),
             warnable=self._ground.warnable,
+            retired=self._ground.validity.retired,
             opening_first=opening_first,
             opening_ms=moment.opening_ms[order],
             **self._numbered(),

@@ -16,6 +16,7 @@ from geo_engine.tracking.events import Events
 from geo_engine.tracking.screening import Codes, JumpLimits
 from geo_engine.tracking.sets import Numbers, ZoneSets
 from geo_engine.tracking.settling import Settling
+from geo_engine.tracking.validity import Validity
 
 __all__ = ["Ground", "Limits", "Moment", "StepResult", "Tracker"]
 
@@ -56,14 +57,17 @@ class Ground:
         venues: the venues by place; positions are those of ``venue_zone``.
         venue_zone: position in the zone set of each venue.
         warnable: bool per zone: a warning can be about it.
+        validity: which zones are there no more.
         combo_set: number of the set of zones of each combo of a compiled index, None = not made yet. Made beside the
-            running revision, so that a publication need not.
+            running revision, so that a publication need not. Retired zones are members still: a tracker leaves them
+            out.
     """
 
     index: ZoneIndex
     venues: VenueIndex
     venue_zone: IntColumn
     warnable: BoolColumn
+    validity: Validity
     combo_set: Numbers | None = None
 
 

@@ -94,6 +94,7 @@ class World(NamedTuple):
         wanted: uint64 (profiles, words): bit z of word z >> 6 = zone z may concern the profile and may be in force.
         wants_any: whether a profile wants any zone.
         warnable: whether a zone can be warned about.
+        retired: whether a zone is not there any more; ``combo_set`` knows it already.
         opening_first: int64 (zones + 1,): where the openings of a zone begin in ``opening_ms``.
         opening_ms: moments at which a zone came into force lately, ascending per zone.
     """
@@ -110,6 +111,7 @@ class World(NamedTuple):
     wanted: npt.NDArray[np.uint64]
     wants_any: BoolColumn
     warnable: BoolColumn
+    retired: BoolColumn
     opening_first: IntColumn
     opening_ms: IntColumn
 
@@ -314,7 +316,12 @@ def _set_at(world: World, lon: float, lat: float, scratch: IntColumn) -> int:
     combo = combo_at(world.cells, lon, lat)
     if combo >= 0:
         return int(world.combo_set[combo])
-    return _number_of(world, scratch, zones_at(world.cells, lon, lat, scratch))
+    count = 0
+    for at in range(zones_at(world.cells, lon, lat, scratch)):
+        if not world.retired[scratch[at]]:
+            scratch[count] = scratch[at]
+            count += 1
+    return _number_of(world, scratch, count)
 
 
 @bare

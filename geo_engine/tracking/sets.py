@@ -110,6 +110,16 @@ class ZoneSets:
         held: BoolColumn = counts[self.first[1:]] > counts[self.first[:-1]]
         return held
 
+    def less(self, gone: BoolColumn) -> Numbers:
+        """Return for every set the number of what is left of it without the ``gone`` zones (bool per zone)."""
+        left = np.arange(len(self), dtype=np.int32)
+        touched = np.flatnonzero(self.holding(gone)).astype(np.int32)
+        if len(touched):
+            every = self.zones_of(touched)
+            stays = ~gone[every.zone]
+            left[touched] = self.intern(Pairs(every.query[stays], every.zone[stays]), len(touched))
+        return left
+
     def _add(self, zones: IntColumn, first: IntColumn, rows: IntColumn, hashes: Hashes) -> None:
         size = first[rows + 1] - first[rows]
         take = np.repeat(first[rows], size) + np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)

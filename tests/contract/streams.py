@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import shapely
@@ -52,7 +52,12 @@ def _zones() -> list[Zone]:
     crowd = [
         # Nine borders in one cell: more than a cell numbers the sets of.
         Zone(
-            f"crowd{n}", ZoneKind.CONSTRUCTION, f"crowd {n}", shapely.Point(114.2985 + n * 2e-5, 30.6).buffer(0.0004, 4)
+            f"crowd{n}",
+            ZoneKind.CONSTRUCTION,
+            f"crowd {n}",
+            shapely.Point(114.2985 + n * 2e-5, 30.6).buffer(0.0004, 4),
+            # One of them ends: what is left of such a cell is no number of the index.
+            valid_to_ms=noon_ms + 200_000 if n == 4 else None,
         )
         for n in range(9)
     ]
@@ -88,6 +93,8 @@ def _zones() -> list[Zone]:
             road=True,
         ),
         box_zone("plates", west=114.302, east=114.304, applies_to=AppliesTo(tail_parity=TailParity.AS_DATE)),
+        replace(box_zone("brief", west=114.3005, east=114.3065, applies_to=TRUCKS), valid_to_ms=noon_ms + 95_000),
+        replace(box_zone("hall", west=114.2972, east=114.309, kind=ZoneKind.VENUE), valid_to_ms=noon_ms + 330_000),
         *crowd,
     ]
 

@@ -221,9 +221,10 @@ def test_vehicle_told_between_preparing_and_publishing_counts() -> None:
     assert len(begun.alerts) == 0
     prepared = town.engine.prepare(ZoneSet.of([Z], revision=3))
     town.engine.put_fleet(np.array([1]), DRIVER)
-    town.engine.publish(prepared, town.now_ms + 2000)
+    for step in town.engine.publish(prepared, town.now_ms + 2000):
+        town.hear(step)
     town.stand(lon=114.32, seconds=90.0).stand(seconds=90.0)
-    assert town.warned == [("z", AlertReason.ENTER)]
+    assert town.warned == [("z", AlertReason.VEHICLE_CHANGED)]
 
 
 def test_zones_that_tell_too_many_vehicles_apart_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
