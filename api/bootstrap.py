@@ -33,7 +33,7 @@ from geo_engine.alerting.quota import Arbiter, QuotaLimits
 from geo_engine.engine import Decisions, Engine, EngineConfig, warm_up
 from geo_engine.errors import SnapshotError, StoreError, ZoneDocumentError
 from geo_engine.geodesy.table import DatumTables
-from geo_engine.ingest.zonefiles import load_zone_files, zone_file_paths
+from geo_engine.ingest.zonefiles import CALENDAR_NOTES, calendar_path, load_zone_files, zone_file_paths
 from geo_engine.model import Mute
 from geo_engine.store.open import open_store
 from geo_engine.store.protocol import WARNINGS, Person, Store
@@ -127,6 +127,9 @@ def bootstrap(
     loaded = load_zone_files([source])
     if loaded.faults:
         raise ZoneDocumentError(loaded.faults)
+    for note in loaded.notes:
+        if note.reason in CALENDAR_NOTES:
+            _log.warning("%s", note)
     with ExitStack() as stack:
         store = _open(settings, stack)
         clocks = clocks or Clocks()
@@ -284,7 +287,8 @@ def _open(settings: Settings, stack: ExitStack) -> Store:
 
 def _content_hash(source: Path) -> str:
     digest = hashlib.sha256()
-    for path in zone_file_paths(source)[0]:
+    calendar = calendar_path(source)
+    for path in (*zone_file_paths(source)[0], *([calendar] if calendar else [])):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -14,11 +14,13 @@ from geo_engine.alerting.happenings import Happenings, Places
 from geo_engine.alerting.judge import Judge
 from geo_engine.alerting.kernels import WIDTH
 from geo_engine.alerting.people import People
-from geo_engine.alerting.policy import Policy, QuietHours
+from geo_engine.alerting.policy import QuietHours
 from geo_engine.alerting.quota import Admission, Arbiter, QuotaLimits
 from geo_engine.alerting.visits import VisitChanges
+from geo_engine.alerting.weighing import concern_of, freed_events, next_change_ms, openings
 from geo_engine.alerting.wishes import Wishes
 from geo_engine.compiled import COMPILED
+from geo_engine.config import EngineConfig, milliseconds, span_ms
 from geo_engine.errors import SnapshotError
 from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import Pairs, ZoneIndex
@@ -38,14 +40,16 @@ from geo_engine.model import (
     ZoneKind,
 )
 from geo_engine.revision import Prepared, Recipe, Revision
-from geo_engine.tracking.approach import LookAhead
 from geo_engine.tracking.columns import ColumnTracker
+from geo_engine.tracking.erasure import erase, last_events
 from geo_engine.tracking.events import APPROACH, ENTER, EVENT, Events
+from geo_engine.tracking.expiry import Holders, edit_with_ends, step_past_ends
 from geo_engine.tracking.fused import FusedTracker
-from geo_engine.tracking.ground import Limits, Moment, StepResult, Tracker
+from geo_engine.tracking.ground import Moment, StepResult, Tracker
 from geo_engine.tracking.ordering import in_order
 from geo_engine.tracking.rebase import carry_over, carry_venues
-from geo_engine.tracking.screening import Codes, JumpLimits
+from geo_engine.tracking.retold import Retold, outlasting
+from geo_engine.tracking.screening import Codes
 from geo_engine.tracking.snapshot import pack, unpack
 from geo_engine.tracking.state import NEVER_MS, UserRows
 from geo_engine.tracking.sweeps import first_silence_ms, opened_on_the_spot, silent_users
@@ -57,62 +61,6 @@ __all__ = ["Decisions", "Engine", "EngineConfig", "Prepared", "warm_up"]
 _OPENINGS_MS: Final = 7 * 86_400_000
 """Openings further back are nobody's warning any more."""
 _NO_CODES: Final = np.empty(0, dtype=np.int8)
-
-
-@dataclass(frozen=True, slots=True)
-class EngineConfig:
-    """How the engine reads positions. ``None`` switches a filter off.
-
-    Attributes:
-        look: how far ahead to look for a border; None = no approach.
-        jumps: when a step is absurd.
-        max_accuracy_m: vaguer positions are set aside.
-        max_gap_s: after a longer silence the straight way between two pings is no evidence of what was crossed.
-        lost_after_s: a user inside who is silent for longer has left: exit with reason ``lost``.
-        max_lag_s: a ping that arrives later than this after its event time is late; must be below ``lost_after_s``,
-            or a user who reports with such a lag would be lost and found at every ping. Replays switch it off.
-        future_tolerance_s: how far ahead of ``now`` a device's clock may run.
-        approach_reset_s: an approach that is not renewed for longer is over.
-        venue_within_m: a venue further away is not a user's nearest one.
-        policy: what may be pushed.
-    """
-
-    look: LookAhead | None = field(default_factory=LookAhead)
-    jumps: JumpLimits | None = field(default_factory=JumpLimits)
-    max_accuracy_m: float | None = 200.0
-    max_gap_s: float | None = 600.0
-    lost_after_s: float | None = 900.0
-    max_lag_s: float | None = 600.0
-    future_tolerance_s: float = 300.0
-    approach_reset_s: float = 300.0
-    venue_within_m: float = 300.0
-    policy: Policy = field(default_factory=Policy)
-
-    @classmethod
-    def exact(cls, policy: Policy | None = None) -> EngineConfig:
-        """Return pure geometry: no filter, no look-ahead, nobody is ever lost."""
-        return cls(
-            look=None,
-            jumps=None,
-            max_accuracy_m=None,
-            max_gap_s=None,
-            lost_after_s=None,
-            max_lag_s=None,
-            policy=policy or Policy(),
-        )
-
-    def limits(self) -> Limits:
-        """Return what the tracker needs, in milliseconds."""
-        return Limits(
-            look=self.look,
-            jumps=self.jumps,
-            max_accuracy_m=self.max_accuracy_m,
-            max_gap_ms=_span(self.max_gap_s),
-            lost_after_ms=_span(self.lost_after_s),
-            max_lag_ms=_span(self.max_lag_s),
-            future_tolerance_ms=_ms(self.future_tolerance_s),
-            stale_after_ms=_span(self.policy.stale_after_s),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +129,11 @@ class Engine:
             self._running.facts,
             self._users.rows,
             self.config.policy,
-            reset_ms=_ms(self.config.approach_reset_s),
+            reset_ms=milliseconds(self.config.approach_reset_s),
             default=default,
             admission=admission,
         )
+        self._retold = Retold(self._users, default_consents=default.consent_warnings)
         self._memberships = 0
         self._judged_ms: int | None = None
         self._restored_ms = 0
@@ -198,6 +147,9 @@ class Engine:
     def put_vehicles(self, vehicles: Iterable[Vehicle]) -> None:
         """Set what is known of users: vehicle, consent, language.
 
+        Whoever is inside a zone whose rule concerns him only now, or agrees only now to be warned, is warned at the
+        next step, with trigger ``vehicle_changed``; that a rule concerns him no more is not said.
+
         Raises:
             ConfigurationError: the zones tell too many vehicles apart; then nothing is set.
             ValueError: a u7 is out of range; then nothing is set.
@@ -207,6 +159,7 @@ class Engine:
         _refuse_strangers(u7)
         profiles = [self._running.rules.profile_of(vehicle) for vehicle in told.values()]
         self._people.put(told.values())
+        self._retold.note(u7)
         self._users.rows["profile"][u7] = profiles
         self._tell(u7, list(told.values()))
 
@@ -218,6 +171,7 @@ class Engine:
         _refuse_strangers(u7)
         profile = self._running.rules.profile_of(vehicle)
         self._people.put_fleet(u7, vehicle)
+        self._retold.note(u7)
         self._users.rows["profile"][u7] = profile
         self._judge.tell(
             u7,
@@ -264,6 +218,7 @@ class Engine:
         positions = self.zones.position
         known = [(visit, positions[visit.zone_id]) for visit in visits if visit.zone_id in positions]
         self._judge.restore(known, sent_today, now_ms=now_ms)
+        self._retold.rest()
         rows = self._users.rows
         members = self._members_after(known)
         for visit, _ in known:
@@ -309,13 +264,18 @@ class Engine:
         """Move the users on by a batch and to the moment ``now``."""
         self._running.rules.advance(now)
         moment = self._moment(batch, now)
-        found = self._tracker.step(batch, moment)
+        holders = Holders(self._users, self._running.sets, span_ms(self.config.lost_after_s))
+        found, ground = step_past_ends(self._tracker, holders, self._running.ground, batch, moment)
+        self._running = self._running.with_ground(ground)
         self._memberships += found.memberships
         opened, lost = self._opened(moment), self._silent(now)
+        retold, agreed = self._retold.events(self._running.sets, self._running.rules.concern, now)
+        self._judge.visits.reopen(agreed.query, agreed.zone)
         self._judged_ms = now
-        if not (len(opened) or len(lost)):
+        freed = freed_events(self._running.rules, found.events, self._running.sets, self._users.rows["inside"])
+        if not (len(opened) or len(lost) or len(freed) or len(retold)):
             return found
-        return replace(found, events=np.concatenate([found.events, opened, lost]))
+        return replace(found, events=np.concatenate([found.events, opened, lost, freed, retold]))
 
     def snapshot(self) -> bytearray:
         """Return everything the engine remembers of users as one buffer, for a restart with the same zones.
@@ -361,8 +321,38 @@ class Engine:
             self.wishes.load(arrays["wishes"].reshape(-1, 2), facts["wishes_aside"])
         self._memberships = facts["memberships"]
         self._judged_ms, self._restored_ms = facts["judged_ms"], facts["restored_ms"]
+        self._retold.rest()
+        if self._judged_ms is not None:
+            self._running = self._running.at(self._judged_ms)
+            self._tracker.rebase(self._running.ground, self._running.sets)
         if now_ms is not None:
             self._restored_ms = now_ms
+
+    def forget(self, u7: Iterable[int], now: int) -> Decisions:
+        """Forget users altogether: row, visits, vehicle, consent.
+
+        Args:
+            u7: whom; somebody never heard of is nothing to forget.
+            now: the moment, as in ``process``; it moves the engine on like a call without pings.
+
+        Returns:
+            What the step brought, with an exit of reason ``erased`` for each zone such a user was inside. It is the
+            last that is said of them, and the caller's to erase as well.
+
+        Raises:
+            ValueError: a u7 is out of range; then nothing is changed.
+        """
+        gone = np.unique(np.fromiter(u7, dtype=np.int64))
+        _refuse_strangers(gone)
+        self._retold.forget(gone)
+        found = self._step(PingBatch.empty(), now)
+        events, exits = last_events(self._users, self._running.sets, gone, found.events, now)
+        self._memberships -= exits
+        ended = self._judged(events, now)
+        erase(self._users, gone)
+        self._judge.visits.forget(gone)
+        self._people.forget(gone)
+        return ended
 
     def nearest_venues(self, u7: IntColumn) -> IntColumn:
         """Return the position in ``zones`` of the venue nearest to each user's last ping, -1 = none in reach."""
@@ -414,17 +404,18 @@ class Engine:
         if ready.people_changes != self._people.changes:
             profiles = self._people.profiles(ready.revision.rules.profile_of)
         found = self._step(PingBatch.empty(), now)
-        running, next_one = self._running, ready.revision
+        running, next_one = self._running, ready.revision.at(now)
+        edit = edit_with_ends(ready.edit, running.ground.validity, next_one.ground.validity, next_one.zones)
         exits, others, change = carry_over(
             self._users,
             running.sets,
             next_one.sets,
             next_one.ground.index,
-            ready.edit,
+            edit,
             now_ms=now,
-            heard_after_ms=now - (_span(self.config.lost_after_s) or now),
+            heard_after_ms=now - (span_ms(self.config.lost_after_s) or now),
         )
-        ended = self._judged(np.concatenate([found.events, exits]), now)
+        ended = self._judged(np.concatenate([outlasting(found.events, edit), exits]), now)
         self._memberships += change
         carry_venues(self._users, ready.edit, running.ground, next_one.ground)
         self._running = next_one
@@ -437,15 +428,15 @@ class Engine:
 
     def _moment(self, batch: PingBatch, now: int) -> Moment:
         """Return what may concern whom while this batch is judged."""
-        lag_ms = _span(self.config.max_lag_s)
+        lag_ms = span_ms(self.config.max_lag_s)
         earliest_ms = EARLIEST_TIME_MS if lag_ms is None else now - lag_ms
-        latest_ms = min(now + _ms(self.config.future_tolerance_s), LATEST_TIME_MS)
+        latest_ms = min(now + milliseconds(self.config.future_tolerance_s), LATEST_TIME_MS)
         low_ms = min(max(int(batch.time_ms.min(initial=now)), earliest_ms), now)
         high_ms = max(min(int(batch.time_ms.max(initial=now)), latest_ms), now)
         before_ms = now if self._judged_ms is None else min(self._judged_ms, now)
         after_ms = max(min(low_ms, before_ms), now - _OPENINGS_MS)
-        opening_ms, opening_zone = self._running.rules.openings(after_ms, max(high_ms, now))
-        look_ms = _ms(self.config.look.lookahead_s) if self.config.look else 0
+        opening_ms, opening_zone = openings(self._running.rules, self._people, after_ms, max(high_ms, now))
+        look_ms = milliseconds(self.config.look.lookahead_s) if self.config.look else 0
         return Moment(
             now_ms=now,
             before_now_ms=before_ms,
@@ -464,7 +455,7 @@ class Engine:
             moment.opening_zone[past],
             after_ms=moment.before_now_ms,
             silence_counts_from_ms=self._restored_ms,
-            lost_after_ms=_span(self.config.lost_after_s),
+            lost_after_ms=span_ms(self.config.lost_after_s),
         )
 
     def _silent(self, now: int) -> Events:
@@ -476,7 +467,7 @@ class Engine:
             self._running.sets,
             now_ms=now,
             restored_ms=self._restored_ms,
-            lost_after_ms=_ms(self.config.lost_after_s),
+            lost_after_ms=milliseconds(self.config.lost_after_s),
         )
         self._memberships -= closed
         return events
@@ -491,7 +482,7 @@ class Engine:
             accepted=accepted,
             rejects=Rejects(rejected, codes[rejected]),
             transitions=happenings.transitions(np.flatnonzero(judged.reported)),
-            alerts=judged.alerts,
+            alerts=judged.alerts.by_rules(self._running.rules, self._people.permits, self._users.rows["profile"]),
             visits=judged.visits,
             inside=self._memberships,
             next_deadline_ms=self._next_deadline_ms(),
@@ -502,14 +493,9 @@ class Engine:
         zone, kind, u7 = events["zone"].astype(np.int64), events["kind"], events["u7"].astype(np.int64)
         # Of a zone that is never pushed it matters only that it was entered and nothing said.
         asked = np.flatnonzero((kind == ENTER) | ((kind > ENTER) & self._judge.facts.pushed[zone]))
-        when_ms = events["time_ms"][asked] + np.nan_to_num(events["eta_s"][asked] * 1000).astype(np.int64)
         concern = np.zeros(len(events), dtype=np.int64)
         profile = self._users.rows["profile"][u7[asked]].astype(np.int64)
-        may = self._running.rules.concern(profile, zone[asked])
-        in_force = np.zeros(len(asked), dtype=np.bool_)
-        weighed = np.flatnonzero(may)
-        in_force[weighed] = self._running.rules.in_force(zone[asked[weighed]], when_ms[weighed])
-        concern[asked] = np.where(in_force, may, 0)
+        concern[asked] = concern_of(self._running.rules, self._people, profile, events[asked])
         kept = np.flatnonzero((kind < APPROACH) | (concern > 0))
         columns = {name: events[name][kept] for name in ("time_ms", "lon", "lat")}
         return Happenings(
@@ -526,11 +512,12 @@ class Engine:
     def _next_deadline_ms(self) -> int | None:
         if not self._memberships:
             return None
-        deadline_ms = self._running.rules.next_change_ms
+        deadline_ms = next_change_ms(self._running.rules, self._people, self._judged_ms or 0)
         if self.config.lost_after_s is not None:
-            lost_after_ms = _ms(self.config.lost_after_s)
+            lost_after_ms = milliseconds(self.config.lost_after_s)
             silence_ms = first_silence_ms(self._users, restored_ms=self._restored_ms, lost_after_ms=lost_after_ms)
             deadline_ms = min(deadline_ms, silence_ms)
+        deadline_ms = min(deadline_ms, self._running.ground.validity.next_ms)
         return None if deadline_ms == NEVER_MS else deadline_ms
 
 
@@ -564,11 +551,3 @@ def _refuse_strangers(u7: IntColumn) -> None:
     if len(u7) and not (u7.min() >= 0 and u7.max() < U7_COUNT):
         message = f"found users {u7.min()} .. {u7.max()}, expected 0 .. {U7_COUNT - 1}"
         raise ValueError(message)
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
-def _span(seconds: float | None) -> int | None:
-    return None if seconds is None else _ms(seconds)

@@ -21,15 +21,21 @@ __all__ = [
     "Alert",
     "AlertReason",
     "Applicability",
+    "BodyType",
     "BoolColumn",
     "CodeColumn",
+    "Energy",
     "FloatColumn",
     "IntColumn",
     "Language",
     "Mute",
+    "Permit",
     "PingBatch",
+    "PlateColour",
     "RejectReason",
     "Rejects",
+    "RoadLevel",
+    "RuleEffect",
     "Severity",
     "SuppressReason",
     "TransitionKind",
@@ -82,6 +88,25 @@ class Severity(StrEnum):
     HIGH = "high"
 
 
+class RuleEffect(StrEnum):
+    """What the rule of a zone does to a vehicle it applies to, and to the rules it beats at the same place."""
+
+    CLOSED = "closed"
+    """The zone is closed to the vehicle; rules it beats go on beside it."""
+    ALLOWED = "allowed"
+    """An exception: where and when it applies, the closures it beats do not."""
+    DECIDES = "decides"
+    """Closed to whom it applies; the closures it beats do not count here, whether it applies or not."""
+
+
+class RoadLevel(StrEnum):
+    """The one of several roads above one another a rule is about. A position cannot tell them apart."""
+
+    ELEVATED = "elevated"
+    GROUND = "ground"
+    TUNNEL = "tunnel"
+
+
 class VehicleKind(StrEnum):
     """What a vehicle is (GA 24.4 families as the notices of Chinese cities use them)."""
 
@@ -94,6 +119,7 @@ class VehicleKind(StrEnum):
     WHEELED_MACHINE = "wheeled_machine"
     LOW_SPEED = "low_speed"
     HAZMAT = "hazmat"
+    FARM_TRACTOR = "farm_tractor"
 
 
 class VehicleClass(StrEnum):
@@ -103,6 +129,42 @@ class VehicleClass(StrEnum):
     LIGHT = "light"
     MEDIUM = "medium"
     HEAVY = "heavy"
+
+
+class PlateColour(StrEnum):
+    """Colour of a Chinese licence plate (GA 36); new-energy cars have green, new-energy trucks yellow-green plates."""
+
+    BLUE = "blue"
+    YELLOW = "yellow"
+    BLACK = "black"
+    WHITE = "white"
+    GREEN = "green"
+    YELLOW_GREEN = "yellow_green"
+
+
+class Energy(StrEnum):
+    """What drives a vehicle. Chinese notices call the last three "new energy"."""
+
+    PETROL = "petrol"
+    DIESEL = "diesel"
+    GAS = "gas"
+    HYBRID = "hybrid"
+    PLUG_IN_HYBRID = "plug_in_hybrid"
+    ELECTRIC = "electric"
+    HYDROGEN = "hydrogen"
+
+
+class BodyType(StrEnum):
+    """Body of a goods vehicle, as notices tell them apart."""
+
+    VAN = "van"
+    FLATBED = "flatbed"
+    TANK = "tank"
+    TIPPER = "tipper"
+    STAKE = "stake"
+    REFRIGERATED = "refrigerated"
+    CONTAINER = "container"
+    OTHER = "other"
 
 
 class Applicability(IntEnum):
@@ -128,7 +190,9 @@ class TransitionReason(StrEnum):
     MOVED = "moved"
     LOST = "lost"
     ZONE_CHANGED = "zone_changed"
-    """The zone was edited, published or withdrawn under a user who did not move."""
+    """The zone was edited, published or withdrawn, or its validity ended, under a user who did not move."""
+    ERASED = "erased"
+    """The user asked to be forgotten."""
 
 
 class RejectReason(StrEnum):
@@ -154,6 +218,7 @@ class AlertReason(StrEnum):
     APPROACH = "approach"
     ENTER = "enter"
     WINDOW_OPENED = "window_opened"
+    VEHICLE_CHANGED = "vehicle_changed"
 
 
 class SuppressReason(StrEnum):
@@ -326,8 +391,25 @@ class Rejects:
 
 
 @dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to be in one zone for a time, given to one vehicle (通行证).
+
+    Attributes:
+        zone_id: the zone.
+        from_ms: first moment, epoch milliseconds UTC.
+        until_ms: end, exclusive.
+    """
+
+    zone_id: str
+    from_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Vehicle:
     """What is known about the vehicle a user drives. ``None`` = unknown, which a rule reads as "may apply".
+
+    The set of fields is that of the truck routing of the Chinese map services.
 
     Attributes:
         u7: the user.
@@ -335,9 +417,22 @@ class Vehicle:
         size_class: national size class of a goods vehicle.
         gross_weight_t: permitted gross weight in tonnes.
         plate: licence plate; its first two characters tell the origin (``鄂A`` = Wuhan).
-        service: exempt service the vehicle works for, e.g. ``emergency``.
+        service: service the vehicle works for, e.g. ``emergency``; None = none a rule could exempt.
         consent_warnings: whether the user agreed to be located and warned.
         language: the language of the warnings.
+        load_t: rated load in tonnes.
+        axle_load_t: load of the heaviest axle in tonnes.
+        axle_count: number of axles.
+        length_m: length in metres, load included; so width and height.
+        width_m: width.
+        height_m: height.
+        seats: number of seats.
+        plate_colour: colour of the plate.
+        energy: what drives it.
+        emission_stage: national emission stage, 1 .. 6 (国Ⅰ .. 国Ⅵ; Euro 1 .. 6).
+        body: body of a goods vehicle.
+        goods: what it carries, e.g. ``hazmat``.
+        permits: leave to be in certain zones; empty = none.
     """
 
     u7: int
@@ -348,6 +443,19 @@ class Vehicle:
     service: str | None = None
     consent_warnings: bool = True
     language: Language = Language.ZH
+    load_t: float | None = None
+    axle_load_t: float | None = None
+    axle_count: int | None = None
+    length_m: float | None = None
+    width_m: float | None = None
+    height_m: float | None = None
+    seats: int | None = None
+    plate_colour: PlateColour | None = None
+    energy: Energy | None = None
+    emission_stage: int | None = None
+    body: BodyType | None = None
+    goods: str | None = None
+    permits: tuple[Permit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from geo_engine.model import Vehicle
 from geo_engine.tracking.fused import combo_sets
 from geo_engine.tracking.ground import Ground
 from geo_engine.tracking.sets import Numbers, ZoneSets
+from geo_engine.tracking.validity import Validity
 from geo_engine.zones.edit import Edit
 from geo_engine.zones.rulebook import RuleBook
 from geo_engine.zones.zoneset import ZoneSet
@@ -83,11 +84,21 @@ class Revision:
         facts = zone_facts(zones, recipe.policy, (self.facts, edit))
         venues_stay = edit.stays and np.array_equal(self.zones.warnable, zones.warnable)
         if venues_stay and not np.any(edit.shaped & ~zones.warnable):
-            ground = replace(running, index=index, warnable=zones.warnable)
+            ground = replace(running, index=index, warnable=zones.warnable, validity=_validity(zones))
         else:
             ground = _ground(zones, index, recipe.venue_within_m)
         rules = RuleBook(zones, recipe.default, facts.pushed, (self.rules, edit))
         return Revision(zones, _numbered(ground, sets, known), sets, facts, rules), edit
+
+    def at(self, now_ms: int) -> Revision:
+        """Return the same revision with every zone retired whose validity has ended by ``now_ms``."""
+        if now_ms < self.ground.validity.next_ms:
+            return self
+        return self.with_ground(replace(self.ground, validity=self.ground.validity.at(now_ms)))
+
+    def with_ground(self, ground: Ground) -> Revision:
+        """Return the same revision with the same zones as they stand now."""
+        return self if ground is self.ground else replace(self, ground=ground)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +132,8 @@ def _ground(zones: ZoneSet, index: ZoneIndex, venue_within_m: float) -> Ground:
     centres = shapely.get_coordinates(shapely.centroid([zones.zones[row].geometry for row in venue_zone]))
     lon, lat = centres.reshape(-1, 2).T.copy()
     venues = VenueIndex((lon + 180.0) % 360.0 - 180.0, lat, within_m=venue_within_m)
-    return Ground(index=index, venues=venues, venue_zone=venue_zone, warnable=zones.warnable)
+    return Ground(index=index, venues=venues, venue_zone=venue_zone, warnable=zones.warnable, validity=_validity(zones))
+
+
+def _validity(zones: ZoneSet) -> Validity:
+    return Validity.of(zone.valid_to_ms for zone in zones.zones)

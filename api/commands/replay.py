@@ -20,7 +20,7 @@ from geo_engine.errors import Fault, InputError
 from geo_engine.geodesy.datum import Datum
 from geo_engine.ingest.files import read_pings
 from geo_engine.ingest.vehicles import read_vehicles, vehicle_profiles
-from geo_engine.ingest.zonefiles import load_zone_files
+from geo_engine.ingest.zonefiles import CALENDAR_NOTES, load_zone_files
 from geo_engine.model import Vehicle
 
 __all__ = ["replay"]
@@ -50,6 +50,7 @@ def replay(
     except InputError as error:
         fail_on_faults(error.faults)
     fail_on_faults(loaded.faults)
+    note_faults(note for note in loaded.notes if note.reason in CALENDAR_NOTES)
     if fleet is not None and note_faults(fleet.faults) and not fleet.vehicles:
         raise typer.Exit(Exit.BAD_INPUT)
     if not len(decoded.batch):

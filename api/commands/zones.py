@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,11 +23,13 @@ from geo_engine.ingest.gis import GisFields, GisFormat, read_gis, write_gis
 from geo_engine.ingest.zonefiles import ZoneFiles, load_zone_files, read_zone_bytes, zone_file_paths
 from geo_engine.zones.document import parse_zone_json, read_zone_document
 from geo_engine.zones.foreign import ImportedZones, in_wgs84, zones_from_geojson
+from geo_engine.zones.osm import osm_from_zones, zones_from_osm
+from geo_engine.zones.schedule import DEFAULT_TIMEZONE
 from geo_engine.zones.schema import zone_file_schema
-from geo_engine.zones.wzdx import zones_from_wzdx
-from geo_engine.zones.zfe import zones_from_zfe
+from geo_engine.zones.wzdx import wzdx_from_zones, zones_from_wzdx
+from geo_engine.zones.zfe import zfe_from_zones, zones_from_zfe
 
-__all__ = ["ForeignFormat", "app"]
+__all__ = ["ExportFormat", "ForeignFormat", "app"]
 
 WORK_FAILED = 1
 BAD_INPUT = 3
@@ -38,8 +42,21 @@ class ForeignFormat(StrEnum):
 
     WZDX = "wzdx"
     ZFE = "zfe"
+    OSM = "osm"
     GIS = "gis"
     GEOJSON = "geojson"
+
+
+class ExportFormat(StrEnum):
+    """A format zones can be exported to."""
+
+    GPKG = "gpkg"
+    SHP = "shp"
+    KML = "kml"
+    PARQUET = "parquet"
+    OSM = "osm"
+    WZDX = "wzdx"
+    ZFE = "zfe"
 
 
 @app.command()
@@ -65,7 +82,8 @@ def check(
 def import_zones(
     file: Annotated[Path, typer.Argument(help="The file to import.", show_default=False)],
     source: Annotated[
-        ForeignFormat, typer.Option("--from", help="Its format; gis = what geopandas can read, geojson = a zone file.")
+        ForeignFormat,
+        typer.Option("--from", help="Its format; osm = tags, gis = what geopandas can read, geojson = a zone file."),
     ],
     out: Annotated[Path, typer.Option(help="The zone file to write.", show_default=False)],
     *,
@@ -73,6 +91,7 @@ def import_zones(
     id_field: Annotated[str, typer.Option(help="gis: column that holds the id.")] = "id",
     name_field: Annotated[str, typer.Option(help="gis: column that holds the name.")] = "name",
     datum: Annotated[Datum, typer.Option(help="Datum of its coordinates; WGS-84 is written.")] = Datum.WGS84,
+    timezone: Annotated[str, typer.Option(help="osm: time zone its times are read in.")] = DEFAULT_TIMEZONE,
 ) -> None:
     """Turn a foreign file, or a zone file in another datum, into a zone file in WGS-84.
 
@@ -83,6 +102,7 @@ def import_zones(
     readers: dict[ForeignFormat, Callable[[], ImportedZones]] = {
         ForeignFormat.WZDX: lambda: zones_from_wzdx(_read_foreign(file), where=str(file)),
         ForeignFormat.ZFE: lambda: zones_from_zfe(_read_foreign(file), where=str(file)),
+        ForeignFormat.OSM: lambda: zones_from_osm(_read_foreign(file), where=str(file), timezone=timezone),
         ForeignFormat.GIS: lambda: read_gis(file, fields=GisFields(kind, id_field, name_field)),
         ForeignFormat.GEOJSON: lambda: zones_from_geojson(_read_foreign(file), where=str(file)),
     }
@@ -100,10 +120,13 @@ def import_zones(
 @app.command()
 def export(
     paths: Annotated[list[Path], typer.Argument(help="Zone files, or folders of *.geojson.", show_default=False)],
-    target: Annotated[GisFormat, typer.Option("--to", help="The format to write.")],
+    target: Annotated[ExportFormat, typer.Option("--to", help="The format to write.")],
     out: Annotated[Path, typer.Option(help="The file to write.", show_default=False)],
+    publisher: Annotated[str, typer.Option(help="wzdx: who publishes the feed.")] = "geo_engine",
 ) -> None:
-    """Write zones for a GIS program, with the shapes as staff drew them. Good zones are written beside bad ones.
+    """Write zones for a GIS program or in a public format, with the shapes as staff drew them.
+
+    Good zones are written beside bad ones; one that the format has no words for is left out and named.
 
     Exit codes: 0 every zone was written, 3 zones were left out (one line each), 1 the file cannot be written.
     """
@@ -113,10 +136,20 @@ def export(
         typer.echo("no zones, nothing written")
         _finish(faults)
         return
-    with _reported(out):
-        notes = write_gis({"type": "FeatureCollection", "features": features}, out, target)
-    _print_lines("note: ", notes)
-    typer.echo(f"{len(features)} zones written to {out}")
+    document = {"type": "FeatureCollection", "features": features}
+    if target.value in set(GisFormat):
+        with _reported(out):
+            notes = write_gis(document, out, GisFormat(target.value))
+        _print_lines("note: ", notes)
+        typer.echo(f"{len(features)} zones written to {out}")
+    else:
+        exported = _foreign(document, target, publisher)
+        written = len(features) - len({fault.where for fault in exported.faults})
+        with _reported(out):
+            if written:
+                out.write_text(json.dumps(exported.document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        typer.echo(f"{written} zones written to {out}" if written else "no zones, nothing written")
+        faults = (*faults, *exported.faults)
     _finish(faults)
 
 
@@ -124,6 +157,16 @@ def export(
 def schema() -> None:
     """Print the JSON Schema of a zone file (zones/zone.schema.json)."""
     typer.echo(json.dumps(zone_file_schema(), ensure_ascii=False, indent=2))
+
+
+def _foreign(document: dict[str, Any], target: ExportFormat, publisher: str) -> ImportedZones:
+    """Return zones in a public format; a feed says when it was made."""
+    if target is ExportFormat.OSM:
+        return osm_from_zones(document)
+    if target is ExportFormat.ZFE:
+        return zfe_from_zones(document)
+    made_at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time.time_ns() // 1_000_000_000)
+    return wzdx_from_zones(document, publisher=publisher, update_date=made_at.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 @contextmanager

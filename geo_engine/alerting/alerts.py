@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from geo_engine.alerting.columns import ColumnSequence
 from geo_engine.alerting.digests import Digests
 from geo_engine.alerting.kernels import SENT_REASON
+from geo_engine.alerting.permits import Permits
 from geo_engine.alerting.rulewords import Evidence, evidence_text, rule_words
+from geo_engine.alerting.weighing import place_of
 from geo_engine.alerting.wording import Facts, warning_text
 from geo_engine.geodesy.measure import compass_point
 from geo_engine.model import (
@@ -25,12 +28,15 @@ from geo_engine.model import (
     SuppressReason,
     ZoneKind,
 )
+from geo_engine.zones.rulebook import RuleBook
 from geo_engine.zones.zoneset import Zone, ZoneSet
 
 __all__ = ["Alerts"]
 
-_SHARED: Final = frozenset({"zones", "digests"})
-"""Fields that are not columns: the same for every row."""
+_SHARED: Final = frozenset({"zones", "digests", "profile", "rules", "permits"})
+"""Fields that are not columns of every row, or may be absent."""
+_MOST_OTHERS: Final = 5
+"""More rules than this nobody reads while driving."""
 _TRIGGERS: Final = tuple(AlertReason)
 _REASONS: Final = tuple(SuppressReason)
 _LANGUAGES: Final = tuple(Language)
@@ -59,6 +65,9 @@ class Alerts(ColumnSequence[Alert]):
         language: int8, position in ``Language``.
         row: int64, the decision's place in ``digests``.
         digests: which of the decisions of the step are told by one message.
+        profile: int64, profile of the user's vehicle under ``rules``.
+        rules: the rules it was judged by, so that the words can name every rule that applied; None = name none.
+        permits: who need not be told of which of them.
     """
 
     zones: ZoneSet
@@ -78,6 +87,9 @@ class Alerts(ColumnSequence[Alert]):
     language: CodeColumn
     row: IntColumn
     digests: Digests
+    profile: IntColumn | None = None
+    rules: RuleBook | None = None
+    permits: Permits | None = None
 
     def __len__(self) -> int:
         """Return the number of decisions."""
@@ -91,8 +103,14 @@ class Alerts(ColumnSequence[Alert]):
 
     def take(self, rows: IntColumn) -> Self:
         """Return the given rows."""
-        columns = {name: getattr(self, name)[rows] for name in self.__dataclass_fields__ if name not in _SHARED}
-        return type(self)(zones=self.zones, digests=self.digests, **columns)
+        names = [name for name in self.__dataclass_fields__ if name not in _SHARED]
+        profile = None if self.profile is None else self.profile[rows]
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in names}
+        return replace(self, profile=profile, **columns)
+
+    def by_rules(self, rules: RuleBook, permits: Permits, profiles: npt.NDArray[np.int16]) -> Self:
+        """Return the decisions with what they were made by; ``profiles`` is the profile of every u7."""
+        return replace(self, rules=rules, permits=permits, profile=profiles[self.u7].astype(np.int64))
 
     def counts(self) -> dict[tuple[ZoneKind, AlertReason | SuppressReason], int]:
         """Return the number of decisions per kind of zone and reason; a sent one has its trigger for a reason.
@@ -111,7 +129,7 @@ class Alerts(ColumnSequence[Alert]):
         }
 
     def item(self, row: int) -> Alert:
-        """Make one alert with its words. Cost: about 25 us, some 10 us more when it is sent."""
+        """Make one alert with its words. Cost: about 25 us; 50 to 100 us more when it is sent, to name other rules."""
         zone = self._zone(int(self.zone[row]))
         u7, visit_ms = int(self.u7[row]), int(self.visit_ms[row])
         suppressed = None if self.reason[row] == SENT_REASON else _REASONS[self.reason[row]]
@@ -121,7 +139,7 @@ class Alerts(ColumnSequence[Alert]):
         until_ms = zone.next_change_ms(self._matters_ms(row)) if suppressed is None else None
         facts = self._facts(row, zone, until_ms, tuple(_name_of(self._zone(other), language) for other in others))
         return Alert(
-            alert_id=_alert_id(u7, zone.zone_id, visit_ms, suppressed),
+            alert_id=_alert_id(u7, zone.zone_id, visit_ms, _note(facts.trigger, suppressed)),
             u7=u7,
             time_ms=facts.time_ms,
             zone_id=zone.zone_id,
@@ -150,6 +168,8 @@ class Alerts(ColumnSequence[Alert]):
 
     def _facts(self, row: int, zone: Zone, until_ms: int | None, also: tuple[str, ...]) -> Facts:
         language, time_ms = _LANGUAGES[self.language[row]], int(self.time_ms[row])
+        # What the same message tells anyway is not named twice.
+        standing = self._standing(row, zone, language) if self.reason[row] == SENT_REASON else ()
         return Facts(
             zone_name=_name_of(zone, language),
             kind=zone.kind,
@@ -165,6 +185,8 @@ class Alerts(ColumnSequence[Alert]):
             timezone=zone.schedule.timezone,
             who=rule_words(zone, language).who,
             also=also,
+            level=zone.level,
+            others=tuple(name for name in standing if name not in also),
         )
 
     def _matters_ms(self, row: int) -> int:
@@ -173,7 +195,25 @@ class Alerts(ColumnSequence[Alert]):
 
     def _told_by(self, row: int, u7: int) -> str:
         teller = self.digests.teller(int(self.row[row]))
-        return "" if teller is None else _alert_id(u7, self._zone(teller[0]).zone_id, teller[1], None)
+        return "" if teller is None else _alert_id(u7, self._zone(teller[0]).zone_id, teller[1], "")
+
+    def _standing(self, row: int, zone: Zone, language: Language) -> tuple[str, ...]:
+        """Return the names of the other rules that apply where and when this one matters."""
+        if self.rules is None or self.profile is None:
+            return ()
+        one = slice(row, row + 1)
+        lon, lat = place_of(self.lon[one], self.lat[one], self.bearing_deg[one], self.distance_m[one])
+        when_ms = int(self.time_ms[row]) + int(self.eta_s[row] * 1000)
+        standing = self.rules.standing_at(int(self.profile[row]), when_ms, float(lon[0]), float(lat[0]))
+        names = dict.fromkeys(
+            _name_of(other, language)
+            for other in standing
+            if other.zone_id != zone.zone_id and not self._permitted(row, other, when_ms)
+        )
+        return tuple(names)[:_MOST_OTHERS]
+
+    def _permitted(self, row: int, zone: Zone, when_ms: int) -> bool:
+        return self.permits is not None and self.permits.allows(int(self.u7[row]), zone.zone_id, when_ms)
 
     def _zone(self, position: int) -> Zone:
         return self.zones.zones[position]
@@ -183,10 +223,17 @@ def _name_of(zone: Zone, language: Language) -> str:
     return zone.name_en if language is Language.EN and zone.name_en is not None else zone.name
 
 
-def _alert_id(u7: int, zone_id: str, visit_ms: int, suppressed: SuppressReason | None) -> str:
+def _note(trigger: AlertReason, suppressed: SuppressReason | None) -> str:
+    """Return what a decision beside the one of its visit is told apart by: the visit may be decided once more."""
+    if suppressed is SuppressReason.STALE_PING:
+        return "|stale_ping"
+    return "|vehicle_changed" if trigger is AlertReason.VEHICLE_CHANGED else ""
+
+
+def _alert_id(u7: int, zone_id: str, visit_ms: int, note: str) -> str:
     """Return the dedupe key: one and the same for a (user, zone, visit), in every process and at every restart.
 
-    The note that a ping came too late has a key of its own, because the visit may still be warned about.
+    The note that a ping came too late has a key of its own, because the visit may still be warned about; and so has a
+    warning due to a change of vehicle or consent, because the visit may have been decided without one before.
     """
-    note = "|stale_ping" if suppressed is SuppressReason.STALE_PING else ""
     return blake2b(f"{u7}|{zone_id}|{visit_ms}{note}".encode(), digest_size=16).hexdigest()

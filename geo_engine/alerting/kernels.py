@@ -12,7 +12,7 @@ import numpy as np
 from geo_engine.alerting.policy import Grade
 from geo_engine.compiled import bare, inlined, uncounted
 from geo_engine.model import AlertReason, BoolColumn, CodeColumn, FloatColumn, IntColumn, SuppressReason
-from geo_engine.tracking.events import APPROACH, CROSS, ENTER, OPENED
+from geo_engine.tracking.events import APPROACH, CROSS, ENTER, OPENED, RETOLD
 from geo_engine.tracking.state import CONSENTED, TOLD
 
 __all__ = [
@@ -83,6 +83,7 @@ _DIGESTED: Final = tuple(SuppressReason).index(SuppressReason.DIGESTED)
 _BY_APPROACH: Final = tuple(AlertReason).index(AlertReason.APPROACH)
 _BY_ENTER: Final = tuple(AlertReason).index(AlertReason.ENTER)
 _BY_OPENING: Final = tuple(AlertReason).index(AlertReason.WINDOW_OPENED)
+_BY_VEHICLE: Final = tuple(AlertReason).index(AlertReason.VEHICLE_CHANGED)
 
 NO_MESSAGE: Final = -1
 """In place of the decision whose message tells of another one."""
@@ -396,6 +397,8 @@ def _trigger(kind: int) -> int:
     """Return what makes a warning due, by the kind of the happening."""
     if kind == APPROACH:
         return _BY_APPROACH
+    if kind == RETOLD:
+        return _BY_VEHICLE
     return _BY_OPENING if kind == OPENED else _BY_ENTER
 
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from geo_engine.model import AlertReason, Language, VehicleClass, VehicleKind
-from geo_engine.zones.rule import GOODS_KINDS, AppliesTo
+from geo_engine.alerting.whom import whom
+from geo_engine.model import AlertReason, Language
 from geo_engine.zones.zone import Zone
 
 __all__ = ["Evidence", "RuleWords", "clock_text", "evidence_text", "rule_words", "until_text"]
@@ -46,50 +45,18 @@ class Evidence:
     revision: int
 
 
-_KINDS: Final[dict[Language, dict[VehicleKind, str]]] = {
-    Language.ZH: {
-        VehicleKind.CAR: "小客车",
-        VehicleKind.COACH: "大客车",
-        VehicleKind.GOODS: "货车",
-        VehicleKind.TRACTOR: "牵引车",
-        VehicleKind.TRAILER: "挂车",
-        VehicleKind.SPECIAL_WORK: "专项作业车",
-        VehicleKind.WHEELED_MACHINE: "轮式机械车",
-        VehicleKind.LOW_SPEED: "低速货车",
-        VehicleKind.HAZMAT: "危险品运输车",
-    },
-    Language.EN: {
-        VehicleKind.CAR: "cars",
-        VehicleKind.COACH: "coaches",
-        VehicleKind.GOODS: "goods vehicles",
-        VehicleKind.TRACTOR: "tractor units",
-        VehicleKind.TRAILER: "trailers",
-        VehicleKind.SPECIAL_WORK: "special work vehicles",
-        VehicleKind.WHEELED_MACHINE: "wheeled machinery",
-        VehicleKind.LOW_SPEED: "low-speed trucks",
-        VehicleKind.HAZMAT: "hazmat vehicles",
-    },
-}
-_CLASSES: Final[dict[Language, dict[VehicleClass, str]]] = {
-    Language.ZH: {
-        VehicleClass.MICRO: "微型",
-        VehicleClass.LIGHT: "轻型",
-        VehicleClass.MEDIUM: "中型",
-        VehicleClass.HEAVY: "重型",
-    },
-    Language.EN: {one: one.value for one in VehicleClass},
-}
-_TRUCKS: Final = {Language.ZH: "货车及专项作业车", Language.EN: "trucks and work vehicles"}
 _TRIGGERS: Final[dict[Language, dict[AlertReason, str]]] = {
     Language.ZH: {
         AlertReason.APPROACH: "正在驶近",
         AlertReason.ENTER: "已在其中",
         AlertReason.WINDOW_OPENED: "限行时段开始时在其中",
+        AlertReason.VEHICLE_CHANGED: "车辆或授权变更时在其中",
     },
     Language.EN: {
         AlertReason.APPROACH: "heading for it",
         AlertReason.ENTER: "inside it",
         AlertReason.WINDOW_OPENED: "inside when its hours began",
+        AlertReason.VEHICLE_CHANGED: "inside when the vehicle or the consent changed",
     },
 }
 _EPOCH_TEXT: Final = {Language.ZH: "{:%m-%d %H:%M:%S}", Language.EN: "{:%d %b %H:%M:%S}"}
@@ -98,7 +65,7 @@ _EPOCH_TEXT: Final = {Language.ZH: "{:%m-%d %H:%M:%S}", Language.EN: "{:%d %b %H
 def rule_words(zone: Zone, language: Language) -> RuleWords:
     """Return the rule of a zone in words. Cost: a look into a cache."""
     when = zone.schedule.text
-    return RuleWords(_who(zone.applies_to, language), "" if when == "24/7" else when)
+    return RuleWords(whom(zone.applies_to, language), "" if when == "24/7" else when)
 
 
 def evidence_text(zone: Zone, evidence: Evidence, language: Language) -> str:
@@ -140,28 +107,3 @@ def until_text(until_ms: int | None, time_ms: int, timezone: str, language: Lang
 
 def _local(time_ms: int, timezone: str) -> datetime:
     return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(ZoneInfo(timezone))
-
-
-@lru_cache(maxsize=4096)
-def _who(applies_to: AppliesTo, language: Language) -> str:
-    """Say whom a rule concerns."""
-    chinese = language is Language.ZH
-    joint = "、" if chinese else ", "
-    kinds = [word for kind, word in _KINDS[language].items() if kind in applies_to.kinds]
-    # The nine kinds of a truck restriction are nothing a driver should have to read.
-    named = _TRUCKS[language] if applies_to.kinds == GOODS_KINDS else joint.join(kinds)
-    classes = joint.join(word for one, word in _CLASSES[language].items() if one in applies_to.classes)
-    parts = [f"{classes}{named}" if chinese else " ".join(filter(None, [classes, named]))]
-    if applies_to.gross_weight_over_t is not None:
-        weight = f"{applies_to.gross_weight_over_t:g}"
-        parts.append(f"总质量{weight}吨以上" if chinese else f"over {weight} t")
-    if applies_to.plate_prefixes:
-        parts.append(f"{'、'.join(applies_to.plate_prefixes)}牌照" if chinese else _plates(applies_to.plate_prefixes))
-    if applies_to.plate_prefixes_except:
-        prefixes = applies_to.plate_prefixes_except
-        parts.append(f"非{'、'.join(prefixes)}牌照" if chinese else f"except {_plates(prefixes)}")
-    return ("，" if chinese else ", ").join(filter(None, parts))
-
-
-def _plates(prefixes: tuple[str, ...]) -> str:
-    return f"plates {', '.join(prefixes)}"

@@ -16,6 +16,8 @@ from geo_engine.alerting.kernels import (
     KEY,
     NEVER,
     OPEN,
+    SENT,
+    VISIT,
     WIDTH,
     Table,
     home_of,
@@ -157,6 +159,20 @@ class VisitTable:
             left = left[~same & (held != 0)]
             slot[left] = (slot[left] + 1) & mask
         return known
+
+    def reopen(self, u7: IntColumn, zone: IntColumn) -> None:
+        """Let the visits of (user, zone) be decided once more, unless a warning was sent in them already."""
+        for key in (u7 << _ZONE_BITS | zone).tolist():
+            record = self.slots[slot_of(self.slots, key)]
+            if record[KEY] and record[SENT] < record[VISIT]:
+                record[FLAGS] &= ~DECIDED
+
+    def forget(self, u7: IntColumn) -> None:
+        """Drop all visits of users. Cost: a pass over the table."""
+        records = self.records()
+        kept = ~np.isin((records[:, KEY] - 1) >> _ZONE_BITS, u7)
+        if not kept.all():
+            self._refill(records[kept])
 
     def take_changed(self, slots: IntColumn) -> Table:
         """Return the records in the given slots, ordered by user and zone, and mark them as handed out."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from geo_engine.alerting.rulewords import until_text
 from geo_engine.geodesy.measure import compass_word
-from geo_engine.model import AlertReason, Language, ZoneKind
+from geo_engine.model import AlertReason, Language, RoadLevel, ZoneKind
 
 __all__ = ["Facts", "action_text", "rounded_m", "warning_text"]
 
@@ -31,6 +31,8 @@ class Facts:
         timezone: IANA name of the zone's time zone.
         who: whom the rule concerns, empty = everybody.
         also: names of the further zones the same message tells of, the gravest first.
+        level: which of several roads above one another is meant, None = no such difference.
+        others: names of the other zones whose rules apply at the same place, the one that wins first.
     """
 
     zone_name: str
@@ -47,11 +49,23 @@ class Facts:
     timezone: str = "Asia/Shanghai"
     who: str = ""
     also: tuple[str, ...] = ()
+    level: RoadLevel | None = None
+    others: tuple[str, ...] = ()
 
 
 _MOST_NAMED: Final = 2
 """Further zones that are named; of the others only the number is said."""
 
+_LEVEL_ZH = {
+    RoadLevel.ELEVATED: "仅指高架道路，定位分不清上下层",
+    RoadLevel.GROUND: "仅指地面道路，定位分不清上下层",
+    RoadLevel.TUNNEL: "仅指隧道，定位分不清上下层",
+}
+_LEVEL_EN = {
+    RoadLevel.ELEVATED: "This is about the elevated road; your position cannot tell it from the one below",
+    RoadLevel.GROUND: "This is about the road on the ground; your position cannot tell it from the one above",
+    RoadLevel.TUNNEL: "This is about the tunnel; your position cannot tell it from the road above",
+}
 _WHAT_ZH = {
     ZoneKind.TRUCK_RESTRICTION: "货车禁行",
     ZoneKind.CONGESTION: "拥堵",
@@ -121,9 +135,11 @@ def _chinese(facts: Facts) -> str:
     notes = [
         "，".join(filter(None, [where, until])),
         "提示期，尚未执法" if facts.advisory else "",
+        _LEVEL_ZH[facts.level] if facts.level else "",
+        f"此处还适用：{'、'.join(facts.others)}" if facts.others else "",
         action,
         f"另有{len(facts.also)}处：{named}" if facts.also else "",
-        f"{'可能' if facts.may_apply else ''}适用于您的车辆：{facts.who or '所有车辆'}"
+        f"{'车辆资料不全，可能' if facts.may_apply else ''}适用于您的车辆：{facts.who or '所有车辆'}"
         if facts.who or facts.may_apply
         else "",
     ]
@@ -144,6 +160,8 @@ def _english(facts: Facts) -> str:
     notes = [
         ", ".join(filter(None, [where, until])),
         "Advisory, not enforced yet" if facts.advisory else "",
+        _LEVEL_EN[facts.level] if facts.level else "",
+        f"Also in force here: {', '.join(facts.others)}" if facts.others else "",
         action,
         more + (" and others" if len(facts.also) > _MOST_NAMED else "") if facts.also else "",
         f"The rule {'may apply' if facts.may_apply else 'applies'} to your vehicle: {facts.who or 'every vehicle'}"

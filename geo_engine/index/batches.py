@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_engine.compiled import bare, kernel
-from geo_engine.index.borders import BorderGrid, touched_outside, wanted_ahead
+from geo_engine.index.borders import BorderGrid, border_near, touched_outside, wanted_ahead
 from geo_engine.index.buffers import longer
 from geo_engine.index.kernels import Cells, combo_at, combo_in, leaf_at, zones_at
-from geo_engine.model import FloatColumn, IntColumn
+from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 
-__all__ = ["ahead_of_all", "containing_all", "match", "match_by_tile", "touched_by_all"]
+__all__ = ["ahead_of_all", "containing_all", "match", "match_by_tile", "near_all", "touched_by_all"]
 
 # Pings looked up together: their table look-ups do not wait for one another, and the leaves stay in the first cache.
 _BLOCK: Final = 256
@@ -90,6 +90,23 @@ def containing_all(cells: Cells, lon: FloatColumn, lat: FloatColumn) -> tuple[In
         query[used : used + needed] = i
         used += needed
     return query[:used].copy(), zone[:used].copy()
+
+
+@kernel
+def near_all(  # noqa: PLR0913, PLR0917 - a kernel takes plain columns
+    borders: BorderGrid,
+    lon: FloatColumn,
+    lat: FloatColumn,
+    zone: IntColumn,
+    within_m: FloatColumn,
+    lon_m: FloatColumn,
+    lat_m: FloatColumn,
+) -> BoolColumn:
+    """Say for each (position, zone) whether the zone's border comes nearer than so many metres."""
+    near = np.zeros(len(zone), dtype=np.bool_)
+    for row in range(len(zone)):
+        near[row] = border_near(borders, lon[row], lat[row], zone[row], within_m[row], lon_m[row], lat_m[row])
+    return near
 
 
 @kernel

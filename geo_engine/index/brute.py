@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import shapely
 
+from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.index.protocol import Pairs, RayHits, Segments
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 from geo_engine.zones.zoneset import ZoneSet
@@ -53,6 +54,24 @@ class BruteForceIndex:
             _column([zone for _, zone, _ in hits]),
             np.array([fraction for _, _, fraction in hits], dtype=np.float64),
         )
+
+    def near(self, lon: FloatColumn, lat: FloatColumn, zone: IntColumn, within_m: FloatColumn) -> BoolColumn:
+        """Say for each (position, zone) whether the border of the zone comes nearer than so many metres."""
+        shapes = dict(self._areas)
+        asked = zip(lon.tolist(), lat.tolist(), zone.tolist(), within_m.tolist(), strict=True)
+        return np.array([self._border_m(x, y, shapes[row]) < metres for x, y, row, metres in asked], dtype=np.bool_)
+
+    @staticmethod
+    def _border_m(lon: float, lat: float, shape: shapely.Geometry) -> float:
+        border, here = shapely.boundary(shape), shapely.Point(0.0, 0.0)
+        scale = np.array(metres_per_degree(lat))
+
+        def seen_from(turn: float) -> shapely.Geometry:
+            place = np.array([lon + turn, lat])
+            moved: shapely.Geometry = shapely.transform(border, lambda corners: (corners - place) * scale)
+            return moved
+
+        return float(min(shapely.distance(seen_from(turn), here) for turn in _TURNS))
 
     def _met(self, segments: Segments) -> Iterator[tuple[int, int, float]]:
         way = segments.unwrapped()

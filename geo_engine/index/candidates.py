@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_engine.index.entries import Entries, turned_segments
-from geo_engine.index.exact import first_contacts, holds, meets, nearest_hits, unique_pairs
+from geo_engine.index.exact import borders_near, first_contacts, holds, meets, nearest_hits, unique_pairs
 from geo_engine.index.protocol import Pairs, RayHits, Segments
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 from geo_engine.zones.zoneset import ZoneSet
@@ -56,6 +56,10 @@ class CandidateIndex:
         fraction = first_contacts(self._entries, entry, _rows(copies, query))
         hit = ~np.isnan(fraction)
         return nearest_hits(row[query[hit]], self._entries.zone[entry[hit]], fraction[hit], self._zone_count)
+
+    def near(self, lon: FloatColumn, lat: FloatColumn, zone: IntColumn, within_m: FloatColumn) -> BoolColumn:
+        """Say for each (position, zone) whether the border of the zone comes nearer than so many metres."""
+        return borders_near(self._entries, lon, lat, zone, within_m)
 
     def _boxed(self, segments: Segments) -> tuple[IntColumn, IntColumn]:
         mins = np.column_stack([np.minimum(segments.lon0, segments.lon1), np.minimum(segments.lat0, segments.lat1)])

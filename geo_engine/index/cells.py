@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_engine.compiled import COMPILED
-from geo_engine.index.batches import ahead_of_all, containing_all, touched_by_all
+from geo_engine.geodesy.frame import metres_per_degree
+from geo_engine.index.batches import ahead_of_all, containing_all, near_all, touched_by_all
 from geo_engine.index.borders import BorderGrid, border_grid, mark_wanted, unmarked
 from geo_engine.index.columns import containing_by_columns
 from geo_engine.index.compile import Shapes, shapes_of
@@ -132,6 +133,12 @@ class CellIndex:
         borders = unmarked(self.borders)
         mark_wanted(borders, words)
         return RayHits(*ahead_of_all(self.cells, borders, _ways(segments), group, words, len(self._zones)))
+
+    def near(self, lon: FloatColumn, lat: FloatColumn, zone: IntColumn, within_m: FloatColumn) -> BoolColumn:
+        """Say for each (position, zone) whether the border of the zone comes nearer than so many metres."""
+        if self._slow is not None:
+            return self._slow.near(lon, lat, zone, within_m)
+        return near_all(self.borders, lon, lat, zone, within_m, *metres_per_degree(lat))
 
 
 def _known(previous: CellIndex | None, edit: Edit | None) -> tuple[Shapes, IntColumn] | tuple[None, None]:

@@ -6,12 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.index.crossings import first_crossings
 from geo_engine.index.entries import Entries
 from geo_engine.index.protocol import Pairs, RayHits, Segments
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 
-__all__ = ["first_contacts", "holds", "meets", "nearest_hits", "unique_pairs"]
+__all__ = ["borders_near", "first_contacts", "holds", "meets", "nearest_hits", "unique_pairs"]
 
 
 def holds(entries: Entries, entry: IntColumn, lon: FloatColumn, lat: FloatColumn) -> BoolColumn:
@@ -40,6 +41,34 @@ def first_contacts(entries: Entries, entry: IntColumn, segments: Segments) -> Fl
     # They do meet, shapely's exact predicate said so. Where rounding hides the place, the end is the latest it can be.
     fraction[outside] = np.nan_to_num(met, nan=1.0)
     return fraction
+
+
+def borders_near(
+    entries: Entries, lon: FloatColumn, lat: FloatColumn, zone: IntColumn, within_m: FloatColumn
+) -> BoolColumn:
+    """Say for each (position, zone) whether the zone's border comes nearer than so many metres, in the local frame.
+
+    Cost: some 50 us for each pair.
+    """
+    lon_m, lat_m = metres_per_degree(lat)
+    near = np.zeros(len(zone), dtype=np.bool_)
+    for row in range(len(zone)):
+        for entry in np.flatnonzero(entries.zone == zone[row]).tolist():
+            origin = np.array([lon[row] - entries.turn[entry], lat[row]])
+            near[row] |= _least_m(entries.geometry[entry], origin, lon_m[row], lat_m[row]) < within_m[row]
+    return near
+
+
+def _least_m(shape: shapely.Geometry, origin: FloatColumn, lon_m: float, lat_m: float) -> float:
+    """Return the least distance of a shape's edges from a place."""
+    rings = [np.asarray(shapely.get_coordinates(ring)) for ring in shapely.get_rings(shapely.get_parts(shape))]
+    starts, ends = (np.concatenate([ring[part] for ring in rings]) for part in (slice(-1), slice(1, None)))
+    scale = np.array([lon_m, lat_m])
+    start, edge = (starts - origin) * scale, (ends - starts) * scale
+    length = (edge * edge).sum(axis=1)
+    along = np.where(length > 0.0, -(start * edge).sum(axis=1) / np.where(length > 0.0, length, 1.0), 0.0)
+    foot = start + np.clip(along, 0.0, 1.0)[:, None] * edge
+    return float(np.sqrt((foot * foot).sum(axis=1).min()))
 
 
 def _lines(entries: Entries, entry: IntColumn, segments: Segments) -> npt.NDArray[np.object_]:

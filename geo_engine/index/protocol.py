@@ -89,3 +89,10 @@ class ZoneIndex(Protocol):
             wanted: bool matrix (groups x zones); other zones are skipped before any geometry is touched.
         """
         ...
+
+    def near(self, lon: FloatColumn, lat: FloatColumn, zone: IntColumn, within_m: FloatColumn) -> BoolColumn:
+        """Say for each (position, zone) whether the border of the zone comes nearer than so many metres.
+
+        Measured in the local frame at the position (``geodesy/frame.py``), so for some hundred metres.
+        """
+        ...

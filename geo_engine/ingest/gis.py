@@ -17,7 +17,7 @@ from geo_engine.errors import ConfigurationError, Fault, ZoneDocumentError
 from geo_engine.model import ZoneKind
 from geo_engine.zones.findings import Findings, describe
 from geo_engine.zones.foreign import ImportedZones, keep_good_zones, zone_feature
-from geo_engine.zones.properties import RESERVED, ZONE_PROPERTIES
+from geo_engine.zones.properties import ZONE_PROPERTIES
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -26,7 +26,7 @@ __all__ = ["GisFields", "GisFormat", "read_gis", "write_gis"]
 
 _WGS84: Final = "EPSG:4326"
 _NAMES: Final = tuple(spec.name for spec in ZONE_PROPERTIES)
-_NESTED: Final = ("applies_to", "exempt")
+_NESTED: Final = ("applies_to", "exempt", "days")
 """Properties that are no plain value; they stand in a column as JSON text."""
 
 _SHAPEFILE_NAME_CHARACTERS: Final = 10
@@ -234,7 +234,7 @@ def _property_name(column: str, path: Path, fields: GisFields) -> str:
         return "name"
     if path.suffix == ".shp":
         column = _FULL_NAME.get(column, column)
-    return column if column in _NAMES or column in RESERVED else ""
+    return column if column in _NAMES else ""
 
 
 def _plain(name: str, value: object) -> object:

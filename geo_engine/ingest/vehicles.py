@@ -6,22 +6,32 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from geo_engine.errors import Fault, VehicleFileError
 from geo_engine.ingest.rows import load_json, shown
-from geo_engine.model import U7_COUNT, Language, Vehicle, VehicleClass, VehicleKind
+from geo_engine.model import (
+    U7_COUNT,
+    BodyType,
+    Energy,
+    Language,
+    Permit,
+    PlateColour,
+    Vehicle,
+    VehicleClass,
+    VehicleKind,
+)
 
 __all__ = ["VehicleFile", "read_vehicles", "vehicle_profiles"]
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
 
-_FIELDS: Final = ("u7", "kind", "class", "gross_weight_t", "plate", "service", "consent", "language", "open_id")
 _LABEL: Final = "label"
 
 
@@ -55,9 +65,10 @@ class _ValueRefusedError(Exception):
 def read_vehicles(path: Path) -> VehicleFile:
     """Read a vehicles file: JSON Lines, one object per u7.
 
-    Fields: ``u7`` (required), ``kind``, ``class``, ``gross_weight_t``, ``plate``, ``service``, ``language``,
-    ``consent`` (true, false or ``{"warnings": true}``), ``open_id``. A field that is missing or null is unknown;
-    without ``consent`` the vehicle says that the user agreed, as a replay has it; the service goes by ``consents``.
+    Fields: ``u7`` (required), those of ``Vehicle`` (``class`` for the size class), ``language``, ``consent`` (true,
+    false or ``{"warnings": true}``), ``open_id``; ``permits`` is an array of ``{"zone": id, "from": moment, "until":
+    moment}``. A field that is missing or null is unknown; without ``consent`` the vehicle says that the user agreed,
+    as a replay has it; the service goes by ``consents``.
 
     A line without a usable u7, and the second line of a u7, is left out with a fault. Any other bad value or unknown
     field is a fault too, but the vehicle stays: the bad value counts as unknown ("may apply to you"), a bad
@@ -140,19 +151,19 @@ class _Line:
             hint = f"{near[0]} (did you mean it?)" if near else f"one of {', '.join(_FIELDS)}"
             self.refuse(name, name, hint, "unknown_field")
         u7 = self._read("u7", _u7, fields)
-        kind = self._read("kind", partial(_member_of, VehicleKind), fields)
-        size_class = self._read("class", partial(_member_of, VehicleClass), fields)
-        gross_weight_t = self._read("gross_weight_t", _tonnes, fields)
-        plate = self._read("plate", _text, fields)
-        service = self._read("service", _text, fields)
-        language = self._read("language", partial(_member_of, Language), fields)
+        # Each reader returns what its field holds; the pairing is the table's.
+        known: dict[str, Any] = {
+            attribute: value
+            for name, (attribute, read) in _OF_VEHICLE.items()
+            if (value := self._read(name, read, fields)) is not None
+        }
         self.open_id = self._read("open_id", _open_id, fields)
         self.says_consent = fields.get("consent") is not None
         # A consent nobody can read is a no.
         consent = self._read("consent", _consent, fields) or False
         if u7 is None:
             return None
-        return Vehicle(u7, kind, size_class, gross_weight_t, plate, service, consent, language or Language.ZH)
+        return Vehicle(u7, consent_warnings=consent, **known)
 
     def _read(self, name: str, read: Callable[[object], _T | None], fields: dict[str, object]) -> _T | None:
         given = fields.get(name)
@@ -182,13 +193,52 @@ def _member_of(kind: type[_E], given: object) -> _E | None:
     raise _ValueRefusedError(f"{near[0]} (did you mean it?)" if near else f"one of {', '.join(names)}", "unknown_value")
 
 
-def _tonnes(given: object) -> float | None:
+def _number(unit: str, given: object) -> float | None:
     if given is None:
         return None
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0.0 < given < math.inf:
-        expected = "tonnes above 0"
+        expected = f"{unit} above 0"
         raise _ValueRefusedError(expected)
     return float(given)
+
+
+def _whole(highest: int, given: object) -> int | None:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= highest:
+        expected = f"a whole number 1..{highest}"
+        raise _ValueRefusedError(expected)
+    return given
+
+
+def _permits(given: object) -> tuple[Permit, ...]:
+    if given is None:
+        return ()
+    if not isinstance(given, list) or not given or len(given) > _MOST_PERMITS:
+        expected = f"an array of 1..{_MOST_PERMITS} permits"
+        raise _ValueRefusedError(expected)
+    return tuple(_permit(entry) for entry in given)
+
+
+def _permit(given: object) -> Permit:
+    expected = 'a permit {"zone": id, "from": moment, "until": later moment}, moments as 2026-11-20T07:00:00+08:00'
+    if not isinstance(given, dict) or set(given) != {"zone", "from", "until"}:
+        raise _ValueRefusedError(expected)
+    zone_id = given["zone"]
+    from_ms, until_ms = _moment_ms(given["from"], expected), _moment_ms(given["until"], expected)
+    if not isinstance(zone_id, str) or not zone_id.strip() or from_ms >= until_ms:
+        raise _ValueRefusedError(expected)
+    return Permit(zone_id.strip(), from_ms, until_ms)
+
+
+def _moment_ms(given: object, expected: str) -> int:
+    try:
+        moment = datetime.fromisoformat(given) if isinstance(given, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise _ValueRefusedError(expected)
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
 def _text(given: object) -> str | None:
@@ -215,6 +265,36 @@ def _consent(given: object) -> bool:
         expected = 'true, false or {"warnings": true}'
         raise _ValueRefusedError(expected)
     return agreed
+
+
+_MOST_PERMITS: Final = 100
+_metres = partial(_number, "metres")
+_tonnes = partial(_number, "tonnes")
+
+_OF_VEHICLE: Final[dict[str, tuple[str, Callable[[object], object]]]] = {
+    "kind": ("kind", partial(_member_of, VehicleKind)),
+    "class": ("size_class", partial(_member_of, VehicleClass)),
+    "gross_weight_t": ("gross_weight_t", _tonnes),
+    "plate": ("plate", _text),
+    "service": ("service", _text),
+    "language": ("language", partial(_member_of, Language)),
+    "load_t": ("load_t", _tonnes),
+    "axle_load_t": ("axle_load_t", _tonnes),
+    "axle_count": ("axle_count", partial(_whole, 30)),
+    "length_m": ("length_m", _metres),
+    "width_m": ("width_m", _metres),
+    "height_m": ("height_m", _metres),
+    "seats": ("seats", partial(_whole, 300)),
+    "plate_colour": ("plate_colour", partial(_member_of, PlateColour)),
+    "energy": ("energy", partial(_member_of, Energy)),
+    "emission_stage": ("emission_stage", partial(_whole, 6)),
+    "body": ("body", partial(_member_of, BodyType)),
+    "goods": ("goods", _text),
+    "permits": ("permits", _permits),
+}
+"""For each field of a file: the field of ``Vehicle`` and what reads it."""
+
+_FIELDS: Final = ("u7", *_OF_VEHICLE, "consent", "open_id")
 
 
 def _text_of(path: Path) -> str:

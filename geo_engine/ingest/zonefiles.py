@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from geo_engine.errors import Fault, ZoneDocumentError
 from geo_engine.geodesy.datum import Datum
+from geo_engine.zones.calendar import NO_CALENDAR, DayCalendar, read_day_calendar
 from geo_engine.zones.coordinates import DEFAULT_LIMITS, Limits
-from geo_engine.zones.document import ZoneDocument, join_zone_documents, read_zone_document
+from geo_engine.zones.document import ZoneDocument, join_zone_documents, parse_zone_json, read_zone_document
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["ZoneFiles", "load_zone_files", "read_zone_bytes", "zone_file_paths"]
+__all__ = [
+    "CALENDAR_NAME",
+    "CALENDAR_NOTES",
+    "ZoneFiles",
+    "calendar_path",
+    "load_zone_files",
+    "read_calendar_beside",
+    "read_zone_bytes",
+    "zone_file_paths",
+]
+
+CALENDAR_NAME: Final = "day-calendar.json"
+"""The day calendar of a folder of zone files: staff edit it beside them."""
+
+
+CALENDAR_NOTES: Final = ("no_day_calendar", "unknown_year")
+"""Reasons of the notes that whoever judges by the zones should say aloud."""
 
 
 class ZoneFiles(NamedTuple):
@@ -32,6 +49,8 @@ def load_zone_files(
 ) -> ZoneFiles:
     """Load zone files; of a folder every ``*.geojson`` in the order of the names. Good zones beside bad ones are kept.
 
+    Holidays are those of ``day-calendar.json`` in the folder of each file.
+
     Args:
         paths: files and folders; what is missing or cannot be read is a fault.
         revision: number of the set.
@@ -41,8 +60,9 @@ def load_zone_files(
     documents = []
     for path in paths:
         found, faults = zone_file_paths(path)
-        documents.append(ZoneDocument((), faults, _passed_over(path, found), where=str(path)))
-        documents += [_read(file, limits, datum) for file in found]
+        calendar, calendar_faults = read_calendar_beside(path)
+        documents.append(ZoneDocument((), (*faults, *calendar_faults), _passed_over(path, found), where=str(path)))
+        documents += [_read(file, limits, datum, calendar) for file in found]
     joined = join_zone_documents(documents)
     return ZoneFiles(ZoneSet.of(joined.zones, revision=revision), joined.faults, joined.notes)
 
@@ -57,14 +77,36 @@ def zone_file_paths(path: Path) -> tuple[list[Path], tuple[Fault, ...]]:
     return [], (Fault(str(path), "", "a folder without *.geojson", "zone files", "no_zone_files"),)
 
 
+def calendar_path(path: Path) -> Path | None:
+    """Return the day calendar of a zone file or a folder of them, None when there is none."""
+    beside = (path if path.is_dir() else path.parent) / CALENDAR_NAME
+    return beside if beside.is_file() else None
+
+
+def read_calendar_beside(path: Path) -> tuple[DayCalendar, tuple[Fault, ...]]:
+    """Return the day calendar that belongs to a zone file or folder; an empty one when there is none."""
+    file = calendar_path(path)
+    if file is None:
+        return NO_CALENDAR, ()
+    try:
+        source = parse_zone_json(read_zone_bytes(file), where=str(file))
+    except ZoneDocumentError as error:
+        return NO_CALENDAR, error.faults
+    return read_day_calendar(source, where=str(file))
+
+
 def _passed_over(path: Path, found: Iterable[Path]) -> tuple[Fault, ...]:
     """Return a note for each file of a folder that is JSON by its name, yet not read."""
     if not path.is_dir():
         return ()
     others = {file for file in path.glob("*") if file.suffix.lower() in (".json", ".geojson") and file.is_file()}
-    names = sorted(str(file) for file in others.difference(found) if not file.name.endswith(".schema.json"))
+    names = sorted(str(file) for file in others.difference(found) if not _is_known(file))
     expected = "the ending .geojson; it is not read"
     return tuple(Fault(name, "", "a file with another ending", expected, "not_read") for name in names)
+
+
+def _is_known(file: Path) -> bool:
+    return file.name.endswith(".schema.json") or file.name == CALENDAR_NAME
 
 
 def read_zone_bytes(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -85,9 +127,9 @@ def read_zone_bytes(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
     return content
 
 
-def _read(path: Path, limits: Limits, datum: Datum) -> ZoneDocument:
+def _read(path: Path, limits: Limits, datum: Datum, calendar: DayCalendar) -> ZoneDocument:
     try:
         content = read_zone_bytes(path, limits=limits)
     except ZoneDocumentError as error:
         return ZoneDocument((), error.faults, where=str(path))
-    return read_zone_document(content, where=str(path), limits=limits, datum=datum)
+    return read_zone_document(content, where=str(path), limits=limits, datum=datum, calendar=calendar)

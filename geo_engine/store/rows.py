@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import math
-from typing import Any
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Final
 
 import numpy as np
 from sqlalchemy import RowMapping, Table
 
 from geo_engine.alerting.message import Outcome
 from geo_engine.alerting.quota import QuotaUse
-from geo_engine.model import Alert, AlertReason, Language, Vehicle, VehicleClass, VehicleKind, Visit, ZoneKind
+from geo_engine.model import (
+    Alert,
+    AlertReason,
+    BodyType,
+    Energy,
+    Language,
+    Permit,
+    PlateColour,
+    Vehicle,
+    VehicleClass,
+    VehicleKind,
+    Visit,
+    ZoneKind,
+)
 from geo_engine.store.lifecycle import OutboxRow, OutboxState
 from geo_engine.store.protocol import AttemptRecord, Person
 from geo_engine.store.schema import attempt, decision, outbox, person, receipt, visit
 
 __all__ = [
+    "VEHICLE_DETAILS",
     "alert_of",
     "alert_values",
     "attempt_of",
@@ -92,6 +109,7 @@ def person_values(value: Person) -> dict[str, object]:
         "plate": vehicle.plate,
         "service": vehicle.service,
         "language": vehicle.language.value,
+        "vehicle": _details_text(vehicle),
     }
 
 
@@ -108,8 +126,36 @@ def person_of(row: RowMapping, *, consent_warnings: bool) -> Person:
         service=row[columns.service],
         consent_warnings=consent_warnings,
         language=Language(row[columns.language]),
+        **_details(row[columns.vehicle]),
     )
     return Person(u7=vehicle.u7, open_id=row[columns.open_id], vehicle=vehicle)
+
+
+_ENUMS: Final[dict[str, Callable[[str], StrEnum]]] = {
+    "plate_colour": PlateColour,
+    "energy": Energy,
+    "body": BodyType,
+}
+VEHICLE_DETAILS: Final = (
+    *("load_t", "axle_load_t", "axle_count", "length_m", "width_m", "height_m", "seats", "emission_stage", "goods"),
+    *_ENUMS,
+)
+"""Fields of a vehicle that share the column ``vehicle``."""
+
+
+def _details_text(vehicle: Vehicle) -> str | None:
+    known = {name: value for name in VEHICLE_DETAILS if (value := getattr(vehicle, name)) is not None}
+    if vehicle.permits:
+        known["permits"] = [[permit.zone_id, permit.from_ms, permit.until_ms] for permit in vehicle.permits]
+    return json.dumps(known, ensure_ascii=False) if known else None
+
+
+def _details(text: str | None) -> dict[str, Any]:
+    known: dict[str, Any] = json.loads(text) if text else {}
+    found = {name: _ENUMS[name](value) if name in _ENUMS else value for name, value in known.items()}
+    if "permits" in found:
+        found["permits"] = tuple(Permit(*permit) for permit in found["permits"])
+    return found
 
 
 def attempt_of(row: RowMapping) -> AttemptRecord:

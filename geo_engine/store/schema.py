@@ -48,7 +48,7 @@ __all__ = [
     "zone_revision",
 ]
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """The version this program reads and writes."""
 
 metadata = MetaData()
@@ -69,6 +69,8 @@ person = Table(
     Column("plate", Text),
     Column("service", Text),
     Column("language", Text, nullable=False),
+    # JSON of what else is known of the vehicle: no query asks for a field of it, and rules come to ask for more.
+    Column("vehicle", Text),
 )
 
 # Append-only: the record with the greatest number counts.
@@ -251,6 +253,11 @@ def check(connection: Connection) -> int:
     return version
 
 
+def _add_vehicle(connection: Connection) -> None:
+    """Add what is known of a vehicle beside its kind, class and plate."""
+    connection.execute(text("ALTER TABLE person ADD COLUMN vehicle TEXT"))
+
+
 def _add_policy(connection: Connection) -> None:
     """Add what people do not want to hear, the use of the quota, and the words of a decision's reasons."""
     for column in (
@@ -264,7 +271,7 @@ def _add_policy(connection: Connection) -> None:
         table.create(connection)
 
 
-_STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_policy,)
+_STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_vehicle, _add_policy)
 """The steps to the versions 2, 3 ...; a step that was released is never changed."""
 
 

@@ -103,8 +103,8 @@ def find_approaches(
     speed = motion.speed_mps
     rows = np.flatnonzero((speed >= look.min_speed_mps) & looks_now(steps, motion, look))
     rows = rows[np.asarray(wanted.any(axis=1))[profile[rows]]]
-    east_m, north_m = metres_per_degree(steps.pings.lat[rows])
-    lon, lat = steps.pings.lon[rows], steps.pings.lat[rows]
+    east_m, north_m = metres_per_degree(steps.lat[rows])
+    lon, lat = steps.lon[rows], steps.lat[rows]
     # Near a pole a degree of longitude has no length; there is no road there to look along either.
     end_lon = lon + np.clip(motion.east_mps[rows] * look.lookahead_s / np.maximum(east_m, 1.0), -90.0, 90.0)
     end_lat = np.clip(lat + motion.north_mps[rows] * look.lookahead_s / north_m, -90.0, 90.0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from geo_engine.index.protocol import Pairs
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch, RejectReason
@@ -15,10 +16,10 @@ from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult
 from geo_engine.tracking.motion import Motion, estimate_motion
 from geo_engine.tracking.screening import REASONS, Codes, absurd_jumps, arrange, screen
 from geo_engine.tracking.sets import ZoneSets
-from geo_engine.tracking.start import Start
+from geo_engine.tracking.settling import settle
 from geo_engine.tracking.state import FRESH, KEPT_FLAGS, MOVING, PLACED, UserRows
 from geo_engine.tracking.steps import Steps
-from geo_engine.tracking.transitions import crossed, left_and_entered, zones_before
+from geo_engine.tracking.transitions import chosen, joined, listed, without
 
 __all__ = ["ColumnTracker", "make_events"]
 
@@ -50,7 +51,8 @@ def make_events(  # noqa: PLR0913 - one argument per field
 class ColumnTracker:
     """Answers the ``Tracker`` protocol with whole-column arithmetic and any ``ZoneIndex``.
 
-    Cost: a few microseconds per ping.
+    A batch is taken in rounds: in each the next ping of every user, all at once. Cost: a few microseconds per ping, and
+    some hundred per round.
     """
 
     def __init__(self, rows: UserRows, sets: ZoneSets, ground: Ground, limits: Limits) -> None:
@@ -73,61 +75,94 @@ class ColumnTracker:
             late_ms=None if limits.max_lag_ms is None else moment.now_ms - limits.max_lag_ms,
             max_accuracy_m=limits.max_accuracy_m,
         )
-        steps, start = self._accept(batch, codes)
-        if len(steps) == 0:
-            return StepResult(codes, 0, np.zeros(0, dtype=EVENT), 0)
-        now = self._ground.index.containing(steps.pings.lon, steps.pings.lat)
-        kept = self._sets.zones_of(self._users.rows["inside"][steps.pings.u7[steps.first]])
-        held = zones_before(steps, now, kept)
-        silent = self._silent(steps, moment)
-        lost = Pairs(held.query[silent[held.query]], held.zone[silent[held.query]])
-        before = Pairs(held.query[~silent[held.query]], held.zone[~silent[held.query]])
-        left, entered = left_and_entered(before, now)
-        motion = estimate_motion(steps, start)
-        parts = [
-            self._lost_on_the_way(steps, lost, moment),
-            _at_pings(steps, left, EXIT),
-            _at_pings(steps, self._crossed(steps, silent, before, now), CROSS),
-            _at_pings(steps, entered, ENTER),
-            self._owed(steps, start, moment, _common(before, now)),
-            self._opened(steps, held, moment),
-            self._approaching(steps, motion, moment, now),
-        ]
-        memberships = self._move_on(steps, motion, now, moment)
-        parts.append(self._opened_since(steps, now, moment))
-        return StepResult(codes, len(steps), np.concatenate(parts), memberships)
+        ordered = self._in_order(batch, codes)
+        parts, memberships = [np.zeros(0, dtype=EVENT)], 0
+        for rows in _rounds(batch.u7[ordered]):
+            events, change = self._round(batch, ordered[rows], codes, moment)
+            parts += events
+            memberships += change
+        accepted = ordered[codes[ordered] < 0]
+        users = np.unique(batch.u7[accepted])
+        self._users.mark(users)
+        parts.append(self._opened_since(users, moment))
+        return StepResult(codes, len(accepted), np.concatenate(parts), memberships)
 
-    def _accept(self, batch: PingBatch, codes: Codes) -> tuple[Steps, Start]:
-        """Order the usable pings, set repeats, latecomers and absurd jumps aside, and join them to their users."""
-        rows = self._users.rows
+    def _in_order(self, batch: PingBatch, codes: Codes) -> IntColumn:
+        """Return the usable pings by user and time; repeats and latecomers are set aside."""
         usable = np.flatnonzero(codes < 0)
-        ordered, repeated, late = arrange(batch, usable, rows["time_ms"][batch.u7[usable]])
+        ordered, repeated, late = arrange(batch, usable, self._users.rows["time_ms"][batch.u7[usable]])
         codes[repeated] = REASONS.index(RejectReason.DUPLICATE)
         codes[late] = REASONS.index(RejectReason.LATE)
-        pings = batch.take(ordered)
-        start = Start.of(rows, pings.u7)
-        anchored = np.zeros(len(pings), dtype=np.bool_)
-        if self._limits.jumps is not None:
-            absurd, anchored = absurd_jumps(pings, start, self._limits.jumps)
-            codes[ordered[absurd]] = REASONS.index(RejectReason.SPEED_JUMP)
-            believed = ~absurd
-            counted = (pings, start)
-            pings, start, anchored = pings.take(believed), start.take(believed), anchored[believed]
-            self._count_jumps(*counted, pings)
-        return Steps.of(pings, start, anchored, max_gap_ms=self._limits.max_gap_ms), start
+        return ordered
 
-    def _count_jumps(self, pings: PingBatch, start: Start, believed: PingBatch) -> None:
-        """Keep how many absurd pings each user sent since the last believed one."""
-        last = np.append(pings.u7[1:] != pings.u7[:-1], np.ones(min(len(pings), 1), dtype=np.bool_))
-        users = pings.u7[last]
-        # The believed time of a user is that of his last believed ping, or the one in his row.
-        time_ms = self._users.rows["time_ms"][users].astype(np.int64)
-        at = np.searchsorted(believed.u7, users, side="right") - 1
-        moved = (at >= 0) & (believed.u7[np.maximum(at, 0)] == users) if len(believed) else np.zeros(len(users), bool)
-        time_ms[moved] = believed.time_ms[at[moved]]
-        self._users.rows["jumps"][users] = start.jumps[last]
-        after = np.where(start.jumps[last] > 0, start.jump_ms[last] - time_ms, 0)
-        self._users.rows["jump_after_ms"][users] = np.clip(after, 0, 2_147_483_647)
+    def _round(self, batch: PingBatch, rows: IntColumn, codes: Codes, moment: Moment) -> tuple[list[Events], int]:
+        """Take one ping each of some users; return what happened and the change of the number of memberships."""
+        pings = batch.take(rows)
+        steps = Steps.of(pings, self._users.rows[pings.u7])
+        if self._limits.jumps is not None:
+            absurd, anchored = absurd_jumps(steps, self._limits.jumps)
+            codes[rows[absurd]] = REASONS.index(RejectReason.SPEED_JUMP)
+            self._count_jumps(steps.take(absurd))
+            steps = replace(steps, joined=steps.joined & ~anchored).take(~absurd)
+        if self._limits.max_gap_ms is not None:
+            steps = replace(steps, joined=steps.joined & (steps.elapsed_ms <= self._limits.max_gap_ms))
+        doubt = np.zeros(len(steps))
+        if self._limits.settling is not None:
+            steps, doubt = settle(steps)
+        return self._moved(steps, doubt, moment)
+
+    def _moved(self, steps: Steps, doubt: FloatColumn, moment: Moment) -> tuple[list[Events], int]:
+        """Match believed steps and write their users' rows."""
+        held = self._sets.zones_of(steps.before["inside"])
+        silent = self._silent(steps, moment)
+        lost, kept = chosen(held, silent[held.query]), chosen(held, ~silent[held.query])
+        found = self._found(steps, kept)
+        left, entered = without(kept, found), without(found, kept)
+        if self._limits.settling is not None:
+            left, entered = (chosen(one, ~self._near(steps, one, doubt)) for one in (left, entered))
+        now = without(joined(kept, entered), left)
+        motion = estimate_motion(steps)
+        events = [
+            self._lost_on_the_way(steps, lost, moment),
+            _at_steps(steps, left, EXIT),
+            _at_steps(steps, self._crossed(steps, silent, kept, found), CROSS),
+            _at_steps(steps, entered, ENTER),
+            self._owed(steps, moment, without(kept, left)),
+            self._opened(steps, held, moment),
+            self._approaching(steps, motion, moment, joined(now, found)),
+        ]
+        return events, self._move_on(steps, motion, now, moment)
+
+    def _found(self, steps: Steps, kept: Pairs) -> Pairs:
+        """Return the zones each user is in; of who stands, a ping in the zones he is in anyway is no reason to ask."""
+        there = self._holding(steps.pings.lon, steps.pings.lat)
+        differs = np.zeros(len(steps), dtype=np.bool_)
+        for pairs in (without(there, kept), without(kept, there)):
+            differs[pairs.query] = True
+        asked = np.flatnonzero(differs & (steps.still_s > 0))
+        if len(asked) == 0:
+            return there
+        believed = self._holding(steps.lon[asked], steps.lat[asked])
+        again = np.isin(there.query, asked)
+        return joined(chosen(there, ~again), Pairs(asked[believed.query], believed.zone))
+
+    def _holding(self, lon: FloatColumn, lat: FloatColumn) -> Pairs:
+        """Return the zones that hold each position and have not ended."""
+        found = self._ground.index.containing(lon, lat)
+        return chosen(found, ~self._ground.validity.retired[found.zone])
+
+    def _near(self, steps: Steps, pairs: Pairs, doubt: FloatColumn) -> BoolColumn:
+        """Say of which pairs the border is within the doubt."""
+        rows = pairs.query
+        return self._ground.index.near(steps.lon[rows], steps.lat[rows], pairs.zone, doubt[rows])
+
+    def _count_jumps(self, absurd: Steps) -> None:
+        """Note absurd pings in the rows; the same one sent again counts once."""
+        users, after_ms = absurd.pings.u7, absurd.elapsed_ms
+        again = (absurd.before["jumps"] > 0) & (after_ms <= absurd.before["jump_after_ms"])
+        users, after_ms = users[~again], after_ms[~again]
+        self._users.rows["jumps"][users] += 1
+        self._users.rows["jump_after_ms"][users] = np.minimum(after_ms, 2_147_483_647)
 
     def _silent(self, steps: Steps, moment: Moment) -> BoolColumn:
         """Say which steps follow a silence long enough to have lost the user."""
@@ -140,20 +175,19 @@ class ColumnTracker:
     def _lost_on_the_way(self, steps: Steps, lost: Pairs, moment: Moment) -> Events:
         rows = lost.query
         time_ms = np.maximum(steps.before_ms[rows], moment.restored_ms) + (self._limits.lost_after_ms or 0)
-        lon, lat = (np.where(steps.placed, column, np.nan)[rows] for column in (steps.before_lon, steps.before_lat))
+        lon, lat = (np.where(steps.placed, steps.before[name], np.nan)[rows] for name in ("lon", "lat"))
         return make_events(steps.pings.u7[rows], time_ms, lost.zone, lon, lat, EXIT, reason=LOST)
 
-    def _crossed(self, steps: Steps, silent: BoolColumn, before: Pairs, now: Pairs) -> Pairs:
-        ways = np.flatnonzero(steps.joined & ~silent)
+    def _crossed(self, steps: Steps, silent: BoolColumn, kept: Pairs, found: Pairs) -> Pairs:
+        """Return the zones passed through or touched with neither end inside; nobody passes through standing."""
+        ways = np.flatnonzero(steps.joined & ~silent & (steps.still_s == 0))
         touched = self._ground.index.touching(steps.segments(ways))
-        return crossed(Pairs(ways[touched.query], touched.zone), before, now)
+        return without(Pairs(ways[touched.query], touched.zone), kept, found)
 
-    def _owed(self, steps: Steps, start: Start, moment: Moment, stayed: Pairs) -> Events:
+    def _owed(self, steps: Steps, moment: Moment, stayed: Pairs) -> Events:
         """Find users who stayed inside while their pings became recent enough to warn."""
-        was_fresh = np.where(steps.first, start.fresh, self._fresh(steps.before_ms, moment))
-        due = steps.known & self._fresh(steps.pings.time_ms, moment) & ~was_fresh
-        asked = due[stayed.query] & self._ground.warnable[stayed.zone]
-        return _at_pings(steps, Pairs(stayed.query[asked], stayed.zone[asked]), OWED)
+        due = steps.known & self._fresh(steps.pings.time_ms, moment) & ~steps.was_fresh
+        return _at_steps(steps, chosen(stayed, due[stayed.query] & self._ground.warnable[stayed.zone]), OWED)
 
     def _fresh(self, time_ms: IntColumn, moment: Moment) -> BoolColumn:
         """Say which pings are recent enough to warn."""
@@ -168,29 +202,28 @@ class ColumnTracker:
         since = np.maximum(steps.before_ms, moment.restored_ms)
         until_ms = np.minimum(steps.pings.time_ms, self._lost_at(since))
         lon, lat = (
-            np.where(steps.placed, before, here)
-            for before, here in ((steps.before_lon, steps.pings.lon), (steps.before_lat, steps.pings.lat))
+            np.where(steps.placed, steps.before[name], here) for name, here in (("lon", steps.lon), ("lat", steps.lat))
         )
         row, zone, opening_ms = _openings(held, steps.before_ms, until_ms, moment)
         return make_events(steps.pings.u7[row], opening_ms, zone, lon[row], lat[row], OPENED)
 
-    def _opened_since(self, steps: Steps, now: Pairs, moment: Moment) -> Events:
+    def _opened_since(self, users: IntColumn, moment: Moment) -> Events:
         """Find the zones that had come into force already when a late ping showed that the user was inside."""
-        last = np.append(steps.first[1:], np.ones(1, dtype=np.bool_))
-        stays = Pairs(now.query[last[now.query]], now.zone[last[now.query]])
-        until_ms = np.minimum(moment.before_now_ms, self._lost_at(steps.pings.time_ms))
-        row, zone, opening_ms = _openings(stays, steps.pings.time_ms, until_ms, moment)
-        return make_events(steps.pings.u7[row], opening_ms, zone, steps.pings.lon[row], steps.pings.lat[row], OPENED)
+        rows = self._users.rows[users]
+        time_ms = rows["time_ms"].astype(np.int64)
+        until_ms = np.minimum(moment.before_now_ms, self._lost_at(time_ms))
+        row, zone, opening_ms = _openings(self._sets.zones_of(rows["inside"]), time_ms, until_ms, moment)
+        return make_events(users[row], opening_ms, zone, rows["lon"][row], rows["lat"][row], OPENED)
 
     def _lost_at(self, since_ms: IntColumn) -> IntColumn:
         if self._limits.lost_after_ms is None:
             return np.full(len(since_ms), np.iinfo(np.int64).max)
         return since_ms + self._limits.lost_after_ms
 
-    def _approaching(self, steps: Steps, motion: Motion, moment: Moment, now: Pairs) -> Events:
-        """Find users about to reach a zone that may concern them."""
+    def _approaching(self, steps: Steps, motion: Motion, moment: Moment, here: Pairs) -> Events:
+        """Find users about to reach a zone that may concern them and in which they are not."""
         if self._limits.look is None:
-            return _at_pings(steps, _NO_PAIRS, APPROACH)
+            return _at_steps(steps, _NO_PAIRS, APPROACH)
         profile = self._users.rows["profile"][steps.pings.u7].astype(np.int64)
         octets = moment.wanted_bits.astype("<u8").view(np.uint8)
         wanted = np.unpackbits(octets, axis=1, count=len(self._ground.warnable), bitorder="little").astype(np.bool_)
@@ -198,39 +231,34 @@ class ColumnTracker:
             steps, motion, self._ground.index, profile=profile, wanted=wanted, look=self._limits.look
         )
         pairs = Pairs(found.query, found.zone)
-        outside = ~np.isin(_key(pairs), _key(now))
+        outside = ~listed(pairs, here)
         ahead = (found.distance_m[outside], found.eta_s[outside], found.bearing_deg[outside])
-        return _at_pings(steps, Pairs(pairs.query[outside], pairs.zone[outside]), APPROACH, ahead=ahead)
+        return _at_steps(steps, chosen(pairs, outside), APPROACH, ahead=ahead)
 
     def _move_on(self, steps: Steps, motion: Motion, now: Pairs, moment: Moment) -> int:
-        """Write the last ping of every user into the state; return the change of the number of memberships."""
-        last = np.append(steps.first[1:], np.ones(1, dtype=np.bool_))
-        rows = np.flatnonzero(last)
-        users = steps.pings.u7[rows]
-        state = self._users.rows[users]
-        stays = last[now.query]
-        inside = self._sets.intern(Pairs(np.searchsorted(rows, now.query[stays]), now.zone[stays]), len(rows))
+        """Write the steps into the rows; return the change of the number of memberships."""
+        state = steps.before.copy()
+        inside = self._sets.intern(now, len(steps))
         gained = int(self._sets.sizes[inside].sum() - self._sets.sizes[state["inside"]].sum())
-        flags = state["flags"] & KEPT_FLAGS
-        fresh = self._fresh(steps.pings.time_ms[rows], moment)
-        moving = ~np.isnan(motion.step_east_cmps[rows])
-        state["flags"] = flags | PLACED | np.where(fresh, FRESH, 0) | np.where(moving, MOVING, 0)
-        state["east_cmps"] = np.where(moving, motion.step_east_cmps[rows], state["east_cmps"])
-        state["north_cmps"] = np.where(moving, motion.step_north_cmps[rows], state["north_cmps"])
-        state["time_ms"], state["inside"] = steps.pings.time_ms[rows], inside
-        state["lon"], state["lat"] = steps.pings.lon[rows], steps.pings.lat[rows]
-        self._find_venues(steps, state)
-        self._users.rows[users] = state
-        self._users.mark(users)
+        fresh = self._fresh(steps.pings.time_ms, moment)
+        moving = ~np.isnan(motion.step_east_cmps)
+        state["flags"] = state["flags"] & KEPT_FLAGS | PLACED | np.where(fresh, FRESH, 0) | np.where(moving, MOVING, 0)
+        state["east_cmps"] = np.where(moving, motion.step_east_cmps, state["east_cmps"])
+        state["north_cmps"] = np.where(moving, motion.step_north_cmps, state["north_cmps"])
+        state["time_ms"], state["inside"], state["jumps"] = steps.pings.time_ms, inside, 0
+        state["lon"], state["lat"], state["still_s"] = steps.lon, steps.lat, steps.still_s
+        due = np.flatnonzero(is_due(steps, self._limits.look))
+        state["venue"][due] = self._ground.venues.nearest(steps.lon[due], steps.lat[due])[0] + 1
+        self._users.rows[steps.pings.u7] = state
         return gained
 
-    def _find_venues(self, steps: Steps, state: npt.NDArray[np.void]) -> None:
-        """Write the venue nearest to each user's last ping that was due for a look."""
-        due = np.where(is_due(steps, self._limits.look), np.arange(len(steps)), -1)
-        newest = np.maximum.reduceat(due, np.flatnonzero(steps.first))
-        found = np.flatnonzero(newest >= 0)
-        at = newest[found]
-        state["venue"][found] = self._ground.venues.nearest(steps.pings.lon[at], steps.pings.lat[at])[0] + 1
+
+def _rounds(u7: IntColumn) -> Iterator[IntColumn]:
+    """Yield the rows of every user's first ping, of their second, and so on; ``u7`` is in order."""
+    first = np.flatnonzero(np.diff(u7, prepend=-1))
+    rank = np.arange(len(u7)) - np.repeat(first, np.diff(np.append(first, len(u7))))
+    order = np.argsort(rank, kind="stable")
+    yield from np.split(order, np.flatnonzero(np.diff(rank[order])) + 1) if len(u7) else ()
 
 
 def _openings(held: Pairs, after_ms: IntColumn, until_ms: IntColumn, moment: Moment) -> tuple[IntColumn, ...]:
@@ -246,20 +274,10 @@ def _openings(held: Pairs, after_ms: IntColumn, until_ms: IntColumn, moment: Mom
     return tuple(np.concatenate([nothing, *parts]).astype(np.int64) for parts in (rows, zones, moments))
 
 
-def _at_pings(
+def _at_steps(
     steps: Steps, pairs: Pairs, kind: int, *, ahead: tuple[FloatColumn, FloatColumn, FloatColumn] | None = None
 ) -> Events:
     pings, rows = steps.pings, pairs.query
     return make_events(
-        pings.u7[rows], pings.time_ms[rows], pairs.zone, pings.lon[rows], pings.lat[rows], kind, ahead=ahead
+        pings.u7[rows], pings.time_ms[rows], pairs.zone, steps.lon[rows], steps.lat[rows], kind, ahead=ahead
     )
-
-
-def _common(before: Pairs, now: Pairs) -> Pairs:
-    left, _ = left_and_entered(before, now)
-    shared, _ = left_and_entered(before, left)
-    return shared
-
-
-def _key(pairs: Pairs) -> IntColumn:
-    return (pairs.query << 24) | pairs.zone

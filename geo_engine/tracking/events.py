@@ -7,7 +7,21 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["APPROACH", "CROSS", "ENTER", "EVENT", "EXIT", "LOST", "MOVED", "OPENED", "OWED", "ZONE_CHANGED", "Events"]
+__all__ = [
+    "APPROACH",
+    "CROSS",
+    "ENTER",
+    "ERASED",
+    "EVENT",
+    "EXIT",
+    "LOST",
+    "MOVED",
+    "OPENED",
+    "OWED",
+    "RETOLD",
+    "ZONE_CHANGED",
+    "Events",
+]
 
 EVENT: Final = np.dtype(
     [
@@ -35,5 +49,8 @@ OPENED: Final = 4
 OWED: Final = 5
 """Kind of "the pings that showed the enter were too old to warn, this one is not": a reason to warn as well."""
 
-MOVED, LOST, ZONE_CHANGED = range(3)
+RETOLD: Final = 6
+"""Kind of "what is known of a user who is inside changed, and the rule concerns him now": a reason to warn as well."""
+
+MOVED, LOST, ZONE_CHANGED, ERASED = range(4)
 """Reasons; positions in ``TransitionReason``."""

@@ -57,7 +57,8 @@ class FusedTracker:
             raise TypeError(message)
         self._ground, self._sets, self._index = ground, sets, ground.index
         made = ground.combo_set
-        self._combo_set = combo_sets(ground.index, len(ground.warnable), sets) if made is None else made
+        numbers = combo_sets(ground.index, len(ground.warnable), sets) if made is None else made
+        self._combo_set = sets.less(ground.validity.retired)[numbers] if ground.validity.some else numbers
         self._borders = unmarked(self._index.borders)
         self._marked_with: npt.NDArray[np.uint64] | None = None
         self._no_openings: IntColumn = np.zeros(len(ground.warnable) + 1, dtype=np.int64)
@@ -73,7 +74,7 @@ class FusedTracker:
         count = arrange(columns, self._screen(moment), codes, self._slot, self._work, self._starts, pings)
         if locate(self._index.cells, self._combo_set, pings, count, self._now_set):
             self._locate_crowded(pings, count)
-        tally = np.zeros(3, dtype=np.int64)
+        tally = np.zeros(4, dtype=np.int64)
         events = self._advance(pings, count, codes, moment, tally)
         return StepResult(codes, int(tally[0]), events, int(tally[1]))
 
@@ -88,12 +89,28 @@ class FusedTracker:
             if len(self._events) < found + room:
                 self._events = np.concatenate([self._events, np.zeros(len(self._events) + room, dtype=EVENT)])
             events = _fields(EventColumns, self._events)
-            done, found = advance(
-                pings, self._now_set, done, count, codes, self._rows, world, walk, events, found,
-                *self._scratch, room, tally,
-            )  # fmt: skip
-            if done >= count:
+            # The sums of sets run over on purpose; plain Python would warn.
+            with np.errstate(over="ignore"):
+                done, found = advance(
+                    pings, self._now_set, done, count, codes, self._rows, world, walk, events, found,
+                    *self._scratch, room, tally,
+                )  # fmt: skip
+            if tally[3]:
+                members = np.unique(self._scratch[0][: tally[3]])
+                self._sets.intern(Pairs(np.zeros(len(members), dtype=np.int64), members), 1)
+                world = world._replace(**self._numbered())
+            elif done >= count:
                 return self._events[:found]
+
+    def _numbered(self) -> dict[str, Any]:
+        """Return the sets as the kernels read them; they grow."""
+        sums, by_sum = self._sets.sums
+        return {
+            "set_first": self._sets.first,
+            "set_members": self._sets.members,
+            "set_sums": sums,
+            "set_by_sum": by_sum,
+        }
 
     def _room_for(self, pings: int) -> None:
         if pings == 0 or pings > len(self._pings):
@@ -107,7 +124,8 @@ class FusedTracker:
         """Settle the pings in cells with so many borders that their sets are not numbered beforehand."""
         rows = np.flatnonzero(self._now_set[:count] < 0)
         pairs = self._index.containing(pings.lon[rows], pings.lat[rows])
-        self._now_set[rows] = self._sets.intern(pairs, len(rows))
+        there = ~self._ground.validity.retired[pairs.zone]
+        self._now_set[rows] = self._sets.intern(Pairs(pairs.query[there], pairs.zone[there]), len(rows))
 
     def _screen(self, moment: Moment) -> Screen:
         limits = self._limits
@@ -124,15 +142,17 @@ class FusedTracker:
             opening_first = np.searchsorted(moment.opening_zone[order], np.arange(len(opening_first)))
         return World(
             frame=self._frame,
+            cells=self._index.cells,
+            combo_set=self._combo_set,
             borders=self._marked(moment.wanted_bits),
             venues=self._ground.venues.grid,
-            set_first=self._sets.first,
-            set_members=self._sets.members,
             wanted=moment.wanted_bits,
             wants_any=np.asarray(moment.wanted_bits.any(axis=1)),
             warnable=self._ground.warnable,
+            retired=self._ground.validity.retired,
             opening_first=opening_first,
             opening_ms=moment.opening_ms[order],
+            **self._numbered(),
         )
 
     def _marked(self, wanted: npt.NDArray[np.uint64]) -> BorderGrid:
@@ -155,6 +175,7 @@ class FusedTracker:
             jump_mps=jumps.max_speed_mps if jumps else 0.0,
             jump_slack_m=jumps.slack_m if jumps else 0.0,
             jump_believe_after=jumps.believe_after if jumps else -1,
+            settles=limits.settling is not None,
             look_s=look.lookahead_s if look else 0.0,
             look_min_mps=look.min_speed_mps if look else 0.0,
             look_every_ms=round(look.every_s * 1000) if look else 0,

@@ -15,14 +15,16 @@ import numpy.typing as npt
 
 from geo_engine.compiled import bare, kernel, uncounted
 from geo_engine.geodesy.kernels import degree_lengths, geodesic_m
-from geo_engine.index.borders import BorderGrid, touched_outside, wanted_ahead
-from geo_engine.index.kernels import Cells, combo_at, combo_zones
+from geo_engine.index.borders import BorderGrid, border_near, touched_outside, wanted_ahead
+from geo_engine.index.kernels import Cells, combo_at, combo_zones, zones_at
 from geo_engine.index.venues import VenueGrid, nearest_venue
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, RejectReason
 from geo_engine.tracking.approach import CHANGED_CMPS, CHANGED_SHARE, PHASE
 from geo_engine.tracking.events import APPROACH, CROSS, ENTER, EXIT, LOST, MOVED, OPENED, OWED
 from geo_engine.tracking.packing import PingColumns
 from geo_engine.tracking.screening import REASONS
+from geo_engine.tracking.sets import mixed
+from geo_engine.tracking.settling import FIRST_STILL_S, doubt_m, radius_m, settled, still_for
 from geo_engine.tracking.state import BLOCK, FRESH, KEPT_FLAGS, MOVING, PLACED
 
 __all__ = ["EventColumns", "RowColumns", "Walk", "World", "advance", "combo_members", "locate"]
@@ -55,6 +57,7 @@ class RowColumns(NamedTuple):
     north_cmps: npt.NDArray[np.int16]
     profile: npt.NDArray[np.int16]
     jumps: npt.NDArray[np.uint8]
+    still_s: npt.NDArray[np.uint8]
     flags: npt.NDArray[np.uint8]
     inside_from_ms: IntColumn
     used: BoolColumn
@@ -80,25 +83,35 @@ class World(NamedTuple):
 
     Attributes:
         frame: metres per degree by latitude.
+        cells: the zones by cell.
+        combo_set: number of the set of zones of each combo.
         borders: the borders of zones by cell, marked with ``wanted``.
         venues: venues by place.
         set_first: where the members of a set begin.
         set_members: zone positions.
+        set_sums: sums of all sets, ascending.
+        set_by_sum: which set each is of.
         wanted: uint64 (profiles, words): bit z of word z >> 6 = zone z may concern the profile and may be in force.
         wants_any: whether a profile wants any zone.
         warnable: whether a zone can be warned about.
+        retired: whether a zone is not there any more; ``combo_set`` knows it already.
         opening_first: int64 (zones + 1,): where the openings of a zone begin in ``opening_ms``.
         opening_ms: moments at which a zone came into force lately, ascending per zone.
     """
 
     frame: FloatColumn
+    cells: Cells
+    combo_set: npt.NDArray[np.int32]
     borders: BorderGrid
     venues: VenueGrid
     set_first: IntColumn
     set_members: npt.NDArray[np.int32]
+    set_sums: npt.NDArray[np.uint64]
+    set_by_sum: npt.NDArray[np.int32]
     wanted: npt.NDArray[np.uint64]
     wants_any: BoolColumn
     warnable: BoolColumn
+    retired: BoolColumn
     opening_first: IntColumn
     opening_ms: IntColumn
 
@@ -117,6 +130,7 @@ class Walk(NamedTuple):
         jump_mps: fastest believable speed.
         jump_slack_m: position error granted on top.
         jump_believe_after: so many absurd pings in a row are believed.
+        settles: noise is filtered: see ``tracking/settling.py``.
         look_s: length of the look-ahead.
         look_min_mps: slower is standing.
         look_every_ms: how often a user who drives straight on is looked ahead for.
@@ -132,6 +146,7 @@ class Walk(NamedTuple):
     jump_mps: float
     jump_slack_m: float
     jump_believe_after: int
+    settles: bool
     look_s: float
     look_min_mps: float
     look_every_ms: int
@@ -263,6 +278,88 @@ def _too_far(way_m: float, elapsed_ms: int, walk: Walk) -> bool:
     return way_m > walk.jump_mps * (elapsed_ms / 1000.0) + walk.jump_slack_m
 
 
+_mixed = uncounted(mixed)
+
+
+@uncounted
+def _toward(lon: float, step: float, part: float) -> float:
+    """Go a part of a step of longitude and stay in -180 .. 180."""
+    there = lon + step * part
+    if there > 180.0:
+        there -= 360.0
+    elif there < -180.0:
+        there += 360.0
+    return there
+
+
+@bare
+def _number_of(world: World, zones: IntColumn, count: int) -> int:
+    """Return the number of the set of zones, -1 - count when it has none yet."""
+    total = np.uint64(0)
+    for at in range(count):
+        total += _mixed(np.uint64(zones[at]))
+    low, high = 0, len(world.set_sums)
+    while low < high:
+        middle = (low + high) // 2
+        if world.set_sums[middle] < total:
+            low = middle + 1
+        else:
+            high = middle
+    if low < len(world.set_sums) and world.set_sums[low] == total:
+        return int(world.set_by_sum[low])
+    return -1 - count
+
+
+@bare
+def _set_at(world: World, lon: float, lat: float, scratch: IntColumn) -> int:
+    """Return the number of the set of zones at a position, or as ``_number_of`` with the zones in ``scratch``."""
+    combo = combo_at(world.cells, lon, lat)
+    if combo >= 0:
+        return int(world.combo_set[combo])
+    count = 0
+    for at in range(zones_at(world.cells, lon, lat, scratch)):
+        if not world.retired[scratch[at]]:
+            scratch[count] = scratch[at]
+            count += 1
+    return _number_of(world, scratch, count)
+
+
+@bare
+def _convinced(world: World, held: int, now: int, lon: float, lat: float, doubt: float, scratch: IntColumn) -> int:
+    """Return the set of zones a user is in beyond doubt, or as ``_number_of`` with the zones in ``scratch``.
+
+    A zone he was in he leaves, and one he was not in he enters, when its border is further away than the doubt.
+    """
+    lon_m, lat_m = degree_lengths(world.frame, lat)
+    left, left_end = world.set_first[held], world.set_first[held + 1]
+    come, come_end = world.set_first[now], world.set_first[now + 1]
+    count, open_left, open_come = 0, 0, 0
+    while left < left_end or come < come_end:
+        if come >= come_end or (left < left_end and world.set_members[left] < world.set_members[come]):
+            zone = world.set_members[left]
+            left += 1
+            if border_near(world.borders, lon, lat, zone, doubt, lon_m, lat_m):
+                scratch[count] = zone
+                count += 1
+                open_left += 1
+        elif left >= left_end or world.set_members[come] < world.set_members[left]:
+            zone = world.set_members[come]
+            come += 1
+            if border_near(world.borders, lon, lat, zone, doubt, lon_m, lat_m):
+                open_come += 1
+            else:
+                scratch[count] = zone
+                count += 1
+        else:
+            scratch[count] = world.set_members[left]
+            count += 1
+            left += 1
+            come += 1
+    if open_left + open_come == 0:
+        return now
+    return _number_of(world, scratch, count)
+
+
 @bare
 def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping does to one row, start to end
     pings: PingColumns,
@@ -297,9 +394,11 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
         scratch_fraction: the same.
         room: most events one ping can cause; without that much room left the walk stops.
         tally: added to: accepted pings, change of the number of (user, zone) memberships, a number without meaning.
+            ``tally[3]`` is written: 0, or the size of a set that has no number yet.
 
     Returns:
-        (ping to go on with, events written). It stops before the end where room is missing.
+        (ping to go on with, events written). It stops before the end where room is missing, or a set of zones has no
+        number: its members are the first ``tally[3]`` of ``scratch_zone``.
         Cost: 50 ns for a standing user, about 150 ns with a look-ahead.
     """
     capacity = len(events.time_ms)
@@ -308,6 +407,7 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
     accepted = 0
     memberships = 0
     asked = 0
+    tally[3] = 0
     k = first
     while k < count:
         if n + room > capacity:
@@ -359,15 +459,39 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                 n = _end_run(pings, k, codes, rows, world, walk, events, n)
             k += 1
             continue
-        accepted += 1
         before = rows.inside[u7]
         now = now_set[k]
         joined = placed and not anchored and elapsed_ms <= walk.gap_ms
-        fresh = walk.now_ms - time_ms <= walk.fresh_ms
-        from_lon, from_lat = (before_lon, before_lat) if placed else (np.nan, np.nan)
-        held = before
         since_ms = max(before_ms, walk.restored_ms)
         silent = known and time_ms - since_ms > walk.lost_ms
+        held = 0 if silent else before
+        target, still_s = now, 0
+        if walk.settles:
+            radius = radius_m(pings.accuracy_m[k])
+            still_s = FIRST_STILL_S
+            if joined:
+                onward = (flags & MOVING) != 0 and east_m * rows.east_cmps[u7] + north_m * rows.north_cmps[u7] > 0.0
+                way_m = math.sqrt(east_m * east_m + north_m * north_m)
+                still_s = still_for(rows.still_s[u7], way_m, onward, pings.speed_mps[k], radius, elapsed_ms)
+                if still_s > 0:
+                    part = settled(still_s, elapsed_ms)
+                    east_m, north_m = east_m * part, north_m * part
+                    lon, lat = _toward(before_lon, lon_step, part), before_lat + (lat - before_lat) * part
+                    # A ping in the zones he is in anyway is no reason to doubt that.
+                    if held != now:
+                        now = _set_at(world, lon, lat, scratch_zone)
+                        if now < 0:
+                            tally[3] = -1 - now
+                            break
+            target = now
+            if held != now:
+                target = _convinced(world, held, now, lon, lat, doubt_m(still_s, radius), scratch_zone)
+                if target < 0:
+                    tally[3] = -1 - target
+                    break
+        accepted += 1
+        fresh = walk.now_ms - time_ms <= walk.fresh_ms
+        from_lon, from_lat = (before_lon, before_lat) if placed else (np.nan, np.nan)
         if before != 0:
             if before_ms < walk.newest_opening_ms:
                 until_ms = min(time_ms, since_ms + walk.lost_ms)
@@ -377,11 +501,10 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                 for at in range(set_first[before], set_first[before + 1]):
                     moment = since_ms + walk.lost_ms
                     n = _write(events, n, u7, moment, set_members[at], EXIT, LOST, from_lon, from_lat)
-                held = 0
         # Enter and exit: the difference of two ascending lists.
-        if held != now:
+        if held != target:
             left, left_end = set_first[held], set_first[held + 1]
-            come, come_end = set_first[now], set_first[now + 1]
+            come, come_end = set_first[target], set_first[target + 1]
             while left < left_end or come < come_end:
                 if come >= come_end or (left < left_end and set_members[left] < set_members[come]):
                     n = _write(events, n, u7, time_ms, set_members[left], EXIT, MOVED, lon, lat)
@@ -395,10 +518,10 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
         if held != 0 and fresh and known and (flags & FRESH) == 0:
             for at in range(set_first[held], set_first[held + 1]):
                 zone = set_members[at]
-                if world.warnable[zone] and _in_set(world, now, zone):
+                if world.warnable[zone] and _in_set(world, target, zone):
                     n = _write(events, n, u7, time_ms, zone, OWED, MOVED, lon, lat)
-        # Zones passed through or touched between both pings, with neither inside.
-        if joined and not silent and (lon != before_lon or lat != before_lat):
+        # Zones passed through or touched between both pings, with neither inside. Nobody passes through standing.
+        if joined and not silent and still_s == 0 and (lon != before_lon or lat != before_lat):
             to_lon = lon
             if lon - before_lon > 180.0:
                 to_lon = lon - 360.0
@@ -454,7 +577,7 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                 )
                 for at in range(met):
                     zone = scratch_zone[at]
-                    if scratch_fraction[at] > 0.0 and not _in_set(world, now, zone):
+                    if scratch_fraction[at] > 0.0 and not (_in_set(world, now, zone) or _in_set(world, target, zone)):
                         eta_s = scratch_fraction[at] * walk.look_s
                         n = _write(events, n, u7, time_ms, zone, APPROACH, MOVED, lon, lat)
                         events.distance_m[n - 1] = eta_s * speed_mps
@@ -472,12 +595,13 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
         rows.lon[u7] = lon
         rows.lat[u7] = lat
         rows.jumps[u7] = 0
+        rows.still_s[u7] = still_s
         rows.flags[u7] = flags
         rows.used[u7 // BLOCK] = True
-        if before != now:
-            rows.inside[u7] = now
-            memberships += (set_first[now + 1] - set_first[now]) - (set_first[before + 1] - set_first[before])
-        if last and now != 0:
+        if before != target:
+            rows.inside[u7] = target
+            memberships += (set_first[target + 1] - set_first[target]) - (set_first[before + 1] - set_first[before])
+        if last and target != 0:
             n = _end_run(pings, k, codes, rows, world, walk, events, n)
         k += 1
     tally[0] += accepted

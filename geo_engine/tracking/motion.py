@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.model import BoolColumn, FloatColumn
-from geo_engine.tracking.start import Start
 from geo_engine.tracking.state import centimetres
 from geo_engine.tracking.steps import Steps
 
@@ -38,7 +36,7 @@ class Motion:
     before_north_cmps: FloatColumn
 
 
-def estimate_motion(steps: Steps, start: Start) -> Motion:
+def estimate_motion(steps: Steps) -> Motion:
     """Estimate the velocity at each ping.
 
     The device's own speed and heading are used where both are given and credible: they come from Doppler and beat
@@ -46,7 +44,7 @@ def estimate_motion(steps: Steps, start: Start) -> Motion:
     vehicle has is unknown: it would look tens of kilometres ahead.
     """
     east, north = _step_velocity(steps)
-    earlier_east, earlier_north = _shifted(east, steps, start, "east_cmps"), _shifted(north, steps, start, "north_cmps")
+    earlier_east, earlier_north = steps.velocity_before
     mean_east = np.where(np.isnan(earlier_east), east, (east + earlier_east) / 2.0) / 100.0
     mean_north = np.where(np.isnan(earlier_north), north, (north + earlier_north) / 2.0) / 100.0
     device_mps, heading_deg = steps.pings.speed_mps, steps.pings.heading_deg
@@ -68,20 +66,7 @@ def estimate_motion(steps: Steps, start: Start) -> Motion:
 
 
 def _step_velocity(steps: Steps) -> tuple[FloatColumn, FloatColumn]:
-    elapsed_ms = steps.pings.time_ms - steps.before_ms
+    elapsed_ms = steps.elapsed_ms
     usable = steps.joined & (elapsed_ms >= _MIN_STEP_MS) & (elapsed_ms <= _MAX_STEP_MS)
     seconds = np.where(usable, elapsed_ms, np.nan) / 1000.0
-    lon_step = steps.pings.lon - steps.before_lon
-    lon_step = np.where(lon_step > 180.0, lon_step - 360.0, np.where(lon_step < -180.0, lon_step + 360.0, lon_step))
-    east_m, north_m = metres_per_degree((steps.pings.lat + steps.before_lat) / 2.0)
-    return (
-        centimetres(lon_step * east_m / seconds),
-        centimetres((steps.pings.lat - steps.before_lat) * north_m / seconds),
-    )
-
-
-def _shifted(step: FloatColumn, steps: Steps, start: Start, name: str) -> FloatColumn:
-    """Return the velocity of the step before each step."""
-    earlier = np.full(len(steps), np.nan)
-    earlier[1:] = step[:-1]
-    return np.where(steps.first, getattr(start, name), earlier)
+    return centimetres(steps.east_m / seconds), centimetres(steps.north_m / seconds)

@@ -21,6 +21,7 @@ PING: Final = np.dtype(
         ("lat", np.float64),
         ("speed_mps", np.float64),
         ("heading_deg", np.float64),
+        ("accuracy_m", np.float64),
         ("u7", np.int32),
         ("row", np.int32),  # row in the caller's batch
     ],
@@ -69,6 +70,7 @@ class PingColumns(NamedTuple):
     lat: FloatColumn
     speed_mps: FloatColumn
     heading_deg: FloatColumn
+    accuracy_m: FloatColumn
     u7: npt.NDArray[np.int32]
     row: npt.NDArray[np.int32]
 
@@ -224,6 +226,7 @@ def arrange(  # noqa: PLR0915 - fused kernel; work arrays come from outside, so 
             pings.lat[k] = batch.lat[i]
             pings.speed_mps[k] = batch.speed_mps[i]
             pings.heading_deg[k] = batch.heading_deg[i]
+            pings.accuracy_m[k] = batch.accuracy_m[i]
             pings.u7[k] = batch.u7[i]
             pings.row[k] = i
             k += 1

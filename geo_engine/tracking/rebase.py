@@ -45,7 +45,7 @@ def carry_over(  # noqa: PLR0913 - the state, both kinds of sets, the edit and t
         sets: the sets the rows name now.
         new_sets: the sets they will name.
         index: the zones of the new revision.
-        edit: what differs.
+        edit: what differs; of zones whose validity has ended, see ``expiry.edit_with_ends``.
         now_ms: moment of the edit.
         heard_after_ms: a user inside nothing who was last heard of at this moment or before is not there any more.
 

@@ -19,7 +19,7 @@ from geo_engine.model import (
     PingBatch,
     RejectReason,
 )
-from geo_engine.tracking.start import Start
+from geo_engine.tracking.steps import Steps
 
 __all__ = ["JumpLimits", "absurd_jumps", "arrange", "screen"]
 
@@ -117,81 +117,14 @@ class JumpLimits:
             raise ConfigurationError(message)
 
 
-def absurd_jumps(batch: PingBatch, start: Start, limits: JumpLimits) -> tuple[BoolColumn, BoolColumn]:
-    """Find pings that no vehicle could have reached from the user's last believed place.
-
-    Args:
-        batch: pings ordered by user and time.
-        start: state of the user of each ping, as it was before the batch.
-        limits: see ``JumpLimits``.
+def absurd_jumps(steps: Steps, limits: JumpLimits) -> tuple[BoolColumn, BoolColumn]:
+    """Find pings that no vehicle could have reached from where its user was believed to be.
 
     Returns:
         (absurd, anchored): pings to set aside; pings at a new place that is believed without a way to it.
-        Cost: one vectorised pass, and a loop over the pings of users with a suspicious step only.
     """
-    count = len(batch)
-    absurd, anchored = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-    if count == 0:
-        return absurd, anchored
-    first = np.ones(count, dtype=bool)
-    first[1:] = batch.u7[1:] != batch.u7[:-1]
-    before = np.maximum(np.arange(count) - 1, 0)
-    lon = np.where(first, start.lon, batch.lon[before])
-    lat = np.where(first, start.lat, batch.lat[before])
-    time_ms = np.where(first, start.time_ms, batch.time_ms[before])
-    known = ~first | start.placed
-    too_far = known & _too_far(lon, lat, time_ms, batch, np.arange(count), limits)
-    suspects = np.unique(batch.u7[too_far | (first & (start.jumps > 0))])
-    bounds = np.searchsorted(batch.u7, suspects), np.searchsorted(batch.u7, suspects, side="right")
-    for low, high in zip(bounds[0].tolist(), bounds[1].tolist(), strict=True):
-        _walk(batch, start, range(low, high), limits, (too_far, absurd, anchored))
-    return absurd, anchored
-
-
-def _walk(
-    batch: PingBatch,
-    start: Start,
-    rows: range,
-    limits: JumpLimits,
-    marks: tuple[BoolColumn, BoolColumn, BoolColumn],
-) -> None:
-    """Walk one user's pings from believed place to believed place; leave the count of jumps at his last row."""
-    too_far, absurd, anchored = marks
-    home = rows[0]
-    placed, jumps, jump_ms = bool(start.placed[home]), int(start.jumps[home]), int(start.jump_ms[home])
-    believed = home - 1  # the row before the first stands for the place before the batch
-    for row in rows:
-        if row == believed + 1:
-            far = bool(too_far[row])
-        elif believed < home:
-            first = slice(home, home + 1)
-            place = (start.lon[first], start.lat[first], start.time_ms[first])
-            far = placed and bool(_too_far(*place, batch, np.array([row]), limits)[0])
-        else:
-            last = slice(believed, believed + 1)
-            place = (batch.lon[last], batch.lat[last], batch.time_ms[last])
-            far = bool(_too_far(*place, batch, np.array([row]), limits)[0])
-        if far and jumps < limits.believe_after:
-            absurd[row] = True
-            # The same absurd ping sent again counts once.
-            if jumps == 0 or batch.time_ms[row] > jump_ms:
-                jumps, jump_ms = jumps + 1, int(batch.time_ms[row])
-            continue
-        anchored[row] = far
-        believed, jumps = row, 0
-    last_row = rows[-1]
-    start.jumps[last_row], start.jump_ms[last_row] = jumps, jump_ms
-
-
-def _too_far(
-    lon: npt.NDArray[np.float64],
-    lat: npt.NDArray[np.float64],
-    time_ms: IntColumn,
-    batch: PingBatch,
-    rows: IntColumn,
-    limits: JumpLimits,
-) -> BoolColumn:
-    way_m = np.asarray(distance_m(lon, lat, batch.lon[rows], batch.lat[rows]))
-    seconds = (batch.time_ms[rows] - time_ms) / 1000.0
-    far: BoolColumn = way_m > limits.max_speed_mps * seconds + limits.slack_m
-    return far
+    before = steps.before
+    way_m = np.asarray(distance_m(before["lon"], before["lat"], steps.pings.lon, steps.pings.lat))
+    far = steps.placed & (way_m > limits.max_speed_mps * (steps.elapsed_ms / 1000.0) + limits.slack_m)
+    believed = before["jumps"] >= limits.believe_after
+    return far & ~believed, far & believed

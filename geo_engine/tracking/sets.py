@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from geo_engine.index.protocol import Pairs
 from geo_engine.model import BoolColumn, IntColumn
 
-__all__ = ["EMPTY_SET", "Numbers", "ZoneSets"]
+__all__ = ["EMPTY_SET", "Hashes", "Numbers", "ZoneSets", "mixed"]
 
 EMPTY_SET: Final = 0
 """Number of the empty set."""
@@ -18,10 +18,10 @@ EMPTY_SET: Final = 0
 Numbers = npt.NDArray[np.int32]
 """A column of numbers of sets."""
 
-_Hashes = npt.NDArray[np.uint64]
+Hashes = npt.NDArray[np.uint64]
 
 
-_Arrays = tuple[IntColumn, Numbers, _Hashes, Numbers]
+_Arrays = tuple[IntColumn, Numbers, Hashes, Numbers]
 """Begins of the sets, their members, their sums in order, the set of each sum."""
 _EMPTY: Final[_Arrays] = (
     np.zeros(2, dtype=np.int64),
@@ -56,6 +56,11 @@ class ZoneSets:
     def members(self) -> Numbers:
         """Return the zone positions of all sets, ascending inside a set: int32."""
         return self._arrays[1]
+
+    @property
+    def sums(self) -> tuple[Hashes, Numbers]:
+        """Return the sums of the sets, ascending, and which set each is of: for kernels that look a set up."""
+        return self._arrays[2], self._arrays[3]
 
     def __len__(self) -> int:
         """Return the number of distinct sets."""
@@ -105,7 +110,17 @@ class ZoneSets:
         held: BoolColumn = counts[self.first[1:]] > counts[self.first[:-1]]
         return held
 
-    def _add(self, zones: IntColumn, first: IntColumn, rows: IntColumn, hashes: _Hashes) -> None:
+    def less(self, gone: BoolColumn) -> Numbers:
+        """Return for every set the number of what is left of it without the ``gone`` zones (bool per zone)."""
+        left = np.arange(len(self), dtype=np.int32)
+        touched = np.flatnonzero(self.holding(gone)).astype(np.int32)
+        if len(touched):
+            every = self.zones_of(touched)
+            stays = ~gone[every.zone]
+            left[touched] = self.intern(Pairs(every.query[stays], every.zone[stays]), len(touched))
+        return left
+
+    def _add(self, zones: IntColumn, first: IntColumn, rows: IntColumn, hashes: Hashes) -> None:
         size = first[rows + 1] - first[rows]
         take = np.repeat(first[rows], size) + np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
         number = np.arange(len(self), len(self) + len(rows), dtype=np.int32)
@@ -134,13 +149,17 @@ class ZoneSets:
             raise RuntimeError(message)
 
 
-def _sums(zones: IntColumn, first: IntColumn) -> _Hashes:
-    """Return the sum of the mixed members of each set, 0 for the empty one (splitmix64, Steele et al. 2014)."""
-    x = zones.astype(np.uint64) + np.uint64(1)
-    x = x * np.uint64(0x9E3779B97F4A7C15)
+def mixed(x: Any) -> Any:  # noqa: ANN401 - a number in a kernel, a column outside
+    """Return the mix of a zone position (uint64, a number or a column): splitmix64, Steele et al. 2014."""
+    x = (x + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
-    total = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(x, dtype=np.uint64)])
-    sums: _Hashes = total[first[1:]] - total[first[:-1]]
+    return x ^ (x >> np.uint64(31))
+
+
+def _sums(zones: IntColumn, first: IntColumn) -> Hashes:
+    """Return the sum of the mixed members of each set, 0 for the empty one."""
+    mixes = mixed(zones.astype(np.uint64))
+    total = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(mixes, dtype=np.uint64)])
+    sums: Hashes = total[first[1:]] - total[first[:-1]]
     return sums

@@ -28,7 +28,7 @@ __all__ = [
 PACKED_ROW: Final = np.dtype(
     [
         ("time_ms", np.int64),  # event time of the last accepted ping, 0 = never
-        ("lon", np.float64),  # the doubles as they came: the segment test is exact on them
+        ("lon", np.float64),  # the doubles as they came, so that the segment test is exact; of who stands, their mean
         ("lat", np.float64),
         ("inside", np.int32),  # number of the interned set of zones the user is in, 0 = none
         ("venue", np.int32),  # 1 + position of the nearest venue within reach, 0 = none
@@ -40,7 +40,7 @@ PACKED_ROW: Final = np.dtype(
         ("sent", np.uint8),  # warnings sent on that day
         ("jumps", np.uint8),  # pings set aside in a row as absurd
         ("flags", np.uint8),
-        ("spare", np.uint8),
+        ("still_s", np.uint8),  # for how many seconds the user has stood, 0 = he drives
     ],
     align=True,
 )

@@ -1,69 +1,125 @@
-"""Each accepted ping with the ping before it: the step the user took."""
+"""The next accepted ping of each user with what was known of him: the step he took."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
+from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.index.protocol import Segments
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch
-from geo_engine.tracking.start import Start
+from geo_engine.tracking.state import FRESH, MOVING, PLACED
 
 __all__ = ["Steps"]
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Pings ordered by user and time, joined to their predecessors.
+    """One ping each of some users, beside the rows of these users as they were before it.
 
     Attributes:
-        pings: the accepted pings, ordered by u7, then time.
-        first: the ping is its user's first in the batch.
-        known: the user was heard of before, so ``before_ms`` means something.
-        placed: the position before is known.
-        before_ms: event time of the step's start.
-        before_lon: longitude of the step's start.
-        before_lat: latitude of the step's start.
+        pings: the pings, each user once.
+        before: the users' rows, ``PACKED_ROW``.
+        lon: longitude at which the user is believed to be now, degrees; at first the ping's own.
+        lat: latitude.
+        east_m: way from where he was believed to be, metres; 0 where that is unknown.
+        north_m: the same northwards.
+        still_s: for how many seconds he has stood, 0 = he drives.
         joined: the straight way between both positions is evidence (known, no silence, no jump).
     """
 
     pings: PingBatch
-    first: BoolColumn
-    known: BoolColumn
-    placed: BoolColumn
-    before_ms: IntColumn
-    before_lon: FloatColumn
-    before_lat: FloatColumn
+    before: npt.NDArray[np.void]
+    lon: FloatColumn
+    lat: FloatColumn
+    east_m: FloatColumn
+    north_m: FloatColumn
+    still_s: IntColumn
     joined: BoolColumn
 
     @classmethod
-    def of(cls, pings: PingBatch, start: Start, anchored: BoolColumn, *, max_gap_ms: int | None) -> Steps:
-        """Join ordered pings to the state of their users as it was before the batch."""
-        count = len(pings)
-        first = np.ones(count, dtype=bool)
-        first[1:] = pings.u7[1:] != pings.u7[:-1]
-        before = np.maximum(np.arange(count) - 1, 0)
-        before_ms = np.where(first, start.time_ms, pings.time_ms[before]).astype(np.int64)
-        placed = ~first | start.placed
-        joined = placed & ~anchored
-        if max_gap_ms is not None:
-            joined &= pings.time_ms - before_ms <= max_gap_ms
+    def of(cls, pings: PingBatch, before: npt.NDArray[np.void]) -> Steps:
+        """Join pings to the rows of their users."""
+        placed = (before["flags"] & PLACED) != 0
+        lon_m, lat_m = metres_per_degree((before["lat"] + pings.lat) * 0.5)
         return cls(
             pings=pings,
-            first=first,
-            known=~first | (start.time_ms > 0),
-            placed=placed,
-            before_ms=before_ms,
-            before_lon=np.where(first, start.lon, pings.lon[before]),
-            before_lat=np.where(first, start.lat, pings.lat[before]),
-            joined=joined,
+            before=before,
+            lon=pings.lon,
+            lat=pings.lat,
+            east_m=np.where(placed, _short_way(pings.lon - before["lon"]) * lon_m, 0.0),
+            north_m=np.where(placed, (pings.lat - before["lat"]) * lat_m, 0.0),
+            still_s=np.zeros(len(pings), dtype=np.int64),
+            joined=placed,
         )
 
     def __len__(self) -> int:
         """Return the number of steps."""
         return len(self.pings)
 
+    @property
+    def known(self) -> BoolColumn:
+        """Say which users were heard of before."""
+        known: BoolColumn = self.before_ms > 0
+        return known
+
+    @property
+    def placed(self) -> BoolColumn:
+        """Say of which users the position before is known."""
+        return self._flag(PLACED)
+
+    @property
+    def was_fresh(self) -> BoolColumn:
+        """Say whose ping before was recent enough to warn."""
+        return self._flag(FRESH)
+
+    @property
+    def before_ms(self) -> IntColumn:
+        """Return the event time of the step's start, 0 = never."""
+        return self.before["time_ms"].astype(np.int64)
+
+    @property
+    def elapsed_ms(self) -> IntColumn:
+        """Return how long each step took."""
+        return self.pings.time_ms - self.before_ms
+
+    @property
+    def velocity_before(self) -> tuple[FloatColumn, FloatColumn]:
+        """Return the velocity over the step before in centimetres a second, east and north; NaN = unknown."""
+        moving = self._flag(MOVING)
+        return np.where(moving, self.before["east_cmps"], np.nan), np.where(moving, self.before["north_cmps"], np.nan)
+
+    def take(self, rows: IntColumn | BoolColumn) -> Steps:
+        """Return the given steps."""
+        columns = {name: getattr(self, name)[rows] for name in self.__slots__ if name != "pings"}
+        return Steps(pings=self.pings.take(rows), **columns)
+
+    def followed(self, part: FloatColumn, still_s: IntColumn) -> Steps:
+        """Believe only a part of the way of each step."""
+        whole = part >= 1.0
+        lon = self.before["lon"] + _short_way(self.pings.lon - self.before["lon"]) * part
+        lon = np.where(lon > 180.0, lon - 360.0, np.where(lon < -180.0, lon + 360.0, lon))
+        lat = self.before["lat"] + (self.pings.lat - self.before["lat"]) * part
+        return replace(
+            self,
+            lon=np.where(whole, self.pings.lon, lon),
+            lat=np.where(whole, self.pings.lat, lat),
+            east_m=self.east_m * part,
+            north_m=self.north_m * part,
+            still_s=still_s,
+        )
+
     def segments(self, rows: IntColumn) -> Segments:
         """Return the straight ways of the given steps."""
-        return Segments(self.before_lon[rows], self.before_lat[rows], self.pings.lon[rows], self.pings.lat[rows])
+        lon, lat = self.before["lon"][rows].copy(), self.before["lat"][rows].copy()
+        return Segments(lon, lat, self.lon[rows], self.lat[rows])
+
+    def _flag(self, bit: int) -> BoolColumn:
+        flag: BoolColumn = (self.before["flags"] & bit) != 0
+        return flag
+
+
+def _short_way(step: FloatColumn) -> FloatColumn:
+    return np.where(step > 180.0, step - 360.0, np.where(step < -180.0, step + 360.0, step))

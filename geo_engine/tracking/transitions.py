@@ -2,50 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from geo_engine.index.protocol import Pairs
-from geo_engine.model import IntColumn
-from geo_engine.tracking.steps import Steps
+from geo_engine.model import BoolColumn, IntColumn
 
-__all__ = ["crossed", "left_and_entered", "zones_before"]
+__all__ = ["chosen", "joined", "listed", "without"]
 
-
-def zones_before(steps: Steps, now: Pairs, kept: Pairs) -> Pairs:
-    """Return the zones each step started in.
-
-    Args:
-        steps: the steps.
-        now: zones that hold each ping.
-        kept: memberships before the batch, by the number of the user among those of the batch.
-    """
-    starts = np.flatnonzero(steps.first)
-    follower = now.query + 1
-    inner = follower < len(steps)
-    inner[inner] &= ~steps.first[follower[inner]]
-    query = np.concatenate([starts[kept.query], follower[inner]])
-    zone = np.concatenate([kept.zone, now.zone[inner]])
-    order = np.lexsort((zone, query))
-    return Pairs(query[order], zone[order])
+_SHIFT: Final = 24  # a zone position fits 24 bits
 
 
-def left_and_entered(before: Pairs, now: Pairs) -> tuple[Pairs, Pairs]:
-    """Return the zones each step left and the zones it entered."""
-    return _minus(before, [now]), _minus(now, [before])
-
-
-def crossed(touched: Pairs, before: Pairs, now: Pairs) -> Pairs:
-    """Return the zones a step touched with neither end inside."""
-    return _minus(touched, [before, now])
-
-
-_SHIFT = 24  # a zone position fits 24 bits
-
-
-def _minus(pairs: Pairs, others: list[Pairs]) -> Pairs:
+def without(pairs: Pairs, *others: Pairs) -> Pairs:
+    """Return the pairs that are in none of the others."""
     key = _key(pairs)
     for other in others:
         key = key[~np.isin(key, _key(other), kind="sort")]
+    return _pairs(key)
+
+
+def joined(*parts: Pairs) -> Pairs:
+    """Return the pairs that are in one of the parts, in order, each once."""
+    return _pairs(np.unique(np.concatenate([_key(part) for part in parts])))
+
+
+def listed(pairs: Pairs, others: Pairs) -> BoolColumn:
+    """Say which pairs are among the others."""
+    found: BoolColumn = np.isin(_key(pairs), _key(others), kind="sort")
+    return found
+
+
+def chosen(pairs: Pairs, which: BoolColumn) -> Pairs:
+    """Return the pairs of which ``which`` is true."""
+    return Pairs(pairs.query[which], pairs.zone[which])
+
+
+def _pairs(key: IntColumn) -> Pairs:
     return Pairs(key >> _SHIFT, key & ((1 << _SHIFT) - 1))
 
 

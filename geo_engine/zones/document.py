@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import shapely
 
 from geo_engine.errors import Fault, ZoneDocumentError
 from geo_engine.geodesy.datum import Datum
+from geo_engine.zones.calendar import NO_CALENDAR, DayCalendar
 from geo_engine.zones.coordinates import DEFAULT_LIMITS, Limits, measure
 from geo_engine.zones.findings import Findings, describe
 from geo_engine.zones.geometry import GeometryReader
@@ -48,6 +49,7 @@ def read_zone_document(
     where: str = "zones",
     limits: Limits = DEFAULT_LIMITS,
     datum: Datum = Datum.WGS84,
+    calendar: DayCalendar = NO_CALENDAR,
 ) -> ZoneDocument:
     """Read a FeatureCollection (or a single Feature) of zones. Never raises for what the source holds.
 
@@ -58,6 +60,7 @@ def read_zone_document(
         where: what to call the source in faults, e.g. its file name.
         limits: caps; the defaults suit a file of a whole city.
         datum: datum of the coordinates.
+        calendar: holidays and make-up workdays, for zones whose schedule asks for them.
     """
     findings = Findings(where)
     try:
@@ -68,13 +71,14 @@ def read_zone_document(
     if features is None or not _fits(features, findings, limits):
         return ZoneDocument((), tuple(findings.faults), tuple(findings.notes), where=where)
     single = isinstance(value, Mapping) and value.get("type") == "Feature"
-    reader = _Reader(findings, GeometryReader(limits, datum))
+    reader = _Reader(findings, GeometryReader(limits, datum), calendar)
     found = [
         (zone, row)
         for row, feature in enumerate(features)
         if (zone := reader.read(feature, row, "$" if single else f"$.features[{row}]")) is not None
     ]
     zones, rows = tuple(zone for zone, _ in found), tuple(row for _, row in found)
+    _note_unknown_years(zones, calendar, findings)
     return ZoneDocument(zones, tuple(findings.faults), tuple(findings.notes), rows, where)
 
 
@@ -105,7 +109,9 @@ def join_zone_documents(documents: Iterable[ZoneDocument]) -> ZoneDocument:
                 found = f"the id {describe(zone.zone_id)} of {sources[zone.zone_id]}"
                 faults.append(Fault(where, f"$.features[{row}].id", found, "an id of its own", "duplicate_id"))
             else:
-                zones[zone.zone_id], sources[zone.zone_id] = zone, where
+                # Later listed beats earlier, over all documents in their order.
+                listed = zone if zone.listed == len(zones) else replace(zone, listed=len(zones))
+                zones[zone.zone_id], sources[zone.zone_id] = listed, where
     return ZoneDocument(tuple(zones.values()), tuple(faults), tuple(notes))
 
 
@@ -162,6 +168,7 @@ class _Reader:
 
     findings: Findings
     geometries: GeometryReader
+    calendar: DayCalendar = NO_CALENDAR
     seen: dict[str, int] = field(default_factory=dict)
 
     def read(self, feature: object, row: int, path: str) -> Zone | None:
@@ -175,11 +182,11 @@ class _Reader:
         zone_id = self._identify(feature, row, path, findings)
         if zone_id is not None:
             findings = self.findings.at(f"feature {row} ({zone_id})")
-        properties = read_properties(feature.get("properties"), f"{path}.properties", findings)
+        properties = read_properties(feature.get("properties"), f"{path}.properties", findings, self.calendar)
         geometry = self.geometries.read(feature.get("geometry"), f"{path}.geometry", findings, properties)
         if zone_id is None or properties is None or geometry is None or len(findings.faults) > before:
             return None
-        return _zone(zone_id, properties, geometry)
+        return _zone(zone_id, row, properties, geometry, road=_is_line(feature))
 
     def _identify(self, feature: Mapping[str, object], row: int, path: str, findings: Findings) -> str | None:
         value, place = feature.get("id"), f"{path}.id"
@@ -213,7 +220,29 @@ def _id_text(value: object) -> str | None:
     return None
 
 
-def _zone(zone_id: str, properties: ZoneProperties, geometry: shapely.Geometry) -> Zone:
+def _is_line(feature: Mapping[str, object]) -> bool:
+    geometry = feature.get("geometry")
+    return isinstance(geometry, Mapping) and geometry.get("type") in ("LineString", "MultiLineString")
+
+
+def _note_unknown_years(zones: Iterable[Zone], calendar: DayCalendar, findings: Findings) -> None:
+    """Note from which year on the calendar says nothing about zones that ask for it: loudly, but once."""
+    asking = [zone for zone in zones if zone.schedule.days is not None and zone.schedule.days.asks_calendar]
+    if not asking:
+        return
+    example = f"the days of {describe(asking[0].zone_id)} and {len(asking) - 1} others"
+    if not calendar.years:
+        expected = "a day calendar; without one every holiday counts as an ordinary day"
+        findings.note("", example, expected, "no_day_calendar")
+        return
+    last = max(calendar.years)
+    gaps = sorted(set(range(min(calendar.years), last)) - calendar.years)
+    missing = ", ".join([*map(str, gaps), f"{last + 1} and later"])
+    expected = f"a day calendar of {missing}: its holidays count as ordinary days"
+    findings.note("", example, expected, "unknown_year")
+
+
+def _zone(zone_id: str, row: int, properties: ZoneProperties, geometry: shapely.Geometry, *, road: bool) -> Zone:
     return Zone(
         zone_id=zone_id,
         kind=properties.kind,
@@ -227,4 +256,8 @@ def _zone(zone_id: str, properties: ZoneProperties, geometry: shapely.Geometry) 
         severity=properties.severity,
         advice=properties.advice,
         name_en=properties.name_en,
+        effect=properties.effect,
+        road=road,
+        listed=row,
+        level=properties.level,
     )

@@ -20,7 +20,7 @@ GONE: Final = -1
 """Position of a zone that a revision does not have."""
 
 _ID: Final = operator.attrgetter("zone_id")
-_TERMS: Final = operator.attrgetter("kind", "applies_to", "schedule", "valid_from_ms", "valid_to_ms")
+_TERMS: Final = operator.attrgetter("kind", "applies_to", "schedule", "valid_from_ms", "valid_to_ms", "effect")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from geo_engine.model import ZoneKind
 from geo_engine.zones.coordinates import NESTING, Limits, Path, measure, read_positions
 from geo_engine.zones.findings import Findings, describe
 from geo_engine.zones.properties import ZoneProperties, report_repeated_names
-from geo_engine.zones.shapes import build_area, build_circle, build_corridor, build_ring
+from geo_engine.zones.shapes import build_area, build_circle, build_corridor, build_ring, move_border
 
 __all__ = ["GeometryReader"]
 
@@ -81,6 +81,7 @@ class GeometryReader:
         if centre is None or properties is None:
             return None
         _note_unused("width_m", properties.width_m, "a line", path, findings)
+        _note_unused("boundary_road", properties.boundary, "an area", path, findings)
         if properties.radius_m is not None:
             return build_circle(centre, properties.radius_m, path, findings)
         if properties.kind is ZoneKind.VENUE:
@@ -102,6 +103,7 @@ class GeometryReader:
         if properties is None:
             return None
         _note_unused("radius_m", properties.radius_m, "a point", path, findings)
+        _note_unused("boundary_road", properties.boundary, "an area", path, findings)
         if properties.width_m is None:
             findings.fault(path, "a line without width_m", "width_m, the width of the corridor", "missing_width")
             return None
@@ -122,7 +124,11 @@ class GeometryReader:
         if properties is not None:
             _note_unused("width_m", properties.width_m, "a line", path, findings)
             _note_unused("radius_m", properties.radius_m, "a point", path, findings)
-        return build_area(polygons, path, findings)
+        area = build_area(polygons, path, findings)
+        boundary = None if properties is None else properties.boundary
+        if area is None or boundary is None:
+            return area
+        return move_border(area, boundary.width_m, path, findings, included=boundary.included)
 
     def _read_rings(self, raw: object, path: str, findings: Findings) -> list[Path] | None:
         rows = self._read_paths(raw, path, findings, numbered=True)
@@ -154,6 +160,6 @@ def _entries(raw: object, path: str, findings: Findings) -> Sequence[object] | N
     return raw
 
 
-def _note_unused(name: str, value: float | None, holder: str, path: str, findings: Findings) -> None:
+def _note_unused(name: str, value: object, holder: str, path: str, findings: Findings) -> None:
     if value is not None:
         findings.note(path, f"{name} on a shape that is not {holder}", f"no {name}; it is ignored", "unused_property")

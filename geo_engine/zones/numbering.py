@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from geo_engine.model import IntColumn
 from geo_engine.zones.edit import Edit
 from geo_engine.zones.zone import Zone
-from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = ["Numbering", "numbered"]
 
@@ -29,12 +28,12 @@ class Numbering:
 
 
 def numbered(
-    zones: ZoneSet, key: Callable[[Zone], Hashable], before: Numbering | None = None, edit: Edit | None = None
+    zones: Sequence[Zone], key: Callable[[Zone], Hashable], before: Numbering | None = None, edit: Edit | None = None
 ) -> Numbering:
     """Number the values of ``key``.
 
     Args:
-        zones: the zones.
+        zones: the zones, in the order of their set.
         key: returns the value; must see nothing but the zone.
         before: the numbering of an earlier set, for ``edit``.
         edit: what differs from that set; zones that are the very same are not asked again.
@@ -48,7 +47,7 @@ def numbered(
         of_zone, asked, example = np.append(before.of_zone, 0)[edit.before], edit.altered, list(before.example)
     numbers = {key(zone): number for number, zone in enumerate(example)}
     for row in asked.tolist():
-        zone = zones.zones[row]
+        zone = zones[row]
         number = numbers.setdefault(key(zone), len(numbers))
         of_zone[row] = number
         if number == len(example):

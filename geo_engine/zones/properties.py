@@ -4,35 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
+from enum import StrEnum
 from typing import Any, Final
 
-from geo_engine.model import LATEST_TIME_MS, Severity, VehicleClass, VehicleKind, ZoneKind
+from geo_engine.model import LATEST_TIME_MS, RoadLevel, RuleEffect, Severity, ZoneKind
+from geo_engine.zones.calendar import NO_CALENDAR, DayCalendar
+from geo_engine.zones.conditions import APPLIES_TO_TYPE, SERVICES, applies_to_of
+from geo_engine.zones.days import WEEKDAYS, DateParity, Days
 from geo_engine.zones.findings import Findings, describe
 from geo_engine.zones.jsontext import RepeatedNames
-from geo_engine.zones.rule import GOODS_KINDS, AppliesTo
+from geo_engine.zones.rule import AppliesTo
 from geo_engine.zones.schedule import DEFAULT_TIMEZONE, MAX_SCHEDULE_CHARACTERS, Schedule, ScheduleError
-from geo_engine.zones.values import Refusal, ValueType, choice, list_of, moment, number, text, timezone
+from geo_engine.zones.values import (
+    PropertySpec,
+    Refusal,
+    choice,
+    did_you_mean,
+    moment,
+    number,
+    object_of,
+    text,
+    timezone,
+)
 
 __all__ = [
-    "APPLIES_TO",
-    "RESERVED",
+    "DAYS",
     "ZONE_PROPERTIES",
-    "PropertySpec",
+    "Boundary",
+    "BoundaryRoad",
+    "MakeupWorkday",
     "ZoneProperties",
     "read_properties",
     "report_repeated_names",
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class PropertySpec:
-    """One row of the table: what a property is called, what it holds, what it means."""
+class MakeupWorkday(StrEnum):
+    """What a schedule takes a worked weekend day for."""
 
-    name: str
-    holds: ValueType
-    meaning: str
-    required: bool = False
+    WEEKDAY = "weekday"
+    WEEKEND = "weekend"
+
+
+class BoundaryRoad(StrEnum):
+    """Whether the road an area is drawn along belongs to it."""
+
+    INCLUDED = "included"
+    EXCLUDED = "excluded"
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """The road an area is drawn along the middle of.
+
+    Attributes:
+        included: it belongs to the area.
+        width_m: its whole width.
+    """
+
+    included: bool
+    width_m: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,73 +82,30 @@ class ZoneProperties:
     advice: str
     width_m: float | None
     radius_m: float | None
+    effect: RuleEffect = RuleEffect.CLOSED
+    level: RoadLevel | None = None
+    boundary: Boundary | None = None
 
-
-_PLATE: Final = list_of(
-    text(
-        8,
-        pattern=r"[\u4e00-\u9fff]([A-Z0-9]+[挂学警港澳使领]?)?",
-        form="a Chinese character, then capital letters and digits",
-        example="鄂A",
-    ),
-    up_to=100,
-)
-"""The beginning of a plate, or all of it with the character some plates end in (鄂A1234挂)."""
 
 _NOTED_FROM_MS: Final = 1_767_225_600_000
 """2026-01-01 UTC: a zone without ``valid_from`` whose schedule never opens from then on is worth a note."""
 
-APPLIES_TO: Final = (
+DAYS: Final = (
     PropertySpec(
-        "vehicle_kinds",
-        list_of(choice(VehicleKind), up_to=len(VehicleKind)),
-        "kinds of vehicle concerned; absent = every kind, in a truck_restriction every kind but car and coach",
+        "holiday",
+        text(MAX_SCHEDULE_CHARACTERS),
+        f"on public holidays: off, same, a weekday to count as ({' '.join(WEEKDAYS)}), or an opening_hours text of its "
+        "own; absent = same",
     ),
     PropertySpec(
-        "vehicle_classes",
-        list_of(choice(VehicleClass), up_to=len(VehicleClass)),
-        "national size classes concerned; absent = every class",
+        "makeup_workday",
+        choice(MakeupWorkday),
+        "on worked weekend days: weekday (Saturday counts as Friday, Sunday as Monday) or weekend; absent = weekday "
+        "where holiday is given, else weekend",
     ),
-    PropertySpec(
-        "gross_weight_over_t",
-        number("tonnes", at_least=0.1, up_to=1_000),
-        "concerned above this permitted gross weight",
-    ),
-    PropertySpec("plate_prefixes", _PLATE, "concerned when the plate begins with one of these, e.g. 鄂A"),
-    PropertySpec("plate_prefixes_except", _PLATE, "not concerned when the plate begins with one of these"),
+    PropertySpec("dates", choice(DateParity), "only windows that begin on odd, or on even, dates; absent = every date"),
 )
-"""The conditions inside ``applies_to``; all given ones must hold."""
-
-
-def _read_applies_to(value: object) -> dict[str, object]:
-    if not isinstance(value, Mapping):
-        raise Refusal(describe(value), "an object of conditions on the vehicle", "wrong_type")
-    known = {spec.name: spec for spec in APPLIES_TO}
-    conditions: dict[str, object] = {}
-    for name, entry in value.items():
-        if name not in known:
-            # Unlike a stray column, a condition that is not understood would change whom the zone concerns.
-            hint = _did_you_mean(name, list(known)) or f"one of {', '.join(known)}"
-            found = f"the unknown condition {describe(name)}"
-            raise Refusal(found, hint, "unknown_condition")
-        if entry is None:
-            continue
-        try:
-            conditions[name] = known[name].holds.read(entry)
-        except Refusal as refusal:
-            path = f".{name}{refusal.path}"
-            raise Refusal(refusal.found, refusal.expected, refusal.reason, path=path) from refusal
-    return conditions
-
-
-_APPLIES_TO_TYPE: Final = ValueType(
-    _read_applies_to,
-    {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {spec.name: {"description": spec.meaning, **spec.holds.schema} for spec in APPLIES_TO},
-    },
-)
+"""The members of ``days``."""
 
 ZONE_PROPERTIES: Final = (
     PropertySpec("kind", choice(ZoneKind), "what the zone is about", required=True),
@@ -125,14 +113,12 @@ ZONE_PROPERTIES: Final = (
     PropertySpec("name_en", text(200), "English name; absent = name"),
     PropertySpec(
         "applies_to",
-        _APPLIES_TO_TYPE,
+        APPLIES_TO_TYPE,
         "vehicles concerned; absent = every vehicle, in a truck_restriction every kind but car and coach",
     ),
     PropertySpec(
         "exempt",
-        list_of(
-            text(40, pattern="[a-z][a-z0-9_]*", form="lower-case letters, digits, _", example="emergency"), up_to=50
-        ),
+        SERVICES,
         "services that are never concerned, e.g. emergency, sanitation, postal, bus",
     ),
     PropertySpec(
@@ -141,6 +127,11 @@ ZONE_PROPERTIES: Final = (
         "OSM opening_hours text without PH and SH, e.g. Mo-Fr 07:00-09:00,17:00-19:00; absent = day and night",
     ),
     PropertySpec("timezone", timezone(), f"time zone the schedule is read in; absent = {DEFAULT_TIMEZONE}"),
+    PropertySpec(
+        "days",
+        object_of(DAYS, "day rule"),
+        "what the schedule does on holidays, make-up workdays, odd and even dates; absent = every day is ordinary",
+    ),
     PropertySpec("valid_from", moment(), "first moment of validity; absent = always was"),
     PropertySpec("valid_to", moment(), "end of validity, exclusive; absent = until further notice"),
     PropertySpec("enforced_from", moment(), "before this moment a warning is advisory; absent = enforced at once"),
@@ -156,34 +147,57 @@ ZONE_PROPERTIES: Final = (
         number("metres", at_least=0.1, up_to=200_000),
         "radius of the circle round a point; required for points, except a venue",
     ),
+    PropertySpec(
+        "effect",
+        choice(RuleEffect),
+        "closed; allowed = an exception from the closures it beats; decides = closed to whom it applies, and the "
+        "closures it beats do not count here. A road beats an area, later listed beats earlier; absent = closed",
+    ),
+    PropertySpec(
+        "road_level",
+        choice(RoadLevel),
+        "which of several roads above one another is meant; a position cannot tell, and the warning says so",
+    ),
+    PropertySpec(
+        "boundary_road",
+        choice(BoundaryRoad),
+        "whether the road an area is drawn along the middle of belongs to it; needs boundary_width_m",
+    ),
+    PropertySpec(
+        "boundary_width_m",
+        number("metres", at_least=0.1, up_to=1_000),
+        "whole width of the boundary road; absent = the area is as it is drawn",
+    ),
     PropertySpec("note", text(2_000), "remark for staff; not shown to drivers"),
 )
 """Every property of a zone. A property that is null counts as absent, because GIS programs write nulls."""
 
-RESERVED: Final = {"days": "the day calendar (holidays, make-up days, date parity) is not supported yet; leave it out"}
-"""Properties with a meaning to come: refused, because a zone that ignores them would be in force on wrong days."""
-
 _ACCEPTED_BESIDE: Final = frozenset({"id"})
 
 
-def read_properties(raw: object, path: str, findings: Findings) -> ZoneProperties | None:
+def read_properties(
+    raw: object, path: str, findings: Findings, calendar: DayCalendar = NO_CALENDAR
+) -> ZoneProperties | None:
     """Read the properties of a feature; None after a fault. Unknown names are noted, misspelt ones are faults.
 
     Args:
         raw: the member ``properties`` of the feature.
         path: JSON path of ``raw``.
         findings: takes faults and notes.
+        calendar: which days ``days`` is about.
     """
     if not isinstance(raw, Mapping):
         findings.fault(path, describe(raw), "an object with at least kind and name", "no_properties")
         return None
     before = len(findings.faults)
-    for holder, place in ((raw, path), (raw.get("applies_to"), f"{path}.applies_to")):
+    members = ((raw.get(name), f"{path}.{name}") for name in ("applies_to", "days"))
+    for holder, place in ((raw, path), *members):
         report_repeated_names(holder, place, findings)
     _report_strangers(raw, path, findings)
     found = _read_table(raw, path, findings)
-    schedule = _read_schedule(found, path, findings)
+    schedule = _read_schedule(found, path, findings, calendar)
     _check_validity(found, raw, path, findings)
+    _check_boundary(found, path, findings)
     if schedule is None or len(findings.faults) > before:
         return None
     _note_never_in_force(found, schedule, path, findings)
@@ -203,19 +217,12 @@ def _report_strangers(raw: Mapping[str, object], path: str, findings: Findings) 
     for name, value in raw.items():
         if value is None or name in known or name in _ACCEPTED_BESIDE:
             continue
-        hint = _did_you_mean(name, known)
-        if name in RESERVED:
-            findings.fault(f"{path}.{name}", describe(value), RESERVED[name], "not_supported_yet")
-        elif hint:
+        hint = did_you_mean(name, known)
+        if hint:
             findings.fault(path, f"the unknown property {describe(name)}", hint, "misspelt_property")
         else:
             found = f"the unknown property {describe(name)}"
             findings.note(path, found, "a property of docs/zone-file.md; it is ignored", "unknown_property")
-
-
-def _did_you_mean(name: str, known: list[str]) -> str:
-    near = get_close_matches(str(name)[:50].lower(), known, n=1, cutoff=0.8)
-    return f"{near[0]} (did you mean that?)" if near else ""
 
 
 def _read_table(raw: Mapping[str, object], path: str, findings: Findings) -> dict[str, Any]:
@@ -234,18 +241,48 @@ def _read_table(raw: Mapping[str, object], path: str, findings: Findings) -> dic
     return found
 
 
-def _read_schedule(found: Mapping[str, Any], path: str, findings: Findings) -> Schedule | None:
+def _read_schedule(found: Mapping[str, Any], path: str, findings: Findings, calendar: DayCalendar) -> Schedule | None:
+    timezone_name, days = found.get("timezone", DEFAULT_TIMEZONE), _days(found.get("days"), calendar)
+    own_text = days is not None and days.holiday not in ("off", "same", *WEEKDAYS)
     try:
-        return Schedule.parse(found.get("schedule", "24/7"), found.get("timezone", DEFAULT_TIMEZONE))
+        if days is not None and own_text:
+            Schedule.parse(days.holiday, timezone_name)
+    except ScheduleError as error:
+        expected = f"off, same, {', '.join(WEEKDAYS)} or {error.expected}"
+        findings.fault(f"{path}.days.holiday", error.found, expected, "bad_schedule")
+        return None
+    try:
+        return Schedule.parse(found.get("schedule", "24/7"), timezone_name, days)
     except ScheduleError as error:
         findings.fault(f"{path}.schedule", error.found, error.expected, "bad_schedule")
         return None
+
+
+def _days(found: Mapping[str, Any] | None, calendar: DayCalendar) -> Days | None:
+    """Return the day rules; None when every day is ordinary, so that such zones share their timetable."""
+    if not found:
+        return None
+    holiday = found.get("holiday", "same")
+    # Who exempts holidays means the official ones, and then the worked weekend days are working days.
+    usual = MakeupWorkday.WEEKEND if holiday == "same" else MakeupWorkday.WEEKDAY
+    days = Days(holiday, found.get("makeup_workday", usual).value, found.get("dates"))
+    if days.asks_calendar:
+        return Days(days.holiday, days.makeup_workday, days.dates, calendar)
+    return None if days == Days() else days
 
 
 def _check_validity(found: Mapping[str, Any], raw: Mapping[str, object], path: str, findings: Findings) -> None:
     if "valid_from" in found and "valid_to" in found and found["valid_to"] <= found["valid_from"]:
         expected = f"a moment after valid_from ({describe(raw['valid_from'])})"
         findings.fault(f"{path}.valid_to", describe(raw["valid_to"]), expected, "empty_validity")
+
+
+def _check_boundary(found: Mapping[str, Any], path: str, findings: Findings) -> None:
+    names = ("boundary_road", "boundary_width_m")
+    for name, other in (names, names[::-1]):
+        if name in found and other not in found:
+            expected = f"both {names[0]} and {names[1]}, or neither"
+            findings.fault(f"{path}.{other}", "nothing", expected, "missing_property")
 
 
 def _note_never_in_force(found: Mapping[str, Any], schedule: Schedule, path: str, findings: Findings) -> None:
@@ -257,16 +294,14 @@ def _note_never_in_force(found: Mapping[str, Any], schedule: Schedule, path: str
 
 
 def _assemble(found: Mapping[str, Any], schedule: Schedule) -> ZoneProperties:
-    conditions = found.get("applies_to", {})
-    usual = GOODS_KINDS if found["kind"] is ZoneKind.TRUCK_RESTRICTION else frozenset()
-    applies_to = AppliesTo(
-        kinds=frozenset(conditions.get("vehicle_kinds", usual)),
-        classes=frozenset(conditions.get("vehicle_classes", ())),
-        gross_weight_over_t=conditions.get("gross_weight_over_t"),
-        plate_prefixes=conditions.get("plate_prefixes", ()),
-        plate_prefixes_except=conditions.get("plate_prefixes_except", ()),
+    applies_to = applies_to_of(
+        found.get("applies_to", {}),
         exempt=frozenset(found.get("exempt", ())),
+        only_goods=found["kind"] is ZoneKind.TRUCK_RESTRICTION,
     )
+    boundary = None
+    if "boundary_road" in found:
+        boundary = Boundary(found["boundary_road"] is BoundaryRoad.INCLUDED, found["boundary_width_m"])
     return ZoneProperties(
         kind=found["kind"],
         name=found["name"],
@@ -280,4 +315,7 @@ def _assemble(found: Mapping[str, Any], schedule: Schedule) -> ZoneProperties:
         advice=found.get("advice", ""),
         width_m=found.get("width_m"),
         radius_m=found.get("radius_m"),
+        effect=found.get("effect", RuleEffect.CLOSED),
+        level=found.get("road_level"),
+        boundary=boundary,
     )

@@ -1,12 +1,14 @@
 """When a zone is in force: the OSM opening_hours grammar, read in the zone's local time.
 
-What depends on something a zone file does not hold is refused instead of guessed: public and school holidays (PH, SH),
-sun events, odd and even dates, and every window that may be open or not (comments, ``unknown``, open ends).
+What depends on something the text does not hold is refused instead of guessed: public and school holidays (PH, SH) and
+odd and even dates, which ``Days`` answers, sun events, and every window that may be open or not (comments, ``unknown``,
+open ends).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -17,6 +19,7 @@ from opening_hours import OpeningHours, State
 from opening_hours.opening_hours import ParserError
 
 from geo_engine.model import LATEST_TIME_MS
+from geo_engine.zones.days import WEEKDAYS, DayClock, Days, Hours
 from geo_engine.zones.findings import describe
 
 __all__ = ["ALWAYS", "DEFAULT_TIMEZONE", "MAX_SCHEDULE_CHARACTERS", "Schedule", "ScheduleError"]
@@ -32,7 +35,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 _REFUSED: Final = (
     (re.compile(r"\b(PH|SH)\b", re.IGNORECASE), "no PH and SH: holidays belong to the day calendar"),
-    (re.compile(r"\b(odd|even)\b", re.IGNORECASE), "no odd and even dates: they are not part of the grammar"),
+    (re.compile(r"\b(odd|even)\b", re.IGNORECASE), "no odd and even dates: days.dates says it"),
     (re.compile(r"sunrise|sunset|dawn|dusk", re.IGNORECASE), "clock times instead of sun events"),
     (re.compile(r'"'), "remarks in the property note: a quoted comment makes a window uncertain"),
     (re.compile(r"\bunknown\b", re.IGNORECASE), "in force or off: unknown is neither"),
@@ -85,42 +88,48 @@ class Schedule:
 
     Windows are half-open: ``07:00-22:00`` holds at 07:00:00 and no longer at 22:00:00. A window over midnight belongs
     to the day it begins on. Times are wall-clock times: in the hour that is repeated when summer time ends, a window
-    is open in both passes. Two schedules are equal when text and timezone are.
+    is open in both passes. Two schedules are equal when text, timezone and days are.
 
     Attributes:
         text: opening_hours text.
         timezone: IANA name of the time zone the text is read in.
+        days: what happens on holidays, make-up workdays, odd and even dates; None = every day is ordinary.
     """
 
     text: str = "24/7"
     timezone: str = DEFAULT_TIMEZONE
-    _hours: OpeningHours = field(init=False, repr=False, compare=False)
+    days: Days | None = None
+    _clock: _TextClock | DayClock = field(init=False, repr=False, compare=False)
     _zone: ZoneInfo = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_hours", _compile(self.text))
+        if self.days is not None and self.days.holiday not in ("off", "same", *WEEKDAYS):
+            _compile(self.days.holiday)
+        clock = _TextClock(_compile(self.text)) if self.days is None else DayClock(self.text, self.days, _hours)
+        object.__setattr__(self, "_clock", clock)
         object.__setattr__(self, "_zone", _time_zone(self.timezone))
 
-    def __reduce__(self) -> tuple[type[Schedule], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[Schedule], tuple[str, str, Days | None]]:
         # The compiled timetable cannot be pickled; the text says all.
-        return Schedule, (self.text, self.timezone)
+        return Schedule, (self.text, self.timezone, self.days)
 
     @classmethod
-    def parse(cls, text: str, timezone: str = DEFAULT_TIMEZONE) -> Schedule:
+    def parse(cls, text: str, timezone: str = DEFAULT_TIMEZONE, days: Days | None = None) -> Schedule:
         """Read an opening_hours text.
 
         Args:
             text: e.g. ``07:00-22:00`` or ``Mo-Fr 22:00-06:00; Su off``; no PH, SH, sun events, comments.
             timezone: IANA name, e.g. ``Asia/Shanghai``.
+            days: what happens on days that are not ordinary.
 
         Raises:
             ScheduleError: the text is not in the grammar or the time zone is not known.
         """
-        return cls(text.strip(), timezone)
+        return cls(text.strip(), timezone, days)
 
     def is_open(self, time_ms: int) -> bool:
         """Say whether the schedule holds at ``time_ms``. Cost: about 2 us."""
-        return bool(self._hours.is_open(self._wall(time_ms)))
+        return self._clock.is_open(self._wall(time_ms))
 
     def opens_between(self, start_ms: int, end_ms: int) -> bool:
         """Say whether the schedule holds at a moment from ``start_ms`` up to ``end_ms`` (exclusive).
@@ -128,8 +137,8 @@ class Schedule:
         A window that lies wholly in the hour skipped when summer time begins counts as open.
         Cost: about 50 us; up to 20 ms when years are searched for a day that never comes.
         """
-        stretches = self._hours.intervals(self._wall(start_ms), self._wall(end_ms))
-        return any(state is State.OPEN for _, _, state, _ in stretches)
+        start, end = self._wall(start_ms), self._wall(end_ms)
+        return start < end and (self._clock.is_open(start) or self._clock.next_change(start, end) is not None)
 
     def next_change_ms(self, time_ms: int) -> int | None:
         """Return the first moment after ``time_ms`` at which ``is_open`` flips, None when it never does before 2100.
@@ -160,9 +169,8 @@ class Schedule:
 
     def _next_on_the_clock(self, time_ms: int) -> int | None:
         """Return the next change, as if the UTC offset of ``time_ms`` lasted for ever."""
-        stretch = next(iter(self._hours.intervals(self._wall(time_ms), _HORIZON)), None)
-        wall = None if stretch is None else stretch[1]
-        if wall is None or wall >= _HORIZON:
+        wall = self._clock.next_change(self._wall(time_ms), _HORIZON)
+        if wall is None:
             return None
         return (wall - _EPOCH.replace(tzinfo=None)) // _MILLISECOND - self._offset_ms(time_ms)
 
@@ -185,6 +193,35 @@ class Schedule:
                 return after_ms
             before_ms = after_ms
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _TextClock:
+    """An opening_hours text on the wall clock."""
+
+    hours: OpeningHours
+
+    def is_open(self, wall: datetime) -> bool:
+        """Say whether the text holds."""
+        return bool(self.hours.is_open(wall))
+
+    def next_change(self, wall: datetime, end: datetime) -> datetime | None:
+        """Return the first moment in ``(wall, end)`` at which it flips, None = none."""
+        stretch = next(iter(self.hours.intervals(wall, end)), None)
+        change: datetime | None = None if stretch is None else stretch[1]
+        return None if change is None or change >= end else change
+
+
+def _hours(text: str) -> Hours:
+    """Return the open stretches of a text; one made from a text of a zone file by exchanging windows is always read."""
+    compiled = _compile(text)
+
+    def stretches(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+        for begins, ends, state, _ in compiled.intervals(start, end):
+            if state is State.OPEN:
+                yield begins, min(ends, end)
+
+    return stretches
 
 
 @lru_cache(maxsize=4096)

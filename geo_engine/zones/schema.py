@@ -6,7 +6,8 @@ from typing import Final
 
 from geo_engine.model import ZoneKind
 from geo_engine.zones.coordinates import DEFAULT_LIMITS, NESTING
-from geo_engine.zones.properties import RESERVED, ZONE_PROPERTIES, PropertySpec
+from geo_engine.zones.properties import ZONE_PROPERTIES
+from geo_engine.zones.values import PropertySpec
 
 __all__ = ["zone_file_schema"]
 
@@ -91,11 +92,10 @@ def _geometry(name: str) -> dict[str, object]:
 
 def _properties() -> dict[str, object]:
     rows = {spec.name: _property(spec) for spec in ZONE_PROPERTIES}
-    reserved = {name: {"type": "null", "description": meaning} for name, meaning in RESERVED.items()}
     return {
         "type": "object",
         "required": [spec.name for spec in ZONE_PROPERTIES if spec.required],
-        "properties": {**rows, **reserved, "id": {"type": ["string", "integer", "null"]}},
+        "properties": {**rows, "id": {"type": ["string", "integer", "null"]}},
     }
 
 

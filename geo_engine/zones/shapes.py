@@ -15,7 +15,7 @@ from geo_engine.model import FloatColumn, IntColumn
 from geo_engine.zones.coordinates import Path, unwrap
 from geo_engine.zones.findings import Findings
 
-__all__ = ["build_area", "build_circle", "build_corridor", "build_ring"]
+__all__ = ["build_area", "build_circle", "build_corridor", "build_ring", "move_border"]
 
 _GEOD: Final = Geod(ellps="WGS84")
 
@@ -123,6 +123,25 @@ def build_corridor(lines: list[Path], width_m: float, path: str, findings: Findi
         return None
     buffered = shapely.buffer(shapely.MultiLineString([shapely.LineString(line) for line in flat]), half_m)
     return _from_plane(buffered, plane, path, findings)
+
+
+def move_border(
+    area: shapely.Geometry, width_m: float, path: str, findings: Findings, *, included: bool
+) -> shapely.Geometry | None:
+    """Return an area drawn along the middle of its boundary road with that road taken in or left out.
+
+    The road is a corridor of ``width_m`` along every ring; None after a fault, also when nothing is left.
+    """
+    rings = [ring for part in shapely.get_parts(area) for ring in (part.exterior, *part.interiors)]
+    road = build_corridor([shapely.get_coordinates(ring) for ring in rings], width_m, path, findings)
+    if road is None:
+        return None
+    moved = shapely.union(area, road) if included else shapely.difference(area, road)
+    if moved.is_empty or moved.geom_type not in ("Polygon", "MultiPolygon"):
+        found = "an area that lies within its boundary road"
+        findings.fault(path, found, "a smaller boundary_width_m", "nothing_inside_boundary")
+        return None
+    return _valid(moved, path, findings)
 
 
 def _valid(area: shapely.Geometry, path: str, findings: Findings) -> shapely.Geometry | None:

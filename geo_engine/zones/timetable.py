@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
 
 import numpy as np
 
-from geo_engine.model import BoolColumn, IntColumn
+from geo_engine.model import BoolColumn, IntColumn, ZoneKind
 from geo_engine.zones.edit import Edit
 from geo_engine.zones.numbering import Numbering, numbered
 from geo_engine.zones.zone import Zone
@@ -60,19 +61,31 @@ class Timetable:
         numbering: the rules as the numbering they come from.
     """
 
-    def __init__(self, zones: ZoneSet, before: Numbering | None = None, edit: Edit | None = None) -> None:
+    def __init__(
+        self,
+        zones: ZoneSet,
+        before: Numbering | None = None,
+        edit: Edit | None = None,
+        *,
+        more: Sequence[Zone] = (),
+        closing: BoolColumn | None = None,
+    ) -> None:
         """Number the rules; no schedule is evaluated before the first question.
 
         Args:
             zones: the zones.
             before: ``numbering`` of the timetable of an earlier set, so that only altered zones are read.
             edit: what differs from that set.
+            more: zones numbered after those of the set, for rules of which a zone has a second one.
+            closing: bool per zone, ``more`` included: its end of force is among ``openings`` too; None = of no zone.
         """
-        numbering = numbered(zones, _RULE, before, edit)
+        every = (*zones.zones, *more)
+        numbering = numbered(every, _RULE, before, edit)
         count = len(numbering.example)
         self.rule_of_zone = numbering.of_zone.astype(np.int32)
         self.numbering, self._example = numbering, numbering.example
-        warnable = zones.warnable
+        self._closing: BoolColumn = np.zeros(len(every), dtype=np.bool_) if closing is None else closing
+        warnable = np.append(zones.warnable, [zone.kind is not ZoneKind.VENUE for zone in more]).astype(np.bool_)
         # Zones a warning can be about, grouped by rule, in order inside each group.
         self._by_rule = np.flatnonzero(warnable)[np.argsort(self.rule_of_zone[warnable], kind="stable")]
         self._group = np.searchsorted(self.rule_of_zone[self._by_rule], np.arange(count + 1))
@@ -80,7 +93,7 @@ class Timetable:
         self._past, self._now, self._later = _Stretches(count), _Stretches(count), _Stretches(count)
         self._heap: list[tuple[int, int]] = [(0, rule) for rule in self._timed.tolist()]
         self._quiet_ms = (NEVER_MS, 0)  # nothing flips after the first and before the second moment
-        self._between: BoolColumn = np.ones(len(zones), dtype=np.bool_)
+        self._between: BoolColumn = np.ones(len(every), dtype=np.bool_)
         self._between_for: tuple[int, int, int, int] | None = None
 
     @property
@@ -130,7 +143,8 @@ class Timetable:
     def openings(self, after_ms: int, until_ms: int) -> tuple[IntColumn, IntColumn]:
         """Return (time_ms, zone) of every moment in (after_ms, until_ms] at which a zone comes into force.
 
-        Only zones one can be warned about; ordered by time, then zone.
+        Only zones one can be warned about; of those marked ``closing`` the ends of force as well. Ordered by time, then
+        zone.
         Cost: one comparison when no rule flips in between, else some look-ups for each rule that does.
         """
         times: list[IntColumn] = []
@@ -139,10 +153,11 @@ class Timetable:
             timed, now = self._timed, self._now
             asked = ~((now.from_ms[timed] <= after_ms) & (until_ms < now.until_ms[timed]))
             for rule in timed[asked].tolist():
-                for moment in self._openings_of(self._example[rule], after_ms, until_ms):
-                    concerned = self._by_rule[self._group[rule] : self._group[rule + 1]]
-                    zones.append(concerned)
-                    times.append(np.full(len(concerned), moment, dtype=np.int64))
+                concerned = self._by_rule[self._group[rule] : self._group[rule + 1]]
+                for moment, opens in _flips_of(self._example[rule], after_ms, until_ms):
+                    told = concerned if opens else concerned[self._closing[concerned]]
+                    zones.append(told)
+                    times.append(np.full(len(told), moment, dtype=np.int64))
         if not zones:
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         time_ms, zone = np.concatenate(times), np.concatenate(zones).astype(np.int64)
@@ -186,17 +201,16 @@ class Timetable:
             row = end
         return answer
 
-    @staticmethod
-    def _openings_of(zone: Zone, after_ms: int, until_ms: int) -> list[int]:
-        """Return the moments in (after_ms, until_ms] at which one zone comes into force."""
-        found: list[int] = []
-        is_open, moment = zone.in_force_at(after_ms), zone.next_change_ms(after_ms)
-        while moment is not None and moment <= until_ms:
-            is_open = not is_open
-            if is_open:
-                found.append(moment)
-            moment = zone.next_change_ms(moment)
-        return found
+
+def _flips_of(zone: Zone, after_ms: int, until_ms: int) -> list[tuple[int, bool]]:
+    """Return the moments in (after_ms, until_ms] at which one zone comes into force (True) or ends to be (False)."""
+    found: list[tuple[int, bool]] = []
+    is_open, moment = zone.in_force_at(after_ms), zone.next_change_ms(after_ms)
+    while moment is not None and moment <= until_ms:
+        is_open = not is_open
+        found.append((moment, is_open))
+        moment = zone.next_change_ms(moment)
+    return found
 
 
 def _bracket(moments: IntColumn, moment: int) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -14,7 +14,20 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from geo_engine.zones.findings import describe
 
-__all__ = ["Refusal", "ValueType", "choice", "list_of", "moment", "number", "text", "timezone"]
+__all__ = [
+    "PropertySpec",
+    "Refusal",
+    "ValueType",
+    "choice",
+    "did_you_mean",
+    "list_of",
+    "moment",
+    "number",
+    "object_of",
+    "text",
+    "timezone",
+    "whole",
+]
 
 
 class Refusal(Exception):  # noqa: N818  # never leaves the package: it carries a fault to the place that knows where
@@ -39,6 +52,16 @@ class ValueType:
 
     read: Callable[[object], object]
     schema: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class PropertySpec:
+    """One row of a table of properties: what a property is called, what it holds, what it means."""
+
+    name: str
+    holds: ValueType
+    meaning: str
+    required: bool = False
 
 
 # Control characters break the lines a fault is printed in; a lone surrogate cannot be written to a file or a socket.
@@ -111,6 +134,19 @@ def number(unit: str, *, at_least: float, up_to: float) -> ValueType:
     return ValueType(read, {"type": "number", "minimum": at_least, "maximum": up_to})
 
 
+def whole(unit: str, *, at_least: int, up_to: int) -> ValueType:
+    """A whole number from ``at_least`` to ``up_to``."""
+    expected = f"a whole number of {unit} from {at_least} to {up_to}"
+    within = number(unit, at_least=at_least, up_to=up_to)
+
+    def read(value: object) -> int:
+        if isinstance(value, float) and isfinite(value) and not value.is_integer():
+            raise Refusal(describe(value), expected, "not_whole")
+        return int(float(str(within.read(value))))
+
+    return ValueType(read, {"type": "integer", "minimum": at_least, "maximum": up_to})
+
+
 def moment() -> ValueType:
     """A moment in RFC 3339 with its UTC offset, read as epoch milliseconds UTC."""
     expected = "RFC 3339 with an offset, e.g. 2026-11-20T07:00:00+08:00"
@@ -156,6 +192,50 @@ def list_of(item: ValueType, *, up_to: int) -> ValueType:
         return tuple(_read_item(item, row, entry) for row, entry in enumerate(value))
 
     return ValueType(read, {"type": "array", "items": item.schema, "minItems": 1, "maxItems": up_to})
+
+
+def object_of(specs: Sequence[PropertySpec], what: str) -> ValueType:
+    """An object with members of a table; a null counts as absent, and an unknown member is refused.
+
+    Unlike a stray column of a zone, a member that is not understood would change what the others mean.
+
+    Args:
+        specs: the members.
+        what: what one of them is called, e.g. ``condition``.
+    """
+    known = {spec.name: spec for spec in specs}
+
+    def read(value: object) -> dict[str, object]:
+        if not isinstance(value, Mapping):
+            raise Refusal(describe(value), f"an object of {what}s", "wrong_type")
+        return {name: _read_member(known, name, entry, what) for name, entry in value.items() if entry is not None}
+
+    return ValueType(
+        read,
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {spec.name: {"description": spec.meaning, **spec.holds.schema} for spec in specs},
+        },
+    )
+
+
+def did_you_mean(name: object, known: Sequence[str]) -> str:
+    """Return the known name nearest to a misspelt one, as a question; empty when none is near."""
+    near = get_close_matches(str(name)[:50].lower(), known, n=1, cutoff=0.8)
+    return f"{near[0]} (did you mean that?)" if near else ""
+
+
+def _read_member(known: Mapping[str, PropertySpec], name: str, value: object, what: str) -> object:
+    if name not in known:
+        hint = did_you_mean(name, list(known)) or f"one of {', '.join(known)}"
+        found = f"the unknown {what} {describe(name)}"
+        raise Refusal(found, hint, f"unknown_{what.replace(' ', '_')}")
+    try:
+        return known[name].holds.read(value)
+    except Refusal as refusal:
+        path = f".{name}{refusal.path}"
+        raise Refusal(refusal.found, refusal.expected, refusal.reason, path=path) from refusal
 
 
 def _read_item(item: ValueType, row: int, value: object) -> object:

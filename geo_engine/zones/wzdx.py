@@ -1,16 +1,17 @@
-"""WZDx 4.x road work feeds (US DOT) to construction zones."""
+"""WZDx 4.x road work feeds (US DOT) to construction zones, and such zones to a WZDx 4.2 feed."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from geo_engine.model import Severity, ZoneKind
 from geo_engine.zones.findings import Findings, describe
 from geo_engine.zones.foreign import ImportedZones, keep_good_zones, zone_feature
 from geo_engine.zones.rule import GOODS_KINDS
 
-__all__ = ["zones_from_wzdx"]
+__all__ = ["wzdx_from_zones", "zones_from_wzdx"]
 
 _LANE_M: Final = 3.7
 """12 feet, the usual lane of a US road."""
@@ -24,7 +25,22 @@ _SEVERITY: Final = {
     "all-lanes-open-shift-right": Severity.LOW,
 }
 _TONNES: Final = {"pounds": 0.000_453_592_37, "tons": 0.907_184_74, "kilograms": 0.001}
-_WEIGHT_LIMITS: Final = ("gross-weight-limit", "reduced-weight")
+_METRES: Final = {"feet": 0.3048, "inches": 0.0254, "centimeters": 0.01}
+_LIMITS: Final = {
+    "gross-weight-limit": "gross_weight_over_t",
+    "reduced-weight": "gross_weight_over_t",
+    "axle-load-limit": "axle_load_over_t",
+    "reduced-height": "height_over_m",
+    "reduced-width": "width_over_m",
+    "reduced-length": "length_over_m",
+}
+"""Restrictions with a value, and the condition of a vehicle that exceeds it."""
+_RESTRICTION: Final = {condition: name for name, condition in reversed(_LIMITS.items())}
+_DIRECTION: Final = re.compile(r"(.+) ((?:north|south|east|west)bound|inner-loop|outer-loop)")
+_IMPACT: Final = re.compile(r"vehicle_impact ([a-z-]+)")
+_IMPACT_OF: Final = {Severity.HIGH: "all-lanes-closed", Severity.LOW: "all-lanes-open"}
+_GOODS: Final = sorted(kind.value for kind in GOODS_KINDS)
+_DATA_SOURCE: Final = "1"
 
 
 def zones_from_wzdx(feed: object, *, where: str = "wzdx") -> ImportedZones:
@@ -35,8 +51,9 @@ def zones_from_wzdx(feed: object, *, where: str = "wzdx") -> ImportedZones:
       so it is rejected. The detour and restriction events of a feed are rejected too.
     - Time: ``valid_from`` and ``valid_to`` from ``start_date`` and ``end_date``.
     - Name: road names and direction; ``advice``: the description; ``severity`` from ``vehicle_impact``.
-    - Restrictions: ``no-trucks`` makes it concern goods kinds only; otherwise the lowest gross weight limit becomes
-      ``gross_weight_over_t``. Every restriction is also kept in ``note``.
+    - Restrictions: ``no-trucks`` makes it concern goods kinds, a limit of weight, axle load, height, width or length
+      the vehicles that exceed it (of several the lowest), both whoever either is about. Every restriction is also
+      kept in ``note``.
 
     Args:
         feed: the parsed feed.
@@ -106,19 +123,31 @@ def _restrictions(properties: Mapping[str, object]) -> list[Mapping[str, object]
 def _applies_to(
     restrictions: Iterable[Mapping[str, object]], path: str, findings: Findings
 ) -> dict[str, object] | None:
-    limits_t = []
+    choices: dict[str, dict[str, object]] = {}
     for restriction in restrictions:
-        if restriction.get("type") == "no-trucks":
-            return {"vehicle_kinds": sorted(kind.value for kind in GOODS_KINDS)}
-        if restriction.get("type") not in _WEIGHT_LIMITS:
+        kind = str(restriction.get("type"))
+        if kind == "no-trucks":
+            choices[kind] = {"vehicle_kinds": _GOODS}
+        if kind not in _LIMITS:
             continue
-        value, unit = restriction.get("value"), restriction.get("unit")
-        if isinstance(value, int | float) and isinstance(unit, str) and unit in _TONNES:
-            limits_t.append(round(value * _TONNES[unit], 3))
-        else:
-            found = f"{describe(value)} {describe(unit)}"
-            findings.note(path, found, "a weight in pounds, tons or kilograms; it is ignored", "unknown_weight")
-    return {"gross_weight_over_t": min(limits_t)} if limits_t else None
+        condition = _LIMITS[kind]
+        bound = _bound(condition, restriction, path, findings)
+        before = choices.get(condition, {}).get(condition)
+        if bound is not None and (not isinstance(before, float) or bound < before):
+            choices[condition] = {condition: bound}
+    if not choices:
+        return None
+    return next(iter(choices.values())) if len(choices) == 1 else {"any_of": list(choices.values())}
+
+
+def _bound(condition: str, restriction: Mapping[str, object], path: str, findings: Findings) -> float | None:
+    units = _TONNES if condition.endswith("_t") else _METRES
+    value, unit = restriction.get("value"), restriction.get("unit")
+    if isinstance(value, int | float) and isinstance(unit, str) and unit in units:
+        return round(value * units[unit], 3)
+    found, what = f"{describe(value)} {describe(unit)}", "weight" if units is _TONNES else "length"
+    findings.note(path, found, f"a {what} in {', '.join(units)}; it is ignored", f"unknown_{what}")
+    return None
 
 
 def _note(properties: Mapping[str, object], restrictions: Sequence[Mapping[str, object]]) -> str | None:
@@ -145,3 +174,107 @@ def _text(value: object, max_length: int) -> str | None:
         return None
     shown = value.strip()
     return shown if len(shown) <= max_length else f"{shown[: max_length - 1]}…"
+
+
+# ---- and back
+
+
+def wzdx_from_zones(
+    document: Mapping[str, Any], *, publisher: str, update_date: str, where: str = "zones"
+) -> ImportedZones:
+    """Turn construction zones drawn as a line into a WZDx 4.2 feed; ``zones_from_wzdx`` reads it again.
+
+    Zones of other kinds, areas, zones without both dates and conditions without a restriction in WZDx are faults and
+    left out. A schedule is not said: WZDx has one feature for each stretch of work.
+
+    Args:
+        document: a FeatureCollection that passes ``read_zone_document``.
+        publisher: who publishes the feed.
+        update_date: RFC 3339, when it is made.
+        where: what to call the zones in faults.
+    """
+    findings = Findings(where)
+    events = [
+        _event(feature, f"$.features[{row}]", findings.at(f"feature {row} ({feature.get('id')})"))
+        for row, feature in enumerate(document["features"])
+    ]
+    source = {"data_source_id": _DATA_SOURCE, "organization_name": publisher, "update_date": update_date}
+    feed = {
+        "feed_info": {"publisher": publisher, "version": "4.2", "update_date": update_date, "data_sources": [source]},
+        "type": "FeatureCollection",
+        "features": [event for event in events if event is not None],
+    }
+    return ImportedZones(feed, tuple(findings.faults))
+
+
+def _event(feature: Mapping[str, Any], path: str, findings: Findings) -> dict[str, object] | None:
+    properties, geometry = feature["properties"], feature["geometry"]
+    restrictions = _restrictions_of(properties.get("applies_to") or {})
+    lost = [
+        name
+        for name in ("schedule", "days", "exempt", "enforced_from")
+        if properties.get(name) not in (None, "24/7", [], {})
+    ]
+    lost += [] if restrictions is not None else ["applies_to"]
+    dates = [properties.get(name) for name in ("valid_from", "valid_to")]
+    kind = properties["kind"]
+    if kind != ZoneKind.CONSTRUCTION.value or geometry["type"] != "LineString" or None in dates or lost:
+        found = ", ".join([f"{kind} as {geometry['type']}", *lost])
+        expected = "a construction zone drawn as a LineString with valid_from and valid_to, for whom WZDx has a word"
+        findings.fault(path, found, expected, "not_expressible")
+        return None
+    return {
+        "type": "Feature",
+        "id": str(feature.get("id", properties.get("id"))),
+        "properties": _event_properties(properties, restrictions or [], dates),
+        "geometry": {"type": "LineString", "coordinates": [position[:2] for position in geometry["coordinates"]]},
+    }
+
+
+def _event_properties(
+    properties: Mapping[str, Any], restrictions: list[dict[str, object]], dates: list[object]
+) -> dict[str, object]:
+    named, note = _DIRECTION.fullmatch(properties["name"]), str(properties.get("note") or "")
+    impact = _IMPACT.search(note)
+    severity = Severity(properties.get("severity") or Severity.NORMAL)
+    core: dict[str, object] = {
+        "event_type": "work-zone",
+        "data_source_id": _DATA_SOURCE,
+        "road_names": (named[1] if named else properties["name"]).split(" / "),
+        "direction": named[2] if named else "unknown",
+    }
+    if properties.get("advice"):
+        core["description"] = properties["advice"]
+    lanes = max(1, round(properties["width_m"] / _LANE_M))
+    status = "closed" if severity is Severity.HIGH else "open"
+    return {
+        "core_details": core,
+        "start_date": dates[0],
+        "end_date": dates[1],
+        "is_start_date_verified": "start_date not verified" not in note,
+        "is_end_date_verified": "end_date not verified" not in note,
+        "is_start_position_verified": False,
+        "is_end_position_verified": False,
+        "location_method": "unknown",
+        "vehicle_impact": impact[1] if impact else _IMPACT_OF.get(severity, "unknown"),
+        "lanes": [{"order": order, "type": "general", "status": status} for order in range(1, lanes + 1)],
+        "restrictions": restrictions,
+    }
+
+
+def _restrictions_of(applies_to: Mapping[str, Any]) -> list[dict[str, object]] | None:
+    """Return the restrictions conditions stand for, None when WZDx has no word for one of them."""
+    choices: list[Mapping[str, Any]] = applies_to.get("any_of") or ([applies_to] if applies_to else [])
+    restrictions: list[dict[str, object]] = []
+    for choice in choices:
+        # Conditions that must hold together are no list of restrictions, each of which closes by itself.
+        alone = len(choice) == 1 and len(applies_to) == 1
+        name, bound = next((pair for pair in choice.items() if alone), ("", 0.0))
+        if name == "vehicle_kinds" and set(choice[name]) == set(_GOODS):
+            restrictions.append({"type": "no-trucks"})
+        elif name in _RESTRICTION:
+            size, unit = (1000.0, "kilograms") if name.endswith("_t") else (100.0, "centimeters")
+            restrictions.append({"type": _RESTRICTION[name], "value": round(bound * size, 1), "unit": unit})
+        else:
+            return None
+    return restrictions

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import shapely
 
-from geo_engine.model import Severity, ZoneKind
+from geo_engine.model import RoadLevel, RuleEffect, Severity, ZoneKind
 from geo_engine.zones.rule import EVERYONE, AppliesTo
 from geo_engine.zones.schedule import ALWAYS, Schedule
 
@@ -34,6 +34,10 @@ class Zone:
         severity: how much it matters.
         advice: what staff advise, may be empty.
         name_en: English name, None = use ``name``.
+        effect: what the rule does to the vehicles it applies to, and to the rules it beats.
+        road: drawn as a line: a rule of a road beats one of an area.
+        listed: place in the order of listing; of two roads, or two areas, the rule listed later beats the other.
+        level: which of several roads above one another the rule is about, None = no such difference.
     """
 
     zone_id: str
@@ -48,14 +52,25 @@ class Zone:
     severity: Severity = Severity.NORMAL
     advice: str = ""
     name_en: str | None = None
+    effect: RuleEffect = RuleEffect.CLOSED
+    road: bool = False
+    listed: int = 0
+    level: RoadLevel | None = None
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Which of two rules at one place beats the other: the greater one."""
+        return self.road, self.listed
+
+    def valid_at(self, time_ms: int) -> bool:
+        """Say whether ``time_ms`` lies between both ends of the validity."""
+        if self.valid_from_ms is not None and time_ms < self.valid_from_ms:
+            return False
+        return self.valid_to_ms is None or time_ms < self.valid_to_ms
 
     def in_force_at(self, time_ms: int) -> bool:
         """Say whether the zone is valid and its schedule open at ``time_ms``."""
-        if self.valid_from_ms is not None and time_ms < self.valid_from_ms:
-            return False
-        if self.valid_to_ms is not None and time_ms >= self.valid_to_ms:
-            return False
-        return self.schedule.is_open(time_ms)
+        return self.valid_at(time_ms) and self.schedule.is_open(time_ms)
 
     def next_change_ms(self, time_ms: int) -> int | None:
         """Return the first moment after ``time_ms`` at which ``in_force_at`` flips, None = never again.

@@ -9,6 +9,7 @@ import numpy as np
 
 from geo_engine.errors import ZoneDocumentError
 from geo_engine.model import BoolColumn, ZoneKind
+from geo_engine.zones.calendar import NO_CALENDAR, DayCalendar
 from geo_engine.zones.document import join_zone_documents, read_zone_document
 from geo_engine.zones.zone import Zone
 
@@ -61,6 +62,7 @@ class ZoneSet:
         *sources: bytes | str | Mapping[str, object],
         revision: int = 1,
         where: str = "zones",
+        calendar: DayCalendar = NO_CALENDAR,
     ) -> ZoneSet:
         """Build a set from one or more zone documents (GeoJSON, WGS-84).
 
@@ -68,6 +70,7 @@ class ZoneSet:
             sources: each a whole document: UTF-8 bytes, text or the parsed object.
             revision: number of the published set.
             where: what to call the source in faults; with several sources their number is added.
+            calendar: holidays and make-up workdays, for zones whose schedule asks for them.
 
         Raises:
             ZoneDocumentError: any document holds a fault, or an id occurs twice; carries every fault of all documents.
@@ -75,7 +78,10 @@ class ZoneSet:
         """
         names = [where] if len(sources) == 1 else [f"{where} {number}" for number in range(1, len(sources) + 1)]
         document = join_zone_documents(
-            [read_zone_document(source, where=name) for source, name in zip(sources, names, strict=True)]
+            [
+                read_zone_document(source, where=name, calendar=calendar)
+                for source, name in zip(sources, names, strict=True)
+            ]
         )
         if document.faults:
             raise ZoneDocumentError(document.faults)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import shapely
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from geo_engine import EngineConfig, PingBatch, Vehicle, ZoneSet
 from geo_engine.alerting.policy import Policy
-from geo_engine.model import VehicleKind, Visit, ZoneKind
+from geo_engine.model import Permit, RuleEffect, VehicleKind, Visit, ZoneKind
 from geo_engine.testing import box_zone, noon_ms
 from geo_engine.tracking.approach import LookAhead
 from geo_engine.tracking.screening import JumpLimits
-from geo_engine.zones.rule import AppliesTo
+from geo_engine.zones.rule import AppliesTo, TailParity
 from geo_engine.zones.schedule import Schedule
 from geo_engine.zones.zone import Zone
 
@@ -28,7 +28,13 @@ DRIVER = Vehicle(u7=0, kind=VehicleKind.GOODS, gross_weight_t=20.0)
 VEHICLES = (
     Vehicle(u7=1, kind=VehicleKind.CAR),
     Vehicle(u7=4095),
-    Vehicle(u7=4096, kind=VehicleKind.GOODS, gross_weight_t=3.0, plate="鄂A12345"),
+    Vehicle(
+        u7=4096,
+        kind=VehicleKind.GOODS,
+        gross_weight_t=3.0,
+        plate="鄂A12345",
+        permits=(Permit("soon", noon_ms + 60_000, noon_ms + 180_000), Permit("strip", 0, noon_ms + 120_000)),
+    ),
     Vehicle(u7=7, kind=VehicleKind.GOODS, gross_weight_t=20.0, consent_warnings=False),
 )
 USERS = (0, 1, 7, 4095, 4096, 9_999_999)
@@ -46,7 +52,12 @@ def _zones() -> list[Zone]:
     crowd = [
         # Nine borders in one cell: more than a cell numbers the sets of.
         Zone(
-            f"crowd{n}", ZoneKind.CONSTRUCTION, f"crowd {n}", shapely.Point(114.2985 + n * 2e-5, 30.6).buffer(0.0004, 4)
+            f"crowd{n}",
+            ZoneKind.CONSTRUCTION,
+            f"crowd {n}",
+            shapely.Point(114.2985 + n * 2e-5, 30.6).buffer(0.0004, 4),
+            # One of them ends: what is left of such a cell is no number of the index.
+            valid_to_ms=noon_ms + 200_000 if n == 4 else None,
         )
         for n in range(9)
     ]
@@ -70,6 +81,20 @@ def _zones() -> list[Zone]:
             ),
             valid_from_ms=noon_ms + 240_000,
         ),
+        # Rules that meet: an exception over half of what it opens, for a while, and plates by the date.
+        Zone(
+            "bridge",
+            ZoneKind.TRUCK_RESTRICTION,
+            "bridge",
+            shapely.box(114.2965, 30.599, 114.305, 30.603),
+            applies_to=STRANGERS,
+            schedule=_at("12:00-12:06"),
+            effect=RuleEffect.ALLOWED,
+            road=True,
+        ),
+        box_zone("plates", west=114.302, east=114.304, applies_to=AppliesTo(tail_parity=TailParity.AS_DATE)),
+        replace(box_zone("brief", west=114.3005, east=114.3065, applies_to=TRUCKS), valid_to_ms=noon_ms + 95_000),
+        replace(box_zone("hall", west=114.2972, east=114.309, kind=ZoneKind.VENUE), valid_to_ms=noon_ms + 330_000),
         *crowd,
     ]
 

@@ -19,8 +19,12 @@ from geo_engine.alerting.policy import QuietHours
 from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import StoreError
 from geo_engine.model import (
+    BodyType,
+    Energy,
     Language,
     Mute,
+    Permit,
+    PlateColour,
     SuppressReason,
     Vehicle,
     VehicleClass,
@@ -82,6 +86,25 @@ def test_many_people_without_an_open_id_are_no_conflict(empty: Store) -> None:
 def test_a_vehicle_of_another_user_is_refused() -> None:
     with pytest.raises(ValueError, match=r"person 1: found the vehicle of u7 2"):
         Person(1, None, Vehicle(2))
+
+
+def test_everything_about_a_vehicle_is_kept(empty: Store) -> None:
+    known = {
+        "load_t": 18.0,
+        "axle_count": 4,
+        "height_m": 3.9,
+        "seats": 2,
+        "plate_colour": PlateColour.YELLOW,
+        "energy": Energy.DIESEL,
+        "emission_stage": 5,
+        "body": BodyType.VAN,
+        "goods": "hazmat",
+        "permits": (Permit("ring3", T0, T0 + 1000), Permit("桥", T0, T0 + 2000)),
+    }
+    told = [a_person(7, **known), a_person(8)]
+    empty.put_people(told)
+    kept = [replace(person.vehicle, consent_warnings=True) for person in empty.people()]
+    assert kept == [person.vehicle for person in told]
 
 
 def test_consent_is_off_without_a_record_whatever_the_vehicle_says(empty: Store) -> None:

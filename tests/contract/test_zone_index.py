@@ -262,3 +262,41 @@ def _is_contact(way: Segments, query: int, zone: int, fraction: float) -> bool:
     y = way.lat0[query] + fraction * (way.lat1[query] - way.lat0[query])
     shape = _ZONES.zones[zone].geometry
     return bool(min(shapely.distance(shape, shapely.Point(x + turn, y)) for turn in (-360.0, 0.0, 360.0)) < 1e-9)
+
+
+@INDEXES
+@pytest.mark.parametrize(
+    ("lon", "lat", "within_m", "near"),
+    [
+        (114.3049, 30.6, 10.0, True),  # 9.6 m inside the east edge
+        (114.3049, 30.6, 9.0, False),
+        (114.3051, 30.6, 10.0, True),  # as far outside
+        (114.3051, 30.6, 9.0, False),
+        (114.3051, 30.6051, 14.6, False),  # from the corner 9.6 m east and 11.1 m north
+        (114.3051, 30.6051, 14.8, True),
+        (114.3, 30.6, 300.0, False),  # the middle
+    ],
+)
+def test_border_is_near_in_metres_on_either_side(
+    make: MakeIndex, lon: float, lat: float, within_m: float, near: bool
+) -> None:
+    columns = np.array([lon]), np.array([lat]), np.array([0]), np.array([within_m])
+    assert make(zones_of(z=SQUARE)).near(*columns).tolist() == [near]
+
+
+@INDEXES
+def test_edge_of_a_hole_is_a_border_too_and_that_of_another_zone_is_not(make: MakeIndex) -> None:
+    index = make(zones_of(a=HOLED, b=SQUARE))
+    lon, lat, within_m = np.full(2, 114.3), np.full(2, 30.6), np.full(2, 120.0)
+    assert index.near(lon, lat, np.array([0, 1]), within_m).tolist() == [True, False]
+
+
+@INDEXES
+def test_border_beyond_the_date_line_is_near(make: MakeIndex) -> None:
+    index = make(zones_of(z=shapely.box(-180.0, -1.0, -179.0, 1.0)))
+    lon = np.array([179.9999, 179.9999, -179.9999])
+    assert index.near(lon, np.zeros(3), np.zeros(3, dtype=np.int64), np.array([12.0, 11.0, 12.0])).tolist() == [
+        True,
+        False,
+        True,
+    ]

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from api.commands.db import app
 from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import ConfigurationError, StoreError
-from geo_engine.model import Mute
+from geo_engine.model import Mute, Vehicle, VehicleKind
+from geo_engine.store import Person
 from geo_engine.store.memory import MemoryStore
 from geo_engine.store.open import open_store
 from geo_engine.store.schema import SCHEMA_VERSION
@@ -86,10 +87,12 @@ def test_check_creates_nothing_in_an_empty_file(path: Path) -> None:
     assert f"found no schema, expected version {SCHEMA_VERSION}; run: geo-engine db upgrade" in output
 
 
-def test_a_store_of_version_1_is_brought_up_and_keeps_its_decisions(path: Path) -> None:
+def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(path: Path) -> None:
     store = open_store(str(path))
+    store.put_people([Person(7, "o-7", Vehicle(7, VehicleKind.GOODS, plate="鄂A12345"))])
     store.commit([an_alert()], [], now_ms=noon_ms)
     store.close()
+    change(path, "ALTER TABLE person DROP COLUMN vehicle")
     for column in ("why", "until_ms", "told_by", "also"):
         change(path, f"ALTER TABLE decision DROP COLUMN {column}")
     for table in ("mute", "quiet_hours", "quota_use"):
@@ -99,6 +102,8 @@ def test_a_store_of_version_1_is_brought_up_and_keeps_its_decisions(path: Path) 
     assert run("upgrade", "--store", path)[0] == 0
     assert run("check", "--store", path)[0] == 0
     store = open_store(str(path), create=False)
+    (person,) = store.people()
+    assert (person.vehicle.plate, person.vehicle.height_m) == ("鄂A12345", None)
     (record,) = store.decisions(limit=9)
     assert record.alert == an_alert()
     store.set_mute(Mute(7, "erqiao"), noon_ms)

@@ -186,7 +186,7 @@ def test_import_writes_the_good_zones_and_exits_3_when_others_are_rejected(tmp_p
     assert zones("check", out).exit_code == 0
 
 
-@pytest.mark.parametrize("source", ["wzdx", "zfe", "gis", "geojson"])
+@pytest.mark.parametrize("source", ["wzdx", "zfe", "osm", "gis", "geojson"])
 @pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe", b'{"features": 7}'])
 def test_import_of_an_unusable_file_exits_3_and_writes_nothing(
     tmp_path: Path, source: str, content: bytes | None
@@ -266,3 +266,72 @@ def test_schema_is_printed() -> None:
     result = zones("schema")
     assert result.exit_code == 0
     assert json.loads(result.stdout) == zone_file_schema()
+
+
+def line(**properties: object) -> dict[str, object]:
+    shape = {"type": "LineString", "coordinates": SQUARE[:2]}
+    values = {"kind": "truck_restriction", "name": "路", "width_m": 10, **properties}
+    return {"type": "Feature", "id": "z", "geometry": shape, "properties": values}
+
+
+PUBLIC = {
+    "osm": line(applies_to={"gross_weight_over_t": 3.5}, schedule="22:00-06:00"),
+    "zfe": line(
+        applies_to={
+            "gross_weight_over_t": 3.5,
+            "any_of": [
+                {"energies": ["petrol"], "emission_stage_at_most": 2},
+                {"energies": ["diesel"], "emission_stage_at_most": 4},
+            ],
+        },
+        valid_from="2026-01-01T00:00:00+01:00",
+        effect="decides",
+    ),
+    "wzdx": line(
+        kind="construction",
+        valid_from="2026-01-01T00:00:00Z",
+        valid_to="2026-02-01T00:00:00Z",
+        applies_to={"height_over_m": 3.5},
+    ),
+}
+
+
+@pytest.mark.parametrize("target", list(PUBLIC))
+def test_zone_in_a_public_format_comes_back_as_the_same_rule(tmp_path: Path, target: str) -> None:
+    source, there, back = tmp_path / "a.geojson", tmp_path / "there.json", tmp_path / "b.geojson"
+    stranger = line(applies_to={"plate_prefixes": ["鄂A"]}) | {"id": "stranger"}
+    source.write_text(json.dumps({"type": "FeatureCollection", "features": [PUBLIC[target], stranger]}), "utf-8")
+    exported = zones("export", "--to", target, source, "--out", there)
+    assert (exported.exit_code, exported.stdout) == (3, f"1 zones written to {there}\n")
+    assert "[not_expressible]" in exported.stderr
+    imported = zones("import", "--from", target, there, "--out", back)
+    assert imported.exit_code == 0, imported.stderr
+    first, second = (load_zone_files([path]).zone_set.zones for path in (source, back))
+    assert second[0].applies_to == next(zone for zone in first if zone.zone_id == "z").applies_to
+    assert (second[0].schedule.text, second[0].kind, second[0].effect) == (
+        first[-1].schedule.text,
+        first[-1].kind,
+        first[-1].effect,
+    )
+
+
+def test_export_of_nothing_the_format_can_say_writes_no_file(tmp_path: Path) -> None:
+    result = zones("export", "--to", "wzdx", write(tmp_path / "a.geojson", "a"), "--out", tmp_path / "feed.json")
+    assert (result.exit_code, result.stdout) == (3, "no zones, nothing written\n")
+    assert not (tmp_path / "feed.json").exists()
+
+
+def test_day_calendar_beside_the_zones_is_read_and_a_faulty_one_is_named(tmp_path: Path) -> None:
+    features = [line(days={"holiday": "off"})]
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}), "utf-8")
+    assert "[no_day_calendar]" in zones("check", tmp_path).stderr
+    year = {"holidays": ["2026-10-01"], "makeup_workdays": []}
+    calendar = tmp_path / "day-calendar.json"
+    calendar.write_text(json.dumps({"years": {"2026": year}}), "utf-8")
+    result = zones("check", tmp_path)
+    assert result.exit_code == 0
+    assert "2027 and later" in result.stderr
+    (zone,) = load_zone_files([tmp_path / "a.geojson"]).zone_set.zones
+    assert not zone.in_force_at(1_790_820_000_000)
+    calendar.write_text(json.dumps({"years": {"2026": {"holidays": ["soon"]}}}), "utf-8")
+    assert zones("check", tmp_path).exit_code == 3

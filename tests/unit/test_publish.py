@@ -221,18 +221,22 @@ def test_vehicle_told_between_preparing_and_publishing_counts() -> None:
     assert len(begun.alerts) == 0
     prepared = town.engine.prepare(ZoneSet.of([Z], revision=3))
     town.engine.put_fleet(np.array([1]), DRIVER)
-    town.engine.publish(prepared, town.now_ms + 2000)
+    for step in town.engine.publish(prepared, town.now_ms + 2000):
+        town.hear(step)
     town.stand(lon=114.32, seconds=90.0).stand(seconds=90.0)
-    assert town.warned == [("z", AlertReason.ENTER)]
+    assert town.warned == [("z", AlertReason.VEHICLE_CHANGED)]
 
 
-def test_zones_that_tell_too_many_vehicles_apart_change_nothing() -> None:
+def test_zones_that_tell_too_many_vehicles_apart_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geo_engine.zones.applicability.MAX_PROFILES", 2)
     town = Town(Z).stand()
-    long_plates = replace(Z, applies_to=AppliesTo(plate_prefixes_except=("鄂A123456",)))
-    prepared = town.engine.prepare(ZoneSet.of([long_plates], revision=2))
-    town.engine.put_vehicles(Vehicle(u7=number, plate=f"鄂A{number:06}") for number in range(10, 33_000))
-    for zones in (prepared, ZoneSet.of([long_plates], revision=2)):
-        with pytest.raises(ConfigurationError, match="more than 32767 kinds of vehicle"):
+    many_plates = [
+        replace(Z, zone_id=f"{n}", applies_to=AppliesTo(plate_prefixes_except=(f"鄂A{n}",))) for n in range(3)
+    ]
+    prepared = town.engine.prepare(ZoneSet.of(many_plates, revision=2))
+    town.engine.put_vehicles(Vehicle(u7=number, plate=f"鄂A{number % 3}") for number in range(10, 20))
+    for zones in (prepared, ZoneSet.of(many_plates, revision=2)):
+        with pytest.raises(ConfigurationError, match="more than 2 kinds of vehicle"):
             town.engine.publish(zones, town.now_ms)
     assert town.engine.zones.revision == 1
     assert town.stand(lon=114.3102, seconds=30.0).said == [("z", "enter", "moved"), ("z", "exit", "moved")]

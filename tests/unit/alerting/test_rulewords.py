@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from geo_engine.alerting.rulewords import Evidence, evidence_text, rule_words, until_text
-from geo_engine.model import AlertReason, Language, VehicleClass, VehicleKind
+from geo_engine.alerting.whom import whom
+from geo_engine.model import AlertReason, BodyType, Energy, Language, PlateColour, VehicleClass, VehicleKind
 from geo_engine.testing import box_zone, noon_ms
-from geo_engine.zones.rule import EVERYONE, GOODS_KINDS, AppliesTo
+from geo_engine.zones.rule import EVERYONE, GOODS_KINDS, NEW_ENERGY, AppliesTo, Limit, Measure
 from geo_engine.zones.schedule import Schedule
 
 HOUR_MS = 3_600_000
@@ -26,7 +27,7 @@ HOUR_MS = 3_600_000
             "重型货车",
             "heavy goods vehicles",
         ),
-        (AppliesTo(gross_weight_over_t=4.5), "总质量4.5吨以上", "over 4.5 t"),
+        (AppliesTo(gross_weight_over_t=4.5), "总质量4.5吨以上", "gross weight over 4.5 t"),
         (
             AppliesTo(plate_prefixes=("鄂A", "鄂W"), plate_prefixes_except=("鄂AD",)),
             "鄂A、鄂W牌照，非鄂AD牌照",
@@ -78,3 +79,44 @@ def test_the_evidence_names_rule_hours_position_and_revision() -> None:
         "rules revision 3"
     )
     assert evidence_text(box_zone("z"), evidence, Language.EN).startswith("applies to every vehicle; at all hours; ")
+
+
+@pytest.mark.parametrize(
+    ("rule", "chinese", "english"),
+    [
+        (
+            AppliesTo(limits=(Limit(Measure.HEIGHT, 4.5), Limit(Measure.SEATS, 9, above=False))),
+            "车高4.5米以上，座位9座及以下",
+            "height over 4.5 m, seats up to 9",
+        ),
+        (AppliesTo(plate_colours=frozenset({PlateColour.YELLOW})), "黄牌", "yellow plates"),
+        (AppliesTo(tail_digits=frozenset({4, 9})), "尾号4、9", "last digit 4, 9"),
+        (AppliesTo(energies=NEW_ENERGY), "新能源车", "new-energy vehicles"),
+        (AppliesTo(emission_stage_at_most=3), "国3及以下排放", "emission stage 3 or older"),
+        (
+            AppliesTo(
+                kinds=frozenset({VehicleKind.GOODS}),
+                bodies=frozenset({BodyType.TIPPER}),
+                unless=(AppliesTo(energies=frozenset({Energy.ELECTRIC})),),
+            ),
+            "自卸货车，但纯电动车除外",
+            "tipper goods vehicles, but not electric",
+        ),
+        (
+            AppliesTo(any_of=(AppliesTo(services=frozenset({"taxi"})), AppliesTo(goods=frozenset({"sand"})))),
+            "用途taxi或载有sand",
+            "in service of taxi or carrying sand",
+        ),
+        (AppliesTo(), "", ""),
+    ],
+)
+def test_every_condition_of_a_rule_is_said(rule: AppliesTo, chinese: str, english: str) -> None:
+    assert (whom(rule, Language.ZH), whom(rule, Language.EN)) == (chinese, english)
+
+
+@pytest.mark.parametrize("kind", [PlateColour, Energy, BodyType])
+def test_every_colour_energy_and_body_has_a_word(kind: type[PlateColour | Energy | BodyType]) -> None:
+    field = {PlateColour: "plate_colours", Energy: "energies", BodyType: "bodies"}[kind]
+    for one in kind:
+        rule = AppliesTo(**{field: frozenset({one})})
+        assert all(whom(rule, language) for language in Language)

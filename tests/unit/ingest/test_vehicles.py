@@ -9,7 +9,7 @@ import pytest
 
 from geo_engine.errors import VehicleFileError
 from geo_engine.ingest.vehicles import VehicleFile, read_vehicles, vehicle_profiles
-from geo_engine.model import Language, Vehicle, VehicleClass, VehicleKind
+from geo_engine.model import BodyType, Energy, Language, Permit, PlateColour, Vehicle, VehicleClass, VehicleKind
 
 PROFILES = Path(__file__).resolve().parents[3] / "data/vehicles.json"
 FULL = {
@@ -21,6 +21,19 @@ FULL = {
     "service": "sanitation",
     "consent": True,
     "language": "en",
+    "load_t": 18,
+    "axle_load_t": 9.5,
+    "axle_count": 4,
+    "length_m": 11.9,
+    "width_m": 2.5,
+    "height_m": 3.9,
+    "seats": 2,
+    "plate_colour": "yellow",
+    "energy": "diesel",
+    "emission_stage": 5,
+    "body": "stake",
+    "goods": "general",
+    "permits": [{"zone": "ring3", "from": "2026-10-19T12:00:00+08:00", "until": "2026-10-19T05:00:00Z"}],
 }
 
 
@@ -44,6 +57,19 @@ def test_every_field_is_read(tmp_path: Path) -> None:
             "sanitation",
             consent_warnings=True,
             language=Language.EN,
+            load_t=18.0,
+            axle_load_t=9.5,
+            axle_count=4,
+            length_m=11.9,
+            width_m=2.5,
+            height_m=3.9,
+            seats=2,
+            plate_colour=PlateColour.YELLOW,
+            energy=Energy.DIESEL,
+            emission_stage=5,
+            body=BodyType.STAKE,
+            goods="general",
+            permits=(Permit("ring3", 1_792_382_400_000, 1_792_386_000_000),),
         ),
     )
 
@@ -84,6 +110,15 @@ def test_consent_nobody_can_read_is_a_no_and_a_fault(tmp_path: Path, consent: ob
         ("service", " ", "a text"),
         ("plaet", "鄂A", "plate (did you mean it?)"),
         ("wheels", 6, "one of u7, kind"),
+        ("length_m", 0, "metres above 0"),
+        ("axle_count", 2.5, "a whole number 1..30"),
+        ("emission_stage", 7, "a whole number 1..6"),
+        ("plate_colour", "yelow", "yellow (did you mean it?)"),
+        ("energy", "steam", "one of petrol"),
+        ("permits", {}, "an array of 1.."),
+        ("permits", [{"zone": "z"}], "a permit"),
+        ("permits", [{"zone": "z", "from": "2026-10-19", "until": "2026-10-20T00:00:00Z"}], "a permit"),
+        ("permits", [{"zone": "z", "from": "2026-10-20T00:00:00Z", "until": "2026-10-20T00:00:00Z"}], "a permit"),
     ],
 )
 def test_bad_value_is_a_fault_and_the_vehicle_stays_with_it_unknown(
@@ -150,6 +185,10 @@ def test_shipped_profiles_are_complete_and_carry_both_labels() -> None:
         "coach",
         "car",
     ]
+    kinds = {"body", "goods", "load_t", "size_class", "service", "permits"}
+    for profile in profiles.values():
+        unknown = {name for name in profile.__dataclass_fields__ if getattr(profile, name) in (None, ())}
+        assert unknown <= (kinds if profile.kind in (VehicleKind.CAR, VehicleKind.COACH) else {"service", "permits"})
     assert profiles["heavy_truck"].size_class is VehicleClass.HEAVY
     assert profiles["hazmat_truck"].kind is VehicleKind.HAZMAT
     assert all(profile.plate is not None and profile.plate.startswith("鄂A") for profile in profiles.values())

@@ -7,9 +7,10 @@ from dataclasses import fields
 import pytest
 from sqlalchemy import Table
 
-from geo_engine.model import Alert, Visit
+from geo_engine.model import Alert, Vehicle, Visit
 from geo_engine.store.lifecycle import OutboxRow
-from geo_engine.store.schema import decision, metadata, outbox, visit
+from geo_engine.store.rows import VEHICLE_DETAILS
+from geo_engine.store.schema import decision, metadata, outbox, person, visit
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,8 @@ def test_a_table_has_a_column_for_every_field(table: Table, kind: type, more: se
 
 def test_every_table_has_a_primary_key() -> None:
     assert [table.name for table in metadata.tables.values() if not table.primary_key.columns] == []
+
+
+def test_the_details_of_a_vehicle_name_every_field_without_a_column() -> None:
+    own = {"u7", "consent_warnings"} | {column.name for column in person.c}
+    assert {field.name for field in fields(Vehicle)} - own == {*VEHICLE_DETAILS, "permits"}

@@ -8,31 +8,28 @@ import pytest
 from geo_engine.index import RtreeIndex
 from geo_engine.model import PingBatch
 from geo_engine.testing import box_zone, straight_drive
-from geo_engine.tracking.approach import Approaches, LookAhead, find_approaches
-from geo_engine.tracking.motion import Motion, estimate_motion
-from geo_engine.tracking.start import Start
-from geo_engine.tracking.state import PACKED_ROW
-from geo_engine.tracking.steps import Steps
+from geo_engine.tracking.approach import LookAhead, find_approaches
+from geo_engine.tracking.motion import Motion
 from geo_engine.zones.zoneset import ZoneSet
+from tests.unit.tracking.walks import walk
 
 
-def steps_of(pings: PingBatch, *, max_gap_ms: int | None = 600_000) -> tuple[Steps, Start]:
-    start = Start.of(np.zeros(len(pings), dtype=PACKED_ROW), np.arange(len(pings)))
-    return Steps.of(pings, start, np.zeros(len(pings), dtype=bool), max_gap_ms=max_gap_ms), start
+def motion_of(pings: PingBatch) -> list[Motion]:
+    return [motion for _, motion in walk(pings)]
 
 
-def motion_of(pings: PingBatch) -> Motion:
-    return estimate_motion(*steps_of(pings))
+def speeds(motion: list[Motion]) -> list[float]:
+    return [float(one.speed_mps[0]) for one in motion]
 
 
 @pytest.mark.parametrize("bearing_deg", [0.0, 45.0, 90.0, 200.0, 315.0])
 def test_two_positions_tell_speed_and_direction(bearing_deg: float) -> None:
     motion = motion_of(straight_drive(1, pings=3, bearing_deg=bearing_deg, speed_mps=12.0))
-    assert np.isnan(motion.speed_mps[0])
+    assert np.isnan(speeds(motion)[0])
     # The state keeps whole centimetres a second, and half a centimetre is 0.02 degrees of 12 m.
-    assert motion.speed_mps[1:] == pytest.approx(12.0, abs=0.01)
-    heading = np.degrees(np.arctan2(motion.east_mps[2], motion.north_mps[2])) % 360.0
-    assert heading == pytest.approx(bearing_deg, abs=0.07)
+    assert speeds(motion)[1:] == pytest.approx([12.0, 12.0], abs=0.01)
+    heading = np.degrees(np.arctan2(motion[2].east_mps, motion[2].north_mps)) % 360.0
+    assert heading == pytest.approx([bearing_deg], abs=0.07)
 
 
 def test_device_is_believed_before_the_positions() -> None:
@@ -45,32 +42,31 @@ def test_device_is_believed_before_the_positions() -> None:
         heading_deg=[90.0, np.nan],
     )
     motion = motion_of(pings)
-    assert motion.speed_mps[0] == pytest.approx(20.0)
-    assert motion.speed_mps[1] == 0.0  # a speed without a heading points nowhere
+    assert speeds(motion)[0] == pytest.approx(20.0)
+    assert speeds(motion)[1] == 0.0  # a speed without a heading points nowhere
 
 
 def test_long_silence_tells_nothing_about_the_speed() -> None:
     motion = motion_of(straight_drive(1, pings=2, every_s=120.0))
-    assert np.isnan(motion.speed_mps).all()
+    assert np.isnan(speeds(motion)).all()
 
 
 def test_motion_over_the_date_line_goes_the_short_way() -> None:
     motion = motion_of(straight_drive(1, pings=2, lon=179.9999, lat=0.0, speed_mps=30.0))
-    assert motion.speed_mps[1] == pytest.approx(30.0, rel=1e-4)
+    assert speeds(motion)[1] == pytest.approx(30.0, rel=1e-4)
 
 
-def approaches(pings: PingBatch, look: LookAhead, *, wanted: bool = True) -> Approaches:
-    zones = ZoneSet.of([box_zone("z")])
-    steps, start = steps_of(pings)
-    matrix = np.full((1, 1), wanted)
-    profile = np.zeros(len(pings), dtype=np.int64)
-    motion = estimate_motion(steps, start)
-    return find_approaches(steps, motion, RtreeIndex(zones), profile=profile, wanted=matrix, look=look)
+def approaches(pings: PingBatch, look: LookAhead, *, wanted: bool = True) -> list[float]:
+    """Return the distances of the borders seen on a drive."""
+    index, matrix = RtreeIndex(ZoneSet.of([box_zone("z")])), np.full((1, 1), wanted)
+    profile = np.zeros(1, dtype=np.int64)
+    found = [find_approaches(*taken, index, profile=profile, wanted=matrix, look=look) for taken in walk(pings)]
+    return [distance_m for one in found for distance_m in one.distance_m.tolist()]
 
 
 def test_border_is_seen_within_the_look_ahead_and_not_beyond() -> None:
     drive = straight_drive(1, pings=2, lon=114.29, speed_mps=10.0)  # 957 m before the border, less one step
-    assert approaches(drive, LookAhead(lookahead_s=95.0)).distance_m == pytest.approx([908.0], abs=3.0)
+    assert approaches(drive, LookAhead(lookahead_s=95.0)) == pytest.approx([908.0], abs=3.0)
     assert len(approaches(drive, LookAhead(lookahead_s=85.0))) == 0
 
 

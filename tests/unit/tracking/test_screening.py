@@ -9,8 +9,8 @@ from geo_engine.errors import ConfigurationError
 from geo_engine.model import PingBatch, RejectReason
 from geo_engine.testing import noon_ms, straight_drive
 from geo_engine.tracking.screening import REASONS, JumpLimits, absurd_jumps, arrange, screen
-from geo_engine.tracking.start import Start
 from geo_engine.tracking.state import PACKED_ROW, PLACED
+from geo_engine.tracking.steps import Steps
 
 
 def reasons(batch: PingBatch, *, max_accuracy_m: float | None = None) -> list[RejectReason | None]:
@@ -54,57 +54,33 @@ def test_known_time_is_a_repeat_and_an_earlier_one_is_late() -> None:
     assert (rows.tolist(), repeated.tolist(), late.tolist()) == ([2], [1], [0])
 
 
-def state(batch: PingBatch, **values: float) -> Start:
-    rows = np.zeros(len(batch), dtype=PACKED_ROW)
-    for name, value in values.items():
-        rows[name] = value
-    return Start.of(rows, np.arange(len(batch)))
+def jumped(kmh: float, **known: float) -> tuple[bool, bool]:
+    """Return (absurd, anchored) of a ping 5 s after another at such a speed; ``known`` are fields of the row."""
+    place, there = straight_drive(1, pings=2, speed_mps=kmh / 3.6).lon.tolist()
+    row = np.zeros(1, dtype=PACKED_ROW)
+    for name, value in {"flags": PLACED, "time_ms": noon_ms, "lon": place, "lat": 30.6, **known}.items():
+        row[name] = value
+    ping = PingBatch.from_columns([1], [noon_ms + 5000], [there], [30.6])
+    absurd, anchored = absurd_jumps(Steps.of(ping, row), JumpLimits())
+    return bool(absurd[0]), bool(anchored[0])
 
 
 def test_ordinary_drive_has_no_jump() -> None:
-    drive = straight_drive(1, pings=20, speed_mps=30.0)
-    absurd, anchored = absurd_jumps(drive, state(drive), JumpLimits())
-    assert not absurd.any()
-    assert not anchored.any()
+    assert jumped(110.0) == (False, False)
 
 
 @pytest.mark.parametrize("kmh", [545.0, 1693.0, 3304.0])
 def test_absurd_speeds_of_real_tracks_are_set_aside(kmh: float) -> None:
-    drive = straight_drive(1, pings=2, speed_mps=kmh / 3.6)
-    absurd, _ = absurd_jumps(drive, state(drive), JumpLimits())
-    assert absurd.tolist() == [False, True]
+    assert jumped(kmh) == (True, False)
 
 
-def test_jump_is_measured_from_the_last_believed_place_not_from_another_jump() -> None:
-    home = straight_drive(1, pings=4, speed_mps=0.0)
-    lon = home.lon.copy()
-    lon[1:3] += 0.1
-    batch = PingBatch.from_columns(home.u7, home.time_ms, lon, home.lat)
-    absurd, anchored = absurd_jumps(batch, state(batch), JumpLimits())
-    assert absurd.tolist() == [False, True, True, False]
-    assert not anchored.any()
-
-
-def test_jumps_before_the_batch_count_towards_believing() -> None:
-    batch = straight_drive(1, pings=2, speed_mps=0.0)
-    known = {"flags": PLACED, "time_ms": noon_ms - 5000, "lon": 115.0, "lat": 30.6}
-    absurd, anchored = absurd_jumps(batch, state(batch, jumps=3, **known), JumpLimits())
-    assert absurd.tolist() == [False, False]
-    assert anchored.tolist() == [True, False]
-    absurd, _ = absurd_jumps(batch, state(batch, jumps=1, **known), JumpLimits())
-    assert absurd.tolist() == [True, True]
+def test_place_is_believed_after_several_jumps() -> None:
+    assert jumped(3304.0, jumps=2) == (True, False)
+    assert jumped(3304.0, jumps=3) == (False, True)
 
 
 def test_user_never_heard_of_can_be_anywhere() -> None:
-    batch = straight_drive(1, pings=1)
-    absurd, anchored = absurd_jumps(batch, state(batch), JumpLimits())
-    assert not absurd.any()
-    assert not anchored.any()
-
-
-def test_no_pings_have_no_jumps() -> None:
-    absurd, _ = absurd_jumps(PingBatch.empty(), state(PingBatch.empty()), JumpLimits())
-    assert len(absurd) == 0
+    assert jumped(3304.0, flags=0, time_ms=0) == (False, False)
 
 
 @pytest.mark.parametrize("believe_after", [-1, 256])

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+from jsonschema import Draft7Validator
+from referencing import Registry, Resource
 
 from geo_engine.geodesy.datum import Datum, from_wgs84
 from geo_engine.zones.document import read_zone_document
 from geo_engine.zones.foreign import ImportedZones, in_wgs84, zones_from_geojson
-from geo_engine.zones.wzdx import zones_from_wzdx
-from geo_engine.zones.zfe import zones_from_zfe
+from geo_engine.zones.wzdx import wzdx_from_zones, zones_from_wzdx
+from geo_engine.zones.zfe import zfe_from_zones, zones_from_zfe
+
+SHARED = Path(__file__).resolve().parents[4] / "shared/data/zones"
 
 LINE = {"type": "LineString", "coordinates": [[-93.7, 41.6], [-93.6, 41.6]]}
 SQUARE = [[2.3, 48.8], [2.4, 48.8], [2.4, 48.9], [2.3, 48.9], [2.3, 48.8]]
@@ -184,7 +191,13 @@ def test_zfe_becomes_a_truck_restriction_in_paris_time() -> None:
     assert properties_of(imported) == {
         "kind": "truck_restriction",
         "name": "ZFE Z-1",
-        "applies_to": {"gross_weight_over_t": 3.5},
+        "applies_to": {
+            "gross_weight_over_t": 3.5,
+            "any_of": [
+                {"energies": ["petrol"], "emission_stage_at_most": 2},
+                {"energies": ["diesel"], "emission_stage_at_most": 4},
+            ],
+        },
         "schedule": "Mo-Fr 08:00-20:00",
         "timezone": "Europe/Paris",
         "valid_from": "2019-07-01T00:00:00+02:00",
@@ -196,15 +209,17 @@ def test_zfe_becomes_a_truck_restriction_in_paris_time() -> None:
 @pytest.mark.parametrize(
     "hours", ["Mo-Fr 08:00-20:00; PH off", "PH,SH off; Mo-Fr 08:00-20:00", "Mo-Fr 08:00-20:00;PH closed"]
 )
-def test_holidays_are_left_out_with_a_note(hours: str) -> None:
+def test_holidays_off_become_a_day_rule_and_the_missing_calendar_is_noted(hours: str) -> None:
     imported = zfe(pl_horaires=hours)
     assert properties_of(imported)["schedule"] == "Mo-Fr 08:00-20:00"
-    assert [note.reason for note in imported.notes] == ["holidays_dropped"]
+    assert properties_of(imported)["days"] == {"holiday": "off", "makeup_workday": "weekend"}
+    assert [note.reason for note in imported.notes] == ["no_day_calendar"]
 
 
 def test_road_section_becomes_a_corridor() -> None:
     imported = zfe({"type": "LineString", "coordinates": SQUARE[:2]})
     assert properties_of(imported)["width_m"] == 10.0
+    assert properties_of(imported)["effect"] == "decides"
     assert imported.faults == ()
 
 
@@ -219,6 +234,7 @@ def test_zfe_entry_that_is_no_feature_is_named(bad: object) -> None:
     [
         ({"pl_critair": None}, "not_for_trucks"),
         ({"id": None}, "missing_id"),
+        ({"pl_critair": "V9"}, "unknown_critair"),
         ({"pl_horaires": "Mo-Fr,PH 08:00-20:00"}, "bad_schedule"),
         ({"pl_horaires": 7}, "wrong_type"),
         ({"date_debut": "July 2019"}, "bad_time"),
@@ -230,3 +246,99 @@ def test_rejected_zfe_zone_is_named(values: dict[str, object], reason: str) -> N
     imported = zfe(**values)
     assert imported.document["features"] == []
     assert [fault.reason for fault in imported.faults] == [reason]
+
+
+# ---- back into the public formats
+
+MADE = {"publisher": "city", "update_date": "2026-11-25T08:00:00Z"}
+
+
+def test_work_zone_comes_back_from_a_feed_of_ours() -> None:
+    restrictions = [{"type": "no-trucks"}, {"type": "reduced-height", "value": 350, "unit": "centimeters"}]
+    lanes = [{"order": row, "type": "general", "status": "closed"} for row in range(1, 5)]
+    imported = wzdx(work({"description": "Closed."}, restrictions=restrictions, lanes=lanes))
+    feed = wzdx_from_zones(imported.document, **MADE)
+    assert feed.faults == ()
+    back = zones_from_wzdx(feed.document)
+    first, second = properties_of(imported), properties_of(back)
+    assert second == first | {"note": second["note"]}
+    assert second["applies_to"]["any_of"][1] == {"height_over_m": 3.5}  # type: ignore[index]  # JSON
+    assert back.document["features"][0]["geometry"] == LINE
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"kind": "truck_restriction"},
+        {"valid_to": None},
+        {"schedule": "07:00-09:00"},
+        {"exempt": ["emergency"]},
+        {"applies_to": {"plate_prefixes": ["鄂A"]}},
+        {"applies_to": {"vehicle_kinds": ["goods"]}},
+        {"applies_to": {"height_over_m": 3.5, "width_over_m": 2.5}},
+    ],
+)
+def test_zone_a_feed_cannot_say_is_named_and_left_out(values: dict[str, object]) -> None:
+    document = wzdx(work()).document
+    document["features"][0]["properties"] |= values
+    feed = wzdx_from_zones(document, **MADE)
+    assert feed.document["features"] == []
+    assert [fault.reason for fault in feed.faults] == ["not_expressible"]
+
+
+def geometry_of(uri: str) -> Resource:
+    """Stand in for a schema of geojson.org, which the recorded ones refer to: it looks at the type."""
+    schema = {"properties": {"type": {"const": Path(uri).stem}}}
+    return Resource.from_contents({"$schema": "http://json-schema.org/draft-07/schema#", **schema})
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data/zones")
+def test_feed_of_ours_passes_the_schema_of_wzdx() -> None:
+    schemas = [json.loads(path.read_text(encoding="utf-8")) for path in (SHARED / "schema_wzdx42").glob("*.json")]
+    known = Registry(retrieve=geometry_of).with_resources(
+        [(schema["$id"], Resource.from_contents(schema)) for schema in schemas]
+    )
+    (feed_schema,) = [schema for schema in schemas if schema["$id"].endswith("WorkZoneFeed.json")]
+    imported = [zones_from_wzdx(json.loads(path.read_text("utf-8"))) for path in SHARED.glob("wzdx_*.geojson")]
+    assert imported
+    for found in imported:
+        feed = wzdx_from_zones(found.document, **MADE)
+        assert feed.faults == ()
+        assert list(Draft7Validator(feed_schema, registry=known).iter_errors(feed.document)) == []
+
+
+@pytest.mark.parametrize("sticker", ["NC", "V5", "V4", "V3", "V2", "V1", "EL"])
+@pytest.mark.parametrize("hours", ["24/7", "Mo-Fr 08:00-20:00", "Mo-Fr 08:00-20:00; PH off"])
+def test_low_emission_zone_comes_back_from_the_french_schema(sticker: str, hours: str) -> None:
+    imported = zfe(pl_critair=sticker, pl_horaires=hours)
+    exported = zfe_from_zones(imported.document)
+    assert exported.faults == ()
+    assert exported.document["features"][0]["properties"] == {
+        "id": "Z-1",
+        "date_debut": "2019-07-01",
+        "date_fin": "2023-01-01",
+        "pl_critair": sticker,
+        "pl_horaires": hours,
+    }
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data/zones")
+@pytest.mark.parametrize("name", ["fr_zfe_zone_paris.geojson", "fr_zfe_special_roads.geojson"])
+def test_recorded_low_emission_zones_come_back_as_far_as_trucks_go(name: str) -> None:
+    source = json.loads((SHARED / name).read_text(encoding="utf-8"))
+    exported = zfe_from_zones(zones_from_zfe(source).document)
+    names = ("id", "date_debut", "date_fin", "pl_critair", "pl_horaires")
+    for before, after in zip(source["features"], exported.document["features"], strict=True):
+        assert after["properties"] == {key: before["properties"][key] for key in names if before["properties"].get(key)}
+        assert after["geometry"] == before["geometry"]
+
+
+@pytest.mark.parametrize(
+    "values", [{"kind": "construction"}, {"applies_to": None}, {"valid_from": None}, {"exempt": ["emergency"]}]
+)
+def test_zone_the_french_schema_cannot_say_is_named_and_left_out(values: dict[str, object]) -> None:
+    document = zfe().document
+    document["features"][0]["properties"] |= values
+    exported = zfe_from_zones(document)
+    assert exported.document["features"] == []
+    assert [fault.reason for fault in exported.faults] == ["not_expressible"]

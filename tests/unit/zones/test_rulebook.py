@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -11,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo_engine.errors import ConfigurationError
-from geo_engine.model import LATEST_TIME_MS, Applicability, Vehicle, VehicleKind, ZoneKind
+from geo_engine.model import LATEST_TIME_MS, Applicability, RuleEffect, Vehicle, VehicleKind, ZoneKind
 from geo_engine.testing import box_zone, noon_ms
 from geo_engine.zones.applicability import ApplicabilityMatrix
-from geo_engine.zones.rule import AppliesTo
-from geo_engine.zones.rulebook import RuleBook
+from geo_engine.zones.days import DateParity, Days
+from geo_engine.zones.precedence import Precedence
+from geo_engine.zones.rule import AppliesTo, TailParity
+from geo_engine.zones.rulebook import Question, RuleBook
 from geo_engine.zones.schedule import Schedule
 from geo_engine.zones.timetable import NEVER_MS, Timetable
 from geo_engine.zones.zone import Zone
@@ -48,7 +52,7 @@ LOCALS = AppliesTo(plate_prefixes=("鄂A",))
 
 
 def test_vehicles_no_rule_can_tell_apart_share_a_profile() -> None:
-    matrix = ApplicabilityMatrix(ZoneSet.of([box_zone("z", applies_to=OUTSIDERS)]), Vehicle(u7=0))
+    matrix = ApplicabilityMatrix([OUTSIDERS], Vehicle(u7=0))
     first = matrix.row_of(Vehicle(u7=1, plate="鄂A11111"))
     assert matrix.row_of(Vehicle(u7=2, plate="鄂A22222")) == first
     assert matrix.row_of(Vehicle(u7=3, plate="京A11111")) != first
@@ -56,8 +60,7 @@ def test_vehicles_no_rule_can_tell_apart_share_a_profile() -> None:
 
 
 def test_matrix_holds_what_each_rule_says() -> None:
-    zones = ZoneSet.of([box_zone("a", applies_to=OUTSIDERS), box_zone("b", applies_to=LOCALS)])
-    matrix = ApplicabilityMatrix(zones, Vehicle(u7=0))
+    matrix = ApplicabilityMatrix([OUTSIDERS, LOCALS], Vehicle(u7=0))
     local = matrix.row_of(Vehicle(u7=1, plate="鄂A11111"))
     assert matrix.matrix[local].tolist() == [Applicability.NO, Applicability.YES]
     assert matrix.matrix[0].tolist() == [Applicability.MAYBE, Applicability.MAYBE]
@@ -262,7 +265,8 @@ def test_rule_book_tells_openings_and_the_next_flip_of_its_zones() -> None:
 
 
 def test_active_bits_are_kept_until_a_profile_is_added_or_a_rule_flips() -> None:
-    rules = RuleBook(MANY, Vehicle(u7=0))
+    trucks = box_zone("trucks", applies_to=AppliesTo(kinds=frozenset({VehicleKind.GOODS})))
+    rules = RuleBook(ZoneSet.of([*MANY.zones, trucks]), Vehicle(u7=0))
     rules.advance(noon_ms)
     first = rules.active_bits(noon_ms, noon_ms)
     assert rules.active_bits(noon_ms + 1000, noon_ms + 1000) is first
@@ -275,9 +279,95 @@ def test_active_bits_are_kept_until_a_profile_is_added_or_a_rule_flips() -> None
 
 def test_more_profiles_than_a_row_can_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("geo_engine.zones.applicability.MAX_PROFILES", 5)
-    matrix = ApplicabilityMatrix(ZoneSet.of([box_zone("z", applies_to=LOCALS)]), Vehicle(u7=0))
+    matrix = ApplicabilityMatrix([AppliesTo(plate_prefixes=(f"鄂{number}",)) for number in range(9)], Vehicle(u7=0))
     for number in range(4):
         matrix.row_of(Vehicle(u7=number, plate=f"鄂{number}"))
     with pytest.raises(ConfigurationError, match="more than 5 kinds of vehicle"):
-        matrix.row_of(Vehicle(u7=9, plate="京A"))
+        matrix.row_of(Vehicle(u7=9, plate="鄂8"))
     assert matrix.row_of(Vehicle(u7=9, plate="鄂3")) == 4
+
+
+def test_vehicles_judged_alike_share_a_profile_whatever_they_are() -> None:
+    matrix = ApplicabilityMatrix([LOCALS], Vehicle(u7=0))
+    first = matrix.row_of(Vehicle(u7=1, kind=VehicleKind.CAR, plate="京A11111"))
+    assert matrix.row_of(Vehicle(u7=2, kind=VehicleKind.GOODS, plate="湘B2")) == first
+    assert matrix.row_of(Vehicle(u7=3, kind=VehicleKind.GOODS, plate="鄂A2")) != first
+
+
+# ---- plates by date, exceptions
+
+BY_DATE = AppliesTo(tail_parity=TailParity.NOT_AS_DATE)
+PLATES = ZoneSet.of(
+    [
+        box_zone("a", schedule=Schedule.parse("07:00-22:00"), applies_to=BY_DATE),
+        box_zone("b", applies_to=BY_DATE),
+        box_zone("c", schedule=Schedule.parse("22:00-06:00", days=Days(dates=DateParity.ODD)), applies_to=BY_DATE),
+        box_zone("d"),
+    ]
+)
+DRIVERS = [Vehicle(u7=1, plate="鄂A12343"), Vehicle(u7=2, plate="鄂A1234B"), Vehicle(u7=3)]
+
+
+def by_hand(zone: int, vehicle: Vehicle, time_ms: int) -> Applicability:
+    """Judge one rule by the date on which the window around the moment began."""
+    found = PLATES.zones[zone]
+    if not found.in_force_at(time_ms):
+        return Applicability.NO
+    began = datetime.fromtimestamp(time_ms / 1000, ZoneInfo("Asia/Shanghai"))
+    if found.schedule.text == "22:00-06:00" and began.hour < 6:
+        began -= timedelta(days=1)
+    return found.applies_to.on_dates(odd=began.day % 2 == 1).judge(vehicle)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 3), st.integers(0, 2), st.integers(noon_ms, noon_ms + 20 * 86_400_000))
+def test_rule_by_date_is_weighed_as_by_hand_at_any_moment(zone: int, driver: int, time_ms: int) -> None:
+    rules = RuleBook(PLATES, Vehicle(u7=0))
+    profile = rules.profile_of(DRIVERS[driver])
+    unknown = np.array([np.nan])
+    question = Question(np.array([profile]), np.array([zone]), np.array([time_ms]), unknown, unknown)
+    assert rules.weigh(question).tolist() == [by_hand(zone, DRIVERS[driver], time_ms)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(noon_ms, noon_ms + 20 * 86_400_000), st.integers(0, 3_600_000))
+def test_bit_that_is_not_set_is_certain_for_rules_by_date(now_ms: int, length: int) -> None:
+    rules = RuleBook(PLATES, Vehicle(u7=0))
+    profiles = [rules.profile_of(driver) for driver in DRIVERS]
+    rules.advance(now_ms)
+    bits = unpacked(rules.active_bits(now_ms, now_ms + length), len(PLATES))
+    for driver, profile in zip(DRIVERS, profiles, strict=True):
+        for zone in range(len(PLATES)):
+            ever = [by_hand(zone, driver, moment) > 0 for moment in (now_ms, now_ms + length // 2, now_ms + length)]
+            assert bits[profile, zone] or not any(ever)
+    noon = rules.active_bits(now_ms, now_ms)
+    assert unpacked(noon, len(PLATES))[profiles[0], 1] == (by_hand(1, DRIVERS[0], now_ms) > 0)
+
+
+def test_midnight_is_an_opening_for_plates_by_date() -> None:
+    rules = RuleBook(PLATES, Vehicle(u7=0))
+    rules.advance(noon_ms)
+    midnight = noon_ms + 12 * 3_600_000
+    time_ms, zone = rules.openings(midnight - 1, midnight)
+    assert (time_ms.tolist(), zone.tolist()) == ([midnight], [1])
+
+
+def test_nobody_is_looked_ahead_for_or_warned_about_an_exception() -> None:
+    exception = replace(box_zone("a"), effect=RuleEffect.ALLOWED, road=True)
+    rules = RuleBook(ZoneSet.of([exception, box_zone("b")]), Vehicle(u7=0))
+    assert rules.wanted().tolist() == [[False, True]]
+    assert rules.concern(np.array([0, 0]), np.array([0, 1])).tolist() == [0, 2]
+
+
+def test_rules_of_other_kinds_and_exceptions_are_not_silenced() -> None:
+    road = replace(box_zone("road"), effect=RuleEffect.ALLOWED, road=True, listed=9)
+    works = box_zone("works", kind=ZoneKind.CONSTRUCTION)
+    far = box_zone("far", west=114.5, east=114.6)
+    other = replace(road, zone_id="other", listed=1)
+    zones = ZoneSet.of([road, works, far, other, box_zone("near")])
+    found = Precedence(zones)
+    rows = (found.winner.tolist(), found.loser.tolist())
+    pairs = [(zones.zones[one].zone_id, zones.zones[two].zone_id) for one, two in zip(*rows, strict=True)]
+    assert pairs == [("other", "near"), ("road", "near")]
+    assert found.at(np.nan, np.nan) == []
+    assert [zones.zones[row].zone_id for row in found.at(114.305, 30.6)] == ["road", "other", "works", "near"]

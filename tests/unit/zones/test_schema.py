@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from geo_engine.zones.conditions import APPLIES_TO
 from geo_engine.zones.document import read_zone_document
-from geo_engine.zones.properties import APPLIES_TO, ZONE_PROPERTIES
+from geo_engine.zones.properties import DAYS, ZONE_PROPERTIES
+from geo_engine.zones.rule import Measure, TailParity
 from geo_engine.zones.schema import zone_file_schema
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,6 +45,45 @@ FULL = {
 }
 
 
+EVERY_CONDITION = {
+    "gross_weight_at_most_t": 49,
+    "load_over_t": 1.5,
+    "load_at_most_t": 30,
+    "axle_load_over_t": 1,
+    "axle_load_at_most_t": 13,
+    "axles_over": 1,
+    "axles_at_most": 6,
+    "length_over_m": 4.2,
+    "length_at_most_m": 18,
+    "width_over_m": 1.5,
+    "width_at_most_m": 3,
+    "height_over_m": 1.5,
+    "height_at_most_m": 4.5,
+    "seats_over": 1,
+    "seats_at_most": 9,
+    "plate_colours": ["yellow", "yellow_green"],
+    "plate_tail_digits": [0, 5],
+    "energies": ["diesel"],
+    "emission_stage_at_most": 3,
+    "bodies": ["tipper"],
+    "goods": ["construction_waste"],
+    "services": ["sprinkler"],
+}
+RICH = FULL | {
+    "applies_to": {
+        **EVERY_CONDITION,
+        "plate_tail_parity": "not_as_date",
+        "any_of": [EVERY_CONDITION, {"vehicle_kinds": ["farm_tractor"]}],
+        "except": [{"vehicle_classes": ["light"], "energies": ["electric"]}],
+    },
+    "days": {"holiday": "Su", "makeup_workday": "weekday", "dates": "odd"},
+    "effect": "decides",
+    "road_level": "tunnel",
+    "boundary_road": "excluded",
+    "boundary_width_m": 40,
+}
+
+
 def document(geometry: object, zone_id: object = "a", **properties: object) -> dict[str, object]:
     values = {"kind": "construction", "name": "x"} | properties
     feature = {"type": "Feature", "id": zone_id, "geometry": geometry, "properties": values}
@@ -59,6 +101,8 @@ def without_id(**properties: object) -> dict[str, object]:
     [
         document(POLYGON),
         document(POLYGON, **FULL),
+        document(POLYGON, **RICH),
+        document(POLYGON, days={}, applies_to={}),
         document(POLYGON, zone_id=7),
         document(POLYGON, OBJECTID=5, schedule=None, days=None),
         document(LINE, width_m=20),
@@ -97,7 +141,10 @@ def test_schema_and_reader_accept(good: dict[str, object]) -> None:
         document(POLYGON, applies_to={"vehicle_kinds": ["lorry"]}),
         document(POLYGON, applies_to={"axles": 3}),
         document(POLYGON, applies_to={"plate_prefixes": ["鄂a"]}),
-        document(POLYGON, days={"holiday": "off"}),
+        document(POLYGON, days={"holidays": "off"}),
+        document(POLYGON, days={"makeup_workday": "sunday"}),
+        document(POLYGON, effect="open"),
+        document(POLYGON, applies_to={"any_of": [{"axles": 3}]}),
         document(LINE),
         document(LINE, width_m=None),
         document(POINT),
@@ -122,7 +169,7 @@ def test_committed_schema_is_fresh() -> None:
     assert committed == zone_file_schema(), "run: geo-engine zones schema > zones/zone.schema.json"
 
 
-@pytest.mark.parametrize("name", [spec.name for spec in (*ZONE_PROPERTIES, *APPLIES_TO)])
+@pytest.mark.parametrize("name", [spec.name for spec in (*ZONE_PROPERTIES, *APPLIES_TO, *DAYS)])
 def test_every_property_is_in_the_reference(name: str) -> None:
     assert f"`{name}`" in (ROOT / "docs" / "zone-file.md").read_text(encoding="utf-8")
 
@@ -142,12 +189,37 @@ def test_properties_reach_the_zone() -> None:
     assert (zone.severity.value, zone.advice, zone.name_en) == ("high", FULL["advice"], FULL["name_en"])
 
 
+def test_every_condition_reaches_the_rule() -> None:
+    (zone,) = read_zone_document(document(POLYGON, **RICH)).zones
+    rule = zone.applies_to
+    assert {(limit.measure.value, limit.above) for limit in rule.limits} == {
+        (measure.value, above) for measure in Measure for above in (True, False)
+    } - {("gross_weight_t", True)}
+    assert rule.tail_digits == {0, 5}
+    assert (rule.tail_parity, rule.emission_stage_at_most) == (TailParity.NOT_AS_DATE, 3)
+    assert {entry.value for entry in (*rule.plate_colours, *rule.energies, *rule.bodies)} == {
+        *("yellow", "yellow_green"),
+        "diesel",
+        "tipper",
+    }
+    assert rule.goods == {"construction_waste"}
+    assert rule.services == {"sprinkler"}
+    assert rule.any_of[0] == replace(
+        rule, kinds=frozenset(), exempt=frozenset(), tail_parity=None, any_of=(), unless=()
+    )
+    assert [kind.value for kind in rule.any_of[1].kinds] == ["farm_tractor"]
+    assert [energy.value for energy in rule.unless[0].energies] == ["electric"]
+    assert (zone.effect.value, zone.level and zone.level.value) == ("decides", "tunnel")
+
+
 @pytest.mark.parametrize(
     ("kind", "applies_to", "concerns_cars"),
     [
         ("truck_restriction", None, False),
         ("truck_restriction", {"gross_weight_over_t": 3.5}, False),
         ("truck_restriction", {"vehicle_kinds": ["car"]}, True),
+        ("truck_restriction", {"any_of": [{"vehicle_kinds": ["car"]}, {"axles_over": 3}]}, True),
+        ("truck_restriction", {"except": [{"vehicle_kinds": ["car"]}]}, False),
         ("construction", None, True),
     ],
 )

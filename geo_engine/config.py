@@ -1,0 +1,83 @@
+"""How an engine reads positions, in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from geo_engine.alerting.policy import Policy
+from geo_engine.tracking.approach import LookAhead
+from geo_engine.tracking.ground import Limits
+from geo_engine.tracking.screening import JumpLimits
+from geo_engine.tracking.settling import Settling
+
+__all__ = ["EngineConfig", "milliseconds", "span_ms"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """How the engine reads positions. ``None`` switches a filter off.
+
+    Attributes:
+        look: how far ahead to look for a border; None = no approach.
+        jumps: when a step is absurd.
+        settling: how noise is filtered: the mean of who stands, no border within the doubt.
+        max_accuracy_m: vaguer positions are set aside.
+        max_gap_s: after a longer silence the straight way between two pings is no evidence of what was crossed.
+        lost_after_s: a user inside who is silent for longer has left: exit with reason ``lost``.
+        max_lag_s: a ping that arrives later than this after its event time is late; must be below ``lost_after_s``,
+            or a user who reports with such a lag would be lost and found at every ping. Replays switch it off.
+        future_tolerance_s: how far ahead of ``now`` a device's clock may run.
+        approach_reset_s: an approach that is not renewed for longer is over.
+        venue_within_m: a venue further away is not a user's nearest one.
+        policy: what may be pushed.
+    """
+
+    look: LookAhead | None = field(default_factory=LookAhead)
+    jumps: JumpLimits | None = field(default_factory=JumpLimits)
+    settling: Settling | None = field(default_factory=Settling)
+    max_accuracy_m: float | None = 200.0
+    max_gap_s: float | None = 600.0
+    lost_after_s: float | None = 900.0
+    max_lag_s: float | None = 600.0
+    future_tolerance_s: float = 300.0
+    approach_reset_s: float = 300.0
+    venue_within_m: float = 300.0
+    policy: Policy = field(default_factory=Policy)
+
+    @classmethod
+    def exact(cls, policy: Policy | None = None) -> EngineConfig:
+        """Return pure geometry: no filter, no look-ahead, nobody is ever lost."""
+        return cls(
+            look=None,
+            jumps=None,
+            settling=None,
+            max_accuracy_m=None,
+            max_gap_s=None,
+            lost_after_s=None,
+            max_lag_s=None,
+            policy=policy or Policy(),
+        )
+
+    def limits(self) -> Limits:
+        """Return what the tracker needs, in milliseconds."""
+        return Limits(
+            look=self.look,
+            jumps=self.jumps,
+            settling=self.settling,
+            max_accuracy_m=self.max_accuracy_m,
+            max_gap_ms=span_ms(self.max_gap_s),
+            lost_after_ms=span_ms(self.lost_after_s),
+            max_lag_ms=span_ms(self.max_lag_s),
+            future_tolerance_ms=milliseconds(self.future_tolerance_s),
+            stale_after_ms=span_ms(self.policy.stale_after_s),
+        )
+
+
+def milliseconds(seconds: float) -> int:
+    """Return a span in whole milliseconds."""
+    return round(seconds * 1000)
+
+
+def span_ms(seconds: float | None) -> int | None:
+    """Return a span in whole milliseconds, None = without end."""
+    return None if seconds is None else milliseconds(seconds)

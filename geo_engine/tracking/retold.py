@@ -1,0 +1,97 @@
+"""Users who are inside a zone while what is known of them changes: a rule may begin to concern them where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from geo_engine.index.protocol import Pairs
+from geo_engine.model import BoolColumn, IntColumn
+from geo_engine.tracking.columns import make_events
+from geo_engine.tracking.events import EVENT, RETOLD, Events
+from geo_engine.tracking.sets import EMPTY_SET, ZoneSets
+from geo_engine.tracking.state import CONSENTED, PLACED, TOLD, UserRows
+from geo_engine.zones.edit import Edit
+
+__all__ = ["Concern", "Retold", "outlasting"]
+
+Concern = Callable[[IntColumn, IntColumn], IntColumn]
+"""``RuleBook.concern``: how far a zone concerns a profile."""
+
+_NOTES = np.dtype([("u7", np.int64), ("profile", np.int16), ("consents", np.bool_)])
+
+
+class Retold:
+    """Notes who was told about anew while inside, and says at the next step whom a rule began to concern by that.
+
+    What is told before the first step after a start is not new to anybody, only to the engine: it is not noted.
+    """
+
+    def __init__(self, users: UserRows, *, default_consents: bool) -> None:
+        """Note nothing yet; ``default_consents`` answers for users nobody told about."""
+        self._users = users
+        self._default_consents = default_consents
+        self._notes: list[npt.NDArray[np.void]] = []
+        self._watches = False
+
+    def rest(self) -> None:
+        """Forget all notes and note nothing until the next step: the state was restored."""
+        self._notes, self._watches = [], False
+
+    def note(self, u7: IntColumn) -> None:
+        """Note what is known of users before it changes. Cost: nothing but for those who are inside a zone."""
+        if not self._watches:
+            return
+        asked = u7[self._users.rows["inside"][u7] != EMPTY_SET]
+        notes = np.zeros(len(asked), dtype=_NOTES)
+        notes["u7"], notes["profile"] = asked, self._users.rows["profile"][asked]
+        notes["consents"] = self._consents(asked)
+        self._notes.append(notes)
+
+    def forget(self, u7: IntColumn) -> None:
+        """Drop the notes about some users."""
+        self._notes = [notes[~np.isin(notes["u7"], u7)] for notes in self._notes]
+
+    def events(self, sets: ZoneSets, concern: Concern, now_ms: int) -> tuple[Events, Pairs]:
+        """Return what the notes since the step before brought about, and drop them.
+
+        Args:
+            sets: the sets the rows name.
+            concern: the rules; the profiles noted and those in the rows are theirs.
+            now_ms: moment of the step; the users who went silent by then are inside nothing any more.
+
+        Returns:
+            (``RETOLD`` events, (user, zone) of those who agreed to be warned only now).
+        """
+        self._watches = True
+        if not self._notes:
+            return np.zeros(0, dtype=EVENT), Pairs(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+        every = np.concatenate(self._notes)
+        self._notes = []
+        # Of several notes about one user the first tells what his last step was judged by.
+        notes = every[np.unique(every["u7"], return_index=True)[1]]
+        rows = self._users.rows[notes["u7"]]
+        held = sets.zones_of(rows["inside"])
+        was, row = notes[held.query], rows[held.query]
+        agreed = (self._consents(notes["u7"]) & ~notes["consents"])[held.query]
+        before = concern(was["profile"].astype(np.int64), held.zone)
+        after = concern(row["profile"].astype(np.int64), held.zone)
+        begins = np.flatnonzero((after > 0) & ((before == 0) | agreed) & ((row["flags"] & PLACED) != 0))
+        u7, zone, row = was["u7"][begins], held.zone[begins], row[begins]
+        events = make_events(u7, np.full(len(u7), now_ms), zone, row["lon"], row["lat"], RETOLD)
+        return events, Pairs(u7[agreed[begins]], zone[agreed[begins]])
+
+    def _consents(self, u7: IntColumn) -> BoolColumn:
+        flags = self._users.rows["flags"][u7]
+        consents: BoolColumn = np.where(flags & TOLD, (flags & CONSENTED) != 0, self._default_consents)
+        return consents
+
+
+def outlasting(events: Events, edit: Edit) -> Events:
+    """Leave out ``RETOLD`` events of zones that an edit changes at this moment: the new rule judges those users."""
+    changed = edit.reshaped.copy()
+    changed[edit.before[edit.rewritten]] = True
+    ends: BoolColumn = (events["kind"] == RETOLD) & changed[events["zone"]]
+    return events[~ends] if ends.any() else events
