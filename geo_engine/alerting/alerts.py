@@ -182,6 +182,7 @@ class Alerts(ColumnSequence[Alert]):
             advice=zone.advice,
             time_ms=time_ms,
             until_ms=until_ms,
+            tells_end=bool(self.reason[row] == SENT_REASON),
             timezone=zone.schedule.timezone,
             who=rule_words(zone, language).who,
             also=also,

@@ -28,6 +28,7 @@ class Facts:
         advice: what staff advise, may be empty.
         time_ms: the moment of the warning.
         until_ms: when the rule ends or pauses, None = until further notice.
+        tells_end: the end was asked for; it is not for what nobody is sent.
         timezone: IANA name of the zone's time zone.
         who: whom the rule concerns, empty = everybody.
         also: names of the further zones the same message tells of, the gravest first.
@@ -46,6 +47,7 @@ class Facts:
     advice: str
     time_ms: int = 0
     until_ms: int | None = None
+    tells_end: bool = True
     timezone: str = "Asia/Shanghai"
     who: str = ""
     also: tuple[str, ...] = ()
@@ -116,7 +118,7 @@ def warning_text(facts: Facts, language: Language) -> str:
 
 def _until(facts: Facts, language: Language) -> str:
     # "Until further notice" is worth its words only where somebody waits for an end.
-    if facts.until_ms is None and facts.kind is not ZoneKind.TRUCK_RESTRICTION:
+    if not facts.tells_end or (facts.until_ms is None and facts.kind is not ZoneKind.TRUCK_RESTRICTION):
         return ""
     return until_text(facts.until_ms, facts.time_ms, facts.timezone, language)
 

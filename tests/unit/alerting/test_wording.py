@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from geo_engine import Engine, PingBatch, Vehicle, ZoneSet
 from geo_engine.alerting.wording import Facts, rounded_m, warning_text
 from geo_engine.model import AlertReason, Language, ZoneKind
-from geo_engine.testing import noon_ms
+from geo_engine.testing import box_zone, noon_ms
 
 AHEAD = Facts(
     zone_name="长江二桥",
@@ -84,3 +85,11 @@ def test_doubt_and_advisory_are_said_only_when_they_hold(language: Language, wor
 @pytest.mark.parametrize(("metres", "said"), [(0.4, 0), (9.4, 9), (14.9, 10), (15.1, 20), (424.9, 420)])
 def test_distance_is_rounded_as_people_say_it(metres: float, said: int) -> None:
     assert rounded_m(metres) == said
+
+
+def test_warning_that_nobody_is_sent_claims_no_end() -> None:
+    engine = Engine(ZoneSet.of([box_zone("z"), box_zone("other")]), default_vehicle=Vehicle(u7=0))
+    pings = PingBatch.from_columns([1], [noon_ms], [114.305], [30.6])
+    sent, digested = engine.process(pings, noon_ms).alerts
+    assert (sent.send, "长期有效" in sent.text) == (True, True)
+    assert (digested.send, "长期有效" in digested.text) == (False, False)

@@ -472,7 +472,7 @@ def test_rule_catches_whom_the_notice_means_and_nobody_else(features: list[dict[
     (lon, lat) = case.place
     alerts = list(engine.process(PingBatch.from_columns([1], [now], [lon], [lat]), now).alerts)
     # One message may tell of several zones.
-    told = {alert.zone_id for alert in alerts if alert.send or alert.reason is SuppressReason.DIGESTED}
+    told = {alert.zone_id for alert in alerts if alert.send or alert.reason == SuppressReason.DIGESTED}
     assert told == case.caught
     assert not any(alert.may_apply for alert in alerts)
 
