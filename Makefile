@@ -1,6 +1,6 @@
 # Each target is one script in .ci/; options go in ARGS, as in: make run ARGS="--for 60"
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-full lock clean
+.PHONY: help run test check bench bench-full bench-quality lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\): ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -19,6 +19,9 @@ bench: ## Measure the hot path beside other ways of matching, three minutes (ARG
 
 bench-full: ## Measure everything: ten million users, long runs, the whole replay command
 	@.ci/bench-full $(ARGS)
+
+bench-quality: ## Measure how good warnings are: recall, precision, lead (ARGS="--quick" for five seconds)
+	@.ci/bench-quality $(ARGS)
 
 lock: ## Pin and hash the requirements again
 	@.ci/lock
