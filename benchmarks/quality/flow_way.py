@@ -1,0 +1,142 @@
+"""The learnt flow as a way of warning of its own: the engine's modules without its filters, visits and policy of pushing.
+
+    make bench-quality ARGS="--way benchmarks.quality.flow_way:FlowWay"
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import shapely
+
+from benchmarks.quality.baselines import Steps, steps_of
+from benchmarks.quality.findings import Findings, Ground, Moments
+from geo_engine.geodesy.kernels import degree_table
+from geo_engine.index.borders import mark_wanted, unmarked
+from geo_engine.index.cells import CellIndex, wanted_words
+from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch, ZoneKind
+from geo_engine.tracking import flow_kernels
+from geo_engine.tracking.approach_policy import ApproachPolicy, Tier
+from geo_engine.tracking.chain import learnt_chain
+from geo_engine.tracking.flow import Flow
+from geo_engine.tracking.foresight import Foreseen, Movers, foresee
+from geo_engine.tracking.forecast import outlooks_of
+from geo_engine.tracking.outlook_table import OutlookTable, ahead_room, outlook_table
+from geo_engine.zones.zone import Zone
+from geo_engine.zones.zoneset import ZoneSet
+
+__all__ = ["ColdFlowWay", "FlowWay", "Seen", "learnt_flow", "seen_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Pings of all users, ordered by user, then time.
+
+    Attributes:
+        steps: places in metres, velocities.
+        lon: degrees.
+        lat: degrees.
+        elapsed_s: since the ping before; NaN = the first.
+    """
+
+    steps: Steps
+    lon: FloatColumn
+    lat: FloatColumn
+    elapsed_s: FloatColumn
+
+
+def seen_of(pings: PingBatch) -> Seen:
+    """Order pings and find out how they move."""
+    order = np.lexsort((pings.time_ms, pings.u7))
+    steps = steps_of(pings)
+    elapsed_s = np.where(steps.first, np.nan, np.diff(steps.time_ms, prepend=steps.time_ms[:1]) / 1000.0)
+    return Seen(steps, pings.lon[order], pings.lat[order], elapsed_s)
+
+
+def learnt_flow(seen: Seen) -> Flow:
+    """Learn from pings."""
+    flow = Flow()
+    end = np.flatnonzero(~seen.steps.first)
+    begin = end - 1
+    east, north = np.nan_to_num(seen.steps.velocity_mps).T.copy()
+    flow.learn(
+        flow_kernels.Steps(
+            seen.lon[begin], seen.lat[begin], east[begin], north[begin],
+            seen.lon[end], seen.lat[end], east[end], north[end],
+            seen.steps.time_ms[end] - seen.steps.time_ms[begin],
+        )  # fmt: skip
+    )
+    return flow
+
+
+def _zone_set(ground: Ground) -> ZoneSet:
+    zones = (
+        Zone(f"{number:04d}", ZoneKind.TRUCK_RESTRICTION, f"zone {number}", shape)
+        for number, shape in enumerate(ground.zones)
+    )
+    return ZoneSet.of(zones)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowWay:
+    """The learnt flow, and the cone where nothing was learnt.
+
+    Attributes:
+        policy: when a forecast is a warning.
+        name: what it is called in tables.
+    """
+
+    policy: ApproachPolicy = field(default_factory=ApproachPolicy)
+    name: str = "learnt flow"
+
+    @property
+    def sweep(self) -> tuple[FlowWay, ...]:
+        """The same at other thresholds."""
+        return tuple(
+            replace(self, policy=replace(self.policy, learnt=(Tier(low, eta_s), Tier(high, 1.6 * eta_s))))
+            for low, high in ((0.08, 0.3), (0.12, 0.45), (0.18, 0.6), (0.3, 0.7), (0.5, 0.8))
+            for eta_s in (20.0, 24.0, 30.0, 40.0)
+        )
+
+    def find(self, pings: PingBatch, ground: Ground) -> Findings:
+        """Forecast at every ping of a moving user who is outside."""
+        seen = seen_of(pings)
+        rows, found = self.forecasts(seen, ground)
+        row = rows[found.query]
+        due = self.policy.due(found.chance, found.eta_s, found.learnt, seen.elapsed_s[row])
+        row, zone = row[due], found.zone[due]
+        inside = shapely.intersects_xy(np.array(ground.zones)[zone], seen.lon[row], seen.lat[row])
+        warnings = Moments(seen.steps.u7[row[~inside]], zone[~inside], seen.steps.time_ms[row[~inside]])
+        return Findings(warnings, Moments.none(), Moments.none())
+
+    def forecasts(self, seen: Seen, ground: Ground) -> tuple[IntColumn, Foreseen]:
+        """Return the rows that move and what lies ahead of them."""
+        zones = _zone_set(ground)
+        index = CellIndex(zones)
+        table = self.table(zones, index, ground)
+        wanted = wanted_words(np.ones((1, len(zones)), dtype=np.bool_))
+        borders = unmarked(index.borders)
+        mark_wanted(borders, wanted)
+        moving: BoolColumn = seen.steps.speed_mps >= flow_kernels.MOVING_MPS
+        rows = np.flatnonzero(moving)
+        east, north = seen.steps.velocity_mps[rows].T.copy()
+        movers = Movers(seen.lon[rows], seen.lat[rows], east, north, np.zeros(len(rows), dtype=np.int64))
+        return rows, foresee(table, borders, degree_table(), movers, wanted, ahead_room(len(zones)))
+
+    def table(self, zones: ZoneSet, index: CellIndex, ground: Ground) -> OutlookTable:
+        """Return what was learnt on the other day."""
+        flow = Flow() if ground.history is None else learnt_flow(seen_of(ground.history))
+        learnt = learnt_chain(flow.moves())
+        return outlook_table(learnt, outlooks_of(learnt.chain, zones, index))
+
+
+@dataclass(frozen=True, slots=True)
+class ColdFlowWay(FlowWay):
+    """The same on its first day: nothing is learnt yet."""
+
+    name: str = "cone, nothing learnt"
+
+    def find(self, pings: PingBatch, ground: Ground) -> Findings:
+        """Forecast without the other day."""
+        return FlowWay(self.policy).find(pings, replace(ground, history=None))
