@@ -1,6 +1,6 @@
-"""The learnt flow as a way of warning of its own: the engine's modules without its filters, visits and policy of pushing.
+"""The learnt flow as a way of warning of its own: the engine's modules without its filters and visits.
 
-    make bench-quality ARGS="--way benchmarks.quality.flow_way:FlowWay"
+make bench-quality ARGS="--way benchmarks.quality.flow_way:FlowWay"
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from geo_engine.tracking import flow_kernels
 from geo_engine.tracking.approach_policy import ApproachPolicy, Tier
 from geo_engine.tracking.chain import learnt_chain
 from geo_engine.tracking.flow import Flow
+from geo_engine.tracking.forecast import Prepared, outlooks_of
 from geo_engine.tracking.foresight import Foreseen, Movers, foresee
-from geo_engine.tracking.forecast import outlooks_of
 from geo_engine.tracking.outlook_table import OutlookTable, ahead_room, outlook_table
 from geo_engine.zones.zone import Zone
 from geo_engine.zones.zoneset import ZoneSet
@@ -60,13 +60,8 @@ def learnt_flow(seen: Seen) -> Flow:
     end = np.flatnonzero(~seen.steps.first)
     begin = end - 1
     east, north = np.nan_to_num(seen.steps.velocity_mps).T.copy()
-    flow.learn(
-        flow_kernels.Steps(
-            seen.lon[begin], seen.lat[begin], east[begin], north[begin],
-            seen.lon[end], seen.lat[end], east[end], north[end],
-            seen.steps.time_ms[end] - seen.steps.time_ms[begin],
-        )  # fmt: skip
-    )
+    ends = [(seen.lon[row], seen.lat[row], east[row], north[row]) for row in (begin, end)]
+    flow.learn(flow_kernels.Steps(*ends[0], *ends[1], seen.steps.time_ms[end] - seen.steps.time_ms[begin]))
     return flow
 
 
@@ -128,7 +123,7 @@ class FlowWay:
         """Return what was learnt on the other day."""
         flow = Flow() if ground.history is None else learnt_flow(seen_of(ground.history))
         learnt = learnt_chain(flow.moves())
-        return outlook_table(learnt, outlooks_of(learnt.chain, zones, index))
+        return outlook_table(learnt, outlooks_of(Prepared.of(learnt.chain), zones, index))
 
 
 @dataclass(frozen=True, slots=True)

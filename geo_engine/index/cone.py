@@ -65,9 +65,7 @@ class Found(NamedTuple):
 
 
 @uncounted
-def wanted_within(
-    grid: BorderGrid, cone: Cone, profile: int, wanted: npt.NDArray[np.uint64], found: Found
-) -> int:
+def wanted_within(grid: BorderGrid, cone: Cone, profile: int, wanted: npt.NDArray[np.uint64], found: Found) -> int:
     """Write the wanted zones with a border within a cone, each once, in the order met; return their number.
 
     The nearest point of an edge counts where it lies in the cone, else where the axis meets the edge; a border that

@@ -26,7 +26,7 @@ class Tier:
     most_eta_s: float
 
 
-LEARNT: Final = (Tier(0.18, 24.0), Tier(0.6, 38.0))
+LEARNT: Final = (Tier(0.12, 27.0), Tier(0.4, 36.0))
 """For places where the traffic was learnt: what is likely is said early, what is not must be near."""
 UNLEARNT: Final = (Tier(0.0, 30.0),)
 """For places where only the heading is known: whatever lies in the cone and is near."""
@@ -48,7 +48,7 @@ class ApproachPolicy:
     learnt: tuple[Tier, ...] = LEARNT
     unlearnt: tuple[Tier, ...] = UNLEARNT
     interval_s: float = 5.0
-    per_second: float = 1.5
+    per_second: float = 1.3
     most_interval_s: float = 20.0
 
     def __post_init__(self) -> None:

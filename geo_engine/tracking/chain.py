@@ -68,7 +68,7 @@ def learnt_chain(moves: npt.NDArray[np.void], *, known_from: float = _KNOWN_FROM
     begin, end = moved_into(columns_per_degree(), moves["key"])
     state, number = np.unique(np.concatenate([begin, end]), return_inverse=True)
     source, target = number[: len(moves)], number[len(moves) :]
-    count = moves["count"].astype(np.float64)
+    count = moves["seen"].astype(np.float64)
     left = np.bincount(source, weights=count, minlength=len(state))
     seen = np.maximum(left, 1e-9)
     east = np.bincount(source, weights=moves["east"], minlength=len(state)) / seen

@@ -20,7 +20,7 @@ __all__ = ["MOVE", "Flow"]
 MOVE: Final = np.dtype(
     [
         ("key", np.int64),
-        ("count", np.float32),
+        ("seen", np.float32),
         ("seconds", np.float32),
         ("east", np.float32),
         ("north", np.float32),
@@ -74,11 +74,11 @@ class Flow:
         """Let time pass: every move counts less, what was seen once long ago is forgotten."""
         share = 0.5 ** (max(seconds, 0.0) / self._half_life_s)
         if share < 1.0:
-            self._put(self._records[self._records["count"] * share >= _FORGOTTEN], share, len(self._records))
+            self._put(self._records[self._records["seen"] * share >= _FORGOTTEN], share, len(self._records))
 
     def moves(self, least_seen: float = 0.0) -> npt.NDArray[np.void]:
         """Return the moves seen at least so often, as ``MOVE`` records ordered by key: the same for the same counts."""
-        kept = self._records[(self._records["key"] != 0) & (self._records["count"] >= least_seen)]
+        kept = self._records[(self._records["key"] != 0) & (self._records["seen"] >= least_seen)]
         ordered: npt.NDArray[np.void] = kept[np.argsort(kept["key"])]
         return ordered
 
@@ -102,7 +102,7 @@ class Flow:
             return
         # At the limit the rare half goes, whatever its age.
         kept = self._records[self._records["key"] != 0]
-        order = np.lexsort((kept["key"], -kept["count"]))
+        order = np.lexsort((kept["key"], -kept["seen"]))
         self._put(kept[order[: len(order) // 2]], 1.0, slots)
 
     def _put(self, moves: npt.NDArray[np.void], share: float, slots: int) -> None:
@@ -113,4 +113,3 @@ class Flow:
 
 def _columns(records: npt.NDArray[np.void]) -> MoveColumns:
     return MoveColumns(*(records[name] for name in MoveColumns._fields))
-

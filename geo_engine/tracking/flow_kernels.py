@@ -23,6 +23,7 @@ __all__ = [
     "MOVING_MPS",
     "ROWS_PER_DEGREE",
     "MoveColumns",
+    "Step",
     "Steps",
     "add_moves",
     "add_steps",
@@ -59,14 +60,14 @@ class MoveColumns(NamedTuple):
 
     Attributes:
         key: int64: the move and a bit that is always set; 0 = free.
-        count: float32: how often it was seen, less with age.
+        seen: float32: how often it was seen, less with age.
         seconds: float32: sum of the seconds it took.
         east: float32: sum of the share of the cell west of where it began, 0 .. 1.
         north: float32: the same of the cell south.
     """
 
     key: IntColumn
-    count: npt.NDArray[np.float32]
+    seen: npt.NDArray[np.float32]
     seconds: npt.NDArray[np.float32]
     east: npt.NDArray[np.float32]
     north: npt.NDArray[np.float32]
@@ -96,6 +97,20 @@ class Steps(NamedTuple):
     east1_mps: FloatColumn
     north1_mps: FloatColumn
     elapsed_ms: IntColumn
+
+
+class Step(NamedTuple):
+    """One of ``Steps``."""
+
+    lon0: float
+    lat0: float
+    east0_mps: float
+    north0_mps: float
+    lon1: float
+    lat1: float
+    east1_mps: float
+    north1_mps: float
+    elapsed_ms: int
 
 
 def columns_per_degree() -> FloatColumn:
@@ -136,19 +151,7 @@ def _slot_of(key: int, slots: int) -> int:
 
 
 @uncounted
-def count_step(
-    table: MoveColumns,
-    columns: FloatColumn,
-    lon0: float,
-    lat0: float,
-    east0_mps: float,
-    north0_mps: float,
-    lon1: float,
-    lat1: float,
-    east1_mps: float,
-    north1_mps: float,
-    elapsed_ms: int,
-) -> int:
+def count_step(table: MoveColumns, columns: FloatColumn, step: Step) -> int:
     """Count a step as a move, where it is one.
 
     Time stands still for who stands: a step between two standing positions is none. Where one end stands, it has the
@@ -157,6 +160,7 @@ def count_step(
     Returns:
         1 when a free slot was taken by it, else 0. The table must have a free slot. Cost: one access to memory.
     """
+    lon0, lat0, east0_mps, north0_mps, lon1, lat1, east1_mps, north1_mps, elapsed_ms = step
     if not LEAST_MOVE_MS <= elapsed_ms <= MOST_MOVE_MS:
         return 0
     least = MOVING_MPS * MOVING_MPS
@@ -179,11 +183,11 @@ def count_step(
         return 0
     key = state_of(columns, lon0, lat0, heading0) << _MOVE_BITS
     key += ((aside + _REACH) << 9) + ((ahead + _REACH) << 3) + heading1
-    return _add(table, key, 1.0, elapsed_ms / 1000.0, x0 - int(x0), y0 - int(y0))
+    return _add(table, key, 1.0, elapsed_ms / 1000.0, (x0 - int(x0), y0 - int(y0)))
 
 
 @uncounted
-def _add(table: MoveColumns, key: int, count: float, seconds: float, east: float, north: float) -> int:
+def _add(table: MoveColumns, key: int, seen: float, seconds: float, place: tuple[float, float]) -> int:
     slots = len(table.key)
     at = _slot_of(key, slots)
     marked = key | _USED
@@ -191,10 +195,10 @@ def _add(table: MoveColumns, key: int, count: float, seconds: float, east: float
         at = (at + 1) & (slots - 1)
     fresh = int(table.key[at] == 0)
     table.key[at] = marked
-    table.count[at] += count
+    table.seen[at] += seen
     table.seconds[at] += seconds
-    table.east[at] += east
-    table.north[at] += north
+    table.east[at] += place[0]
+    table.north[at] += place[1]
     return fresh
 
 
@@ -203,10 +207,11 @@ def add_steps(table: MoveColumns, columns: FloatColumn, steps: Steps, first: int
     """Count steps from ``first`` on until ``room`` slots were taken; return (step to go on with, slots taken)."""
     taken, k = 0, first
     while k < len(steps.lon0) and taken < room:
-        taken += count_step(
-            table, columns, steps.lon0[k], steps.lat0[k], steps.east0_mps[k], steps.north0_mps[k],
+        step = Step(
+            steps.lon0[k], steps.lat0[k], steps.east0_mps[k], steps.north0_mps[k],
             steps.lon1[k], steps.lat1[k], steps.east1_mps[k], steps.north1_mps[k], steps.elapsed_ms[k],
         )  # fmt: skip
+        taken += count_step(table, columns, step)
         k += 1
     return k, taken
 
@@ -217,10 +222,8 @@ def add_moves(table: MoveColumns, moves: MoveColumns, share: float) -> int:
     taken = 0
     for k in range(len(moves.key)):
         if moves.key[k] != 0:
-            taken += _add(
-                table, moves.key[k] & ~_USED, moves.count[k] * share, moves.seconds[k] * share,
-                moves.east[k] * share, moves.north[k] * share,
-            )  # fmt: skip
+            place = (moves.east[k] * share, moves.north[k] * share)
+            taken += _add(table, moves.key[k] & ~_USED, moves.seen[k] * share, moves.seconds[k] * share, place)
     return taken
 
 

@@ -11,12 +11,12 @@ import shapely
 
 from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.index.protocol import Pairs, Segments, ZoneIndex
-from geo_engine.model import FloatColumn, IntColumn
+from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 from geo_engine.tracking.chain import Chain
-from geo_engine.tracking.forecast_kernels import SLICE_S, SLICES, Backward, Work, push_back
+from geo_engine.tracking.forecast_kernels import SLICE_S, SLICES, Backward, Work, nearest_points, push_back
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["OUTLOOK", "Outlooks", "outlooks_of"]
+__all__ = ["OUTLOOK", "Outlooks", "Prepared", "outlooks_of"]
 
 OUTLOOK: Final = np.dtype(
     [
@@ -29,10 +29,41 @@ OUTLOOK: Final = np.dtype(
 )
 """One zone ahead of a state, 16 bytes."""
 
-_LEAST_CHANCE: Final = 0.06
+_LEAST_CHANCE: Final = 0.1
+_MOST_ETA_S: Final = 120.0
 _ROOM: Final = 32_768
 """States within 180 s of one zone; a city of 80 m cells has about 5,000."""
 _FARTHEST_M: Final = 32_767.0
+_FEW: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A chain ready for forecasts; immutable, kept for the next edit of zones.
+
+    Attributes:
+        chain: the chain.
+        moves: the chain backwards.
+        rank: where each move of the chain is in ``moves``.
+    """
+
+    chain: Chain
+    moves: Backward
+    rank: IntColumn
+
+    @classmethod
+    def of(cls, chain: Chain) -> Prepared:
+        """Order the moves by where they end. Cost: 0.2 s for a million of them."""
+        order = np.argsort(chain.target, kind="stable")
+        rank = np.empty(len(order), dtype=np.int64)
+        rank[order] = np.arange(len(order))
+        moves = Backward(
+            first=np.searchsorted(chain.target[order], np.arange(len(chain.lon) + 1)).astype(np.int64),
+            source=chain.source[order],
+            share=chain.share[order],
+            slices=np.clip(np.rint(chain.seconds[order] / SLICE_S), 1, SLICES).astype(np.int8),
+        )
+        return cls(chain, moves, rank)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,55 +82,70 @@ class Outlooks:
         """Return the number of outlooks."""
         return len(self.state)
 
+    def after(self, position: IntColumn, fresh: Outlooks) -> Outlooks:
+        """Return these after an edit of zones.
+
+        Args:
+            position: the new position of each zone; below 0 = it is gone or has another shape.
+            fresh: the outlooks of zones that are new or have another shape, under their new positions.
+        """
+        moved = position[self.outlook["zone"]]
+        kept = np.flatnonzero(moved >= 0)
+        outlook = self.outlook[kept]
+        outlook["zone"] = moved[kept]
+        return joined([Outlooks(self.state[kept], outlook), fresh])
+
 
 def outlooks_of(
-    chain: Chain,
+    prepared: Prepared,
     zones: ZoneSet,
     index: ZoneIndex,
     *,
     least_chance: float = _LEAST_CHANCE,
+    most_eta_s: float = _MOST_ETA_S,
     only: IntColumn | None = None,
 ) -> Outlooks:
     """Compute the zones ahead of every state of a chain.
 
     Args:
-        chain: the chain.
+        prepared: the chain.
         zones: the zones.
         index: their index.
         least_chance: what is less likely is left out.
+        most_eta_s: what is later is left out; the chance counts entries within 180 s all the same.
         only: positions of the zones to compute, None = all that can be warned about.
 
-    Cost: about 1 ms a zone in a city of 80 m cells, beside 0.2 us a move; releases the interpreter's lock meanwhile.
+    Cost: a few ms a zone in a city of 80 m cells, beside 1 us a move; the interpreter's lock is held in between only.
     """
+    chain = prepared.chain
     asked = zones.warnable.copy()
     if only is not None:
         asked[:] = False
         asked[only] = zones.warnable[only]
-    entering, begun_inside = _entries(chain, index, asked)
-    order = np.lexsort((chain.source, chain.target))
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
+    entering, begun_inside = _entries(chain, zones, index, asked)
     states = len(chain.lon)
-    moves = Backward(
-        first=np.searchsorted(chain.target[order], np.arange(states + 1)).astype(np.int64),
-        source=chain.source[order],
-        share=chain.share[order],
-        slices=np.clip(np.rint(chain.seconds[order] / SLICE_S), 1, SLICES).astype(np.int8),
-    )
+    rows = min(_ROOM, max(states, 1))
     work = Work(
         local=np.full(states, -1, dtype=np.int32),
-        states=np.zeros(min(_ROOM, max(states, 1)), dtype=np.int32),
-        mass=np.zeros((SLICES + 1, min(_ROOM, max(states, 1))), dtype=np.float32),
-        barred=np.zeros(len(order), dtype=np.uint8),
+        states=np.zeros(rows, dtype=np.int32),
+        mass=np.zeros((SLICES + 1, rows), dtype=np.float32),
+        barred=np.zeros(len(chain.source), dtype=np.uint8),
     )
-    chance, eta_s = np.zeros(len(work.states), dtype=np.float32), np.zeros(len(work.states), dtype=np.float32)
+    chance, eta_s = np.zeros(rows, dtype=np.float32), np.zeros(rows, dtype=np.float32)
     first = np.searchsorted(entering.zone, np.arange(len(zones) + 1))
     parts: list[Outlooks] = []
     for zone in np.flatnonzero(np.diff(first)).tolist():
         these = slice(first[zone], first[zone + 1])
-        rows = push_back(moves, rank[entering.query[these]], begun_inside[these], work, chance, eta_s)
-        kept = np.flatnonzero(chance[:rows] >= least_chance)
-        parts.append(_of_zone(chain, work.states[kept], zone, zones.zones[zone].geometry, (chance[kept], eta_s[kept])))
+        found = push_back(
+            prepared.moves, prepared.rank[entering.query[these]], begun_inside[these], work, chance, eta_s
+        )
+        kept = np.flatnonzero((chance[:found] >= least_chance) & (eta_s[:found] <= most_eta_s))
+        state = work.states[kept]
+        outlook = np.zeros(len(state), dtype=OUTLOOK)
+        outlook["zone"], outlook["chance"], outlook["eta_s"] = zone, chance[kept], eta_s[kept]
+        way_m = _ways_to(chain.lon[state], chain.lat[state], zones.zones[zone].geometry)
+        outlook["east_m"], outlook["north_m"] = way_m.T
+        parts.append(Outlooks(state, outlook))
     return joined(parts)
 
 
@@ -113,44 +159,60 @@ def joined(parts: list[Outlooks]) -> Outlooks:
     return Outlooks(state[order], outlook[order])
 
 
-def _of_zone(
-    chain: Chain, state: npt.NDArray[np.int32], zone: int, shape: shapely.Geometry, found: tuple[FloatColumn, FloatColumn]
-) -> Outlooks:
-    outlook = np.zeros(len(state), dtype=OUTLOOK)
-    outlook["zone"] = zone
-    outlook["chance"], outlook["eta_s"] = found
-    outlook["east_m"], outlook["north_m"] = _way_to(chain.lon[state], chain.lat[state], shape)
-    return Outlooks(state, outlook)
+def _ways_to(lon: FloatColumn, lat: FloatColumn, shape: shapely.Geometry) -> FloatColumn:
+    """Return (places, 2) metres east and north to the nearest point of a shape's border."""
+    ways = np.zeros((len(lon), 2))
+    if len(lon):
+        # Nearest in metres, not in degrees: one scale for all places near one zone.
+        lon_m, lat_m = metres_per_degree(np.median(lat))
+        scale = np.array([float(lon_m), float(lat_m)])
+        points, ring = shapely.get_coordinates(shapely.get_rings(shape), return_index=True)
+        same = np.flatnonzero(ring[1:] == ring[:-1])
+        flat = points * scale
+        near = lon + np.rint((points[0, 0] - lon) / 360.0) * 360.0
+        places = np.column_stack([near, lat]) * scale
+        nearest_points(places, np.concatenate([flat[same], flat[same + 1]], axis=1), ways)
+    return np.clip(np.rint(ways), -_FARTHEST_M, _FARTHEST_M)
 
 
-def _way_to(lon: FloatColumn, lat: FloatColumn, shape: shapely.Geometry) -> tuple[FloatColumn, FloatColumn]:
-    """Return metres east and north to the nearest point of a shape, 0 inside."""
-    lon_m, lat_m = metres_per_degree(lat)
-    if not len(lon):
-        return lon, lat
-    # Nearest in metres, not in degrees: one scale for all places near one zone.
-    scale = np.array([float(np.median(lon_m)), float(np.median(lat_m))])
-    west = float(shape.bounds[0])
-    near = lon + np.rint((west - lon) / 360.0) * 360.0
-    flat = shapely.transform(shape, lambda degrees: degrees * scale)
-    lines = shapely.shortest_line(shapely.points(near * scale[0], lat * scale[1]), flat)
-    ends = shapely.get_coordinates(lines).reshape(-1, 2, 2)
-    way = np.clip(np.rint(ends[:, 1] - ends[:, 0]), -_FARTHEST_M, _FARTHEST_M)
-    return way[:, 0], way[:, 1]
-
-
-def _entries(chain: Chain, index: ZoneIndex, asked: npt.NDArray[np.bool_]) -> tuple[Pairs, npt.NDArray[np.bool_]]:
+def _entries(chain: Chain, zones: ZoneSet, index: ZoneIndex, asked: BoolColumn) -> tuple[Pairs, BoolColumn]:
     """Return the (move, zone) pairs of moves that enter zones, by zone, and whether each begins inside.
 
     A move that begins inside and ends outside leaves.
     """
-    lon0, lat0, lon1, lat1 = (column[end] for end in (chain.source, chain.target) for column in (chain.lon, chain.lat))
-    touched = index.touching(Segments(lon0, lat0, lon1, lat1))
-    inside = index.containing(chain.lon, chain.lat)
-    width = len(asked)
-    held = inside.query * width + inside.zone
-    begins = np.isin(chain.source[touched.query].astype(np.int64) * width + touched.zone, held)
-    ends = np.isin(chain.target[touched.query].astype(np.int64) * width + touched.zone, held)
-    kept = np.flatnonzero(asked[touched.zone] & ~(begins & ~ends))
-    order = kept[np.argsort(touched.zone[kept], kind="stable")]
-    return Pairs(touched.query[order], touched.zone[order]), begins[order]
+    moves = _near(chain, zones, asked)
+    source, target = chain.source[moves], chain.target[moves]
+    touched = index.touching(Segments(chain.lon[source], chain.lat[source], chain.lon[target], chain.lat[target]))
+    rows = np.flatnonzero(asked[touched.zone])
+    move, zone = touched.query[rows], touched.zone[rows]
+    used, place = np.unique(np.concatenate([source[move], target[move]]), return_inverse=True)
+    inside = index.containing(chain.lon[used], chain.lat[used])
+    held = np.sort(inside.query * len(zones) + inside.zone)
+    begins, ends = (
+        _among(held, place[part] * len(zones) + zone) for part in (slice(len(move)), slice(len(move), None))
+    )
+    kept = np.flatnonzero(~(begins & ~ends))
+    order = kept[np.argsort(zone[kept], kind="stable")]
+    return Pairs(moves[move[order]], zone[order]), begins[order]
+
+
+def _near(chain: Chain, zones: ZoneSet, asked: BoolColumn) -> IntColumn:
+    """Return the moves that may touch an asked zone: all of them, unless few zones are asked for."""
+    few = np.flatnonzero(asked)
+    if len(few) > _FEW:
+        return np.arange(len(chain.source))
+    near = np.zeros(len(chain.lon), dtype=np.bool_)
+    # A learnt move is shorter than 32 cells; twice that is beyond any.
+    reach_lat = 0.05
+    for west, south, east, north in shapely.bounds([zones.zones[row].geometry for row in few]).reshape(-1, 4):
+        reach_lon = reach_lat / max(np.cos(np.radians(max(abs(south), abs(north)))), 0.01)
+        beside = (chain.lon - west + reach_lon) % 360.0 <= east - west + 2 * reach_lon
+        near |= beside & (chain.lat >= south - reach_lat) & (chain.lat <= north + reach_lat)
+    return np.flatnonzero(near[chain.source])
+
+
+def _among(ordered: IntColumn, asked: IntColumn) -> BoolColumn:
+    if not len(ordered):
+        return np.zeros(len(asked), dtype=np.bool_)
+    found: BoolColumn = ordered[np.minimum(np.searchsorted(ordered, asked), len(ordered) - 1)] == asked
+    return found

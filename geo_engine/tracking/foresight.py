@@ -17,7 +17,7 @@ from geo_engine.geodesy.kernels import degree_lengths
 from geo_engine.index.borders import BorderGrid
 from geo_engine.index.cone import Cone, Found, wanted_within
 from geo_engine.model import FloatColumn, IntColumn
-from geo_engine.tracking.outlook_table import UNKNOWN, Ahead, OutlookTable, forecast_at
+from geo_engine.tracking.outlook_table import UNKNOWN, Ahead, Mover, OutlookTable, forecast_at
 
 __all__ = ["CONE_REACH_S", "Foreseen", "Movers", "foresee", "look_ahead"]
 
@@ -77,11 +77,7 @@ class Foreseen:
 def look_ahead(
     table: OutlookTable,
     borders: BorderGrid,
-    frame: FloatColumn,
-    lon: float,
-    lat: float,
-    east_mps: float,
-    north_mps: float,
+    mover: Mover,
     profile: int,
     wanted: npt.NDArray[np.uint64],
     ahead: Ahead,
@@ -91,11 +87,7 @@ def look_ahead(
     Args:
         table: what was learnt.
         borders: borders marked with ``wanted``, for where nothing was.
-        frame: metres per degree by latitude, ``degree_table``.
-        lon: longitude, -180 .. 180.
-        lat: latitude.
-        east_mps: velocity; not standing.
-        north_mps: the same, to the north.
+        mover: who, and where to; not standing.
         profile: row of ``wanted``.
         wanted: what ``mark_wanted`` was given.
         ahead: written from the front; room for every zone.
@@ -103,10 +95,10 @@ def look_ahead(
     Returns:
         (number of zones, whether it was learnt). Zones the user is inside may be among them.
     """
-    lon_m, lat_m = degree_lengths(frame, lat)
-    count = forecast_at(table, lon, lat, lon_m, lat_m, east_mps, north_mps, profile, wanted, ahead)
+    count = forecast_at(table, mover, profile, wanted, ahead)
     if count != UNKNOWN:
         return count, True
+    lon, lat, lon_m, lat_m, east_mps, north_mps = mover
     speed_mps = math.sqrt(east_mps * east_mps + north_mps * north_mps)
     x, y = east_mps / speed_mps, north_mps / speed_mps
     cone = Cone(lon, lat, lon_m, lat_m, x, y, _HALF_CONE_COSINE, speed_mps * CONE_REACH_S)
@@ -132,10 +124,9 @@ def _foresee(
     ints, floats = np.empty((1024, 3), dtype=np.int64), np.empty((1024, 4))
     total = 0
     for k in range(len(movers.lon)):
-        count, learnt = look_ahead(
-            table, borders, frame, movers.lon[k], movers.lat[k], movers.east_mps[k], movers.north_mps[k],
-            movers.profile[k], wanted, ahead,
-        )  # fmt: skip
+        lon_m, lat_m = degree_lengths(frame, movers.lat[k])
+        mover = Mover(movers.lon[k], movers.lat[k], lon_m, lat_m, movers.east_mps[k], movers.north_mps[k])
+        count, learnt = look_ahead(table, borders, mover, movers.profile[k], wanted, ahead)
         if total + count > len(ints):
             ints = np.concatenate((ints, np.empty((len(ints) + count, 3), dtype=np.int64)))
             floats = np.concatenate((floats, np.empty((len(floats) + count, 4))))
@@ -159,4 +150,5 @@ def foresee(
     """Return the wanted zones ahead of moving users; arguments as of ``look_ahead``."""
     ints, floats, total = _foresee(table, borders, frame, movers, wanted, ahead)
     query, zone, learnt = ints[:total].T
-    return Foreseen(query, zone, *floats[:total].T, learnt.astype(np.bool_))
+    chance, eta_s, distance_m, bearing_deg = floats[:total].T
+    return Foreseen(query, zone, chance, eta_s, distance_m, bearing_deg, learnt.astype(np.bool_))

@@ -15,7 +15,7 @@ from geo_engine.tracking.chain import LearntChain
 from geo_engine.tracking.flow_kernels import CELLS_A_SIDE, HEADINGS, ROWS_PER_DEGREE, columns_per_degree, heading_of
 from geo_engine.tracking.forecast import OUTLOOK, Outlooks
 
-__all__ = ["UNKNOWN", "Ahead", "OutlookTable", "ahead_room", "forecast_at", "outlook_table"]
+__all__ = ["UNKNOWN", "Ahead", "Mover", "OutlookTable", "ahead_room", "forecast_at", "outlook_table"]
 
 UNKNOWN: Final = -1
 """Answer where nothing was learnt."""
@@ -42,6 +42,26 @@ class Ahead(NamedTuple):
     distance_m: FloatColumn
     east_m: FloatColumn
     north_m: FloatColumn
+
+
+class Mover(NamedTuple):
+    """A moving user.
+
+    Attributes:
+        lon: longitude, -180 .. 180.
+        lat: latitude.
+        lon_m: metres of a degree of longitude there.
+        lat_m: metres of a degree of latitude there.
+        east_mps: velocity.
+        north_mps: the same, to the north.
+    """
+
+    lon: float
+    lat: float
+    lon_m: float
+    lat_m: float
+    east_mps: float
+    north_mps: float
 
 
 def ahead_room(zones: int) -> Ahead:
@@ -131,28 +151,12 @@ def _from_corner(learnt: LearntChain, rows: npt.NDArray[np.int32]) -> tuple[Floa
 
 
 @uncounted
-def forecast_at(
-    table: OutlookTable,
-    lon: float,
-    lat: float,
-    lon_m: float,
-    lat_m: float,
-    east_mps: float,
-    north_mps: float,
-    profile: int,
-    wanted: npt.NDArray[np.uint64],
-    ahead: Ahead,
-) -> int:
+def forecast_at(table: OutlookTable, mover: Mover, profile: int, wanted: npt.NDArray[np.uint64], ahead: Ahead) -> int:
     """Write the wanted zones ahead of a moving user, by what drivers did there before.
 
     Args:
         table: the forecast.
-        lon: longitude, -180 .. 180.
-        lat: latitude.
-        lon_m: metres of a degree of longitude there.
-        lat_m: metres of a degree of latitude.
-        east_mps: velocity; not standing.
-        north_mps: the same, to the north.
+        mover: who, and where to; not standing.
         profile: row of ``wanted``.
         wanted: bit z & 63 of word z >> 6 = the profile wants zone z.
         ahead: written from the front, ascending by zone.
@@ -162,6 +166,7 @@ def forecast_at(
         Seconds are the mean of what others took and of the straight way at this speed. Cost: see
         ``benchmarks/quality``: three loads and 5 ns a zone.
     """
+    lon, lat, lon_m, lat_m, east_mps, north_mps = mover
     per_degree = table.columns[int(lat + 90.0)]
     x, y = (lon + 180.0) * per_degree, (lat + 90.0) * ROWS_PER_DEGREE
     degree_x, degree_y = int(lon + 180.0), int(lat + 90.0)
@@ -172,9 +177,7 @@ def forecast_at(
         return UNKNOWN
     column, row = int(x), int(y)
     inner_x, inner_y = column - degree_x * int(per_degree), row - degree_y * ROWS_PER_DEGREE
-    tile = table.tiles[
-        (grid * _TILES_A_DEGREE + inner_y // CELLS_A_SIDE) * _TILES_A_DEGREE + inner_x // CELLS_A_SIDE
-    ]
+    tile = table.tiles[(grid * _TILES_A_DEGREE + inner_y // CELLS_A_SIDE) * _TILES_A_DEGREE + inner_x // CELLS_A_SIDE]
     if tile < 0:
         return UNKNOWN
     inner = (inner_y % CELLS_A_SIDE) * CELLS_A_SIDE + inner_x % CELLS_A_SIDE
