@@ -116,7 +116,8 @@ class FlowWay:
         moving: BoolColumn = seen.steps.speed_mps >= flow_kernels.MOVING_MPS
         rows = np.flatnonzero(moving)
         east, north = seen.steps.velocity_mps[rows].T.copy()
-        movers = Movers(seen.lon[rows], seen.lat[rows], east, north, np.zeros(len(rows), dtype=np.int64))
+        reach_s = self.policy.reach_s(seen.elapsed_s[rows])
+        movers = Movers(seen.lon[rows], seen.lat[rows], east, north, reach_s, np.zeros(len(rows), dtype=np.int64))
         return rows, foresee(table, borders, degree_table(), movers, wanted, ahead_room(len(zones)))
 
     def table(self, zones: ZoneSet, index: CellIndex, ground: Ground) -> OutlookTable:

@@ -57,6 +57,15 @@ class ApproachPolicy:
                 message = f"found {tier}, expected a chance of 0 to 1 and an eta above 0"
                 raise ConfigurationError(message)
 
+    def later_s(self, elapsed_s: FloatColumn) -> FloatColumn:
+        """Return the seconds to add to every limit for users whose ping before was so long ago; NaN = unknown."""
+        over_s = np.clip(np.nan_to_num(elapsed_s) - self.interval_s, 0.0, self.most_interval_s - self.interval_s)
+        return np.asarray(self.per_second * over_s)
+
+    def reach_s(self, elapsed_s: FloatColumn) -> FloatColumn:
+        """Return how far to look where nothing was learnt, seconds."""
+        return np.asarray(self.later_s(elapsed_s) + max((tier.most_eta_s for tier in self.unlearnt), default=0.0))
+
     def due(self, chance: FloatColumn, eta_s: FloatColumn, learnt: BoolColumn, elapsed_s: FloatColumn) -> BoolColumn:
         """Say which forecasts are worth a warning.
 
@@ -66,8 +75,7 @@ class ApproachPolicy:
             learnt: the traffic there was learnt.
             elapsed_s: seconds since the user's ping before; NaN = it is the first.
         """
-        later_s = np.clip(np.nan_to_num(elapsed_s) - self.interval_s, 0.0, self.most_interval_s - self.interval_s)
-        limit_s = eta_s - self.per_second * later_s
+        limit_s = eta_s - self.later_s(elapsed_s)
         found = np.zeros(len(chance), dtype=np.bool_)
         for tiers, whose in ((self.learnt, learnt), (self.unlearnt, ~learnt)):
             for tier in tiers:

@@ -19,10 +19,7 @@ from geo_engine.index.cone import Cone, Found, wanted_within
 from geo_engine.model import FloatColumn, IntColumn
 from geo_engine.tracking.outlook_table import UNKNOWN, Ahead, Mover, OutlookTable, forecast_at
 
-__all__ = ["CONE_REACH_S", "Foreseen", "Movers", "foresee", "look_ahead"]
-
-CONE_REACH_S: Final = 60.0
-"""How far the cone reaches: no tier for places where nothing was learnt asks for more."""
+__all__ = ["Foreseen", "Movers", "foresee", "look_ahead"]
 
 _HALF_CONE_COSINE: Final = 0.5
 _CONE_CHANCE: Final = 0.5
@@ -36,6 +33,7 @@ class Movers(NamedTuple):
         lat: latitude.
         east_mps: velocity.
         north_mps: the same, to the north.
+        reach_s: how far to look where nothing was learnt.
         profile: row of ``wanted``.
     """
 
@@ -43,6 +41,7 @@ class Movers(NamedTuple):
     lat: FloatColumn
     east_mps: FloatColumn
     north_mps: FloatColumn
+    reach_s: FloatColumn
     profile: IntColumn
 
 
@@ -98,10 +97,10 @@ def look_ahead(
     count = forecast_at(table, mover, profile, wanted, ahead)
     if count != UNKNOWN:
         return count, True
-    lon, lat, lon_m, lat_m, east_mps, north_mps = mover
+    lon, lat, lon_m, lat_m, east_mps, north_mps, reach_s = mover
     speed_mps = math.sqrt(east_mps * east_mps + north_mps * north_mps)
     x, y = east_mps / speed_mps, north_mps / speed_mps
-    cone = Cone(lon, lat, lon_m, lat_m, x, y, _HALF_CONE_COSINE, speed_mps * CONE_REACH_S)
+    cone = Cone(lon, lat, lon_m, lat_m, x, y, _HALF_CONE_COSINE, speed_mps * reach_s)
     found = Found(ahead.zone, ahead.distance_m, ahead.east_m, ahead.north_m)
     count = wanted_within(borders, cone, profile, wanted, found)
     for at in range(count):
@@ -125,7 +124,7 @@ def _foresee(
     total = 0
     for k in range(len(movers.lon)):
         lon_m, lat_m = degree_lengths(frame, movers.lat[k])
-        mover = Mover(movers.lon[k], movers.lat[k], lon_m, lat_m, movers.east_mps[k], movers.north_mps[k])
+        mover = Mover(movers.lon[k], movers.lat[k], lon_m, lat_m, movers.east_mps[k], movers.north_mps[k], movers.reach_s[k])
         count, learnt = look_ahead(table, borders, mover, movers.profile[k], wanted, ahead)
         if total + count > len(ints):
             ints = np.concatenate((ints, np.empty((len(ints) + count, 3), dtype=np.int64)))

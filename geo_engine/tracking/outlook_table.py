@@ -54,6 +54,7 @@ class Mover(NamedTuple):
         lat_m: metres of a degree of latitude there.
         east_mps: velocity.
         north_mps: the same, to the north.
+        reach_s: how far to look where nothing was learnt: ``ApproachPolicy.reach_s``.
     """
 
     lon: float
@@ -62,6 +63,7 @@ class Mover(NamedTuple):
     lat_m: float
     east_mps: float
     north_mps: float
+    reach_s: float
 
 
 def ahead_room(zones: int) -> Ahead:
@@ -166,7 +168,7 @@ def forecast_at(table: OutlookTable, mover: Mover, profile: int, wanted: npt.NDA
         Seconds are the mean of what others took and of the straight way at this speed. Cost: see
         ``benchmarks/quality``: three loads and 5 ns a zone.
     """
-    lon, lat, lon_m, lat_m, east_mps, north_mps = mover
+    lon, lat, lon_m, lat_m, east_mps, north_mps, _ = mover
     per_degree = table.columns[int(lat + 90.0)]
     x, y = (lon + 180.0) * per_degree, (lat + 90.0) * ROWS_PER_DEGREE
     degree_x, degree_y = int(lon + 180.0), int(lat + 90.0)
