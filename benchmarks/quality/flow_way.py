@@ -1,6 +1,6 @@
 """The learnt flow as a way of warning of its own: the engine's modules without its filters and visits.
 
-make bench-quality ARGS="--way benchmarks.quality.flow_way:FlowWay"
+make bench-quality ARGS="--way benchmarks.quality.flow_way:FlowWay --road-way benchmarks.quality.flow_way:RoadWay"
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from geo_engine.index.borders import mark_wanted, unmarked
 from geo_engine.index.cells import CellIndex, wanted_words
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch, ZoneKind
 from geo_engine.tracking import flow_kernels
-from geo_engine.tracking.approach_policy import ApproachPolicy, Tier
+from geo_engine.tracking.approach_policy import ON_ROADS, ON_ROADS_UNLEARNT, ApproachPolicy, Tier
 from geo_engine.tracking.chain import learnt_chain
 from geo_engine.tracking.flow import Flow
 from geo_engine.tracking.forecast import Prepared, outlooks_of
-from geo_engine.tracking.foresight import Foreseen, Movers, foresee
-from geo_engine.tracking.outlook_table import OutlookTable, ahead_room, outlook_table
+from geo_engine.tracking.foresight import Foreseen, Known, Movers, foresee
+from geo_engine.tracking.outlook_table import ahead_room, outlook_table
+from geo_engine.tracking.road_kernels import no_roads, road_table
+from geo_engine.tracking.roads import RoadFlow, road_net
 from geo_engine.zones.zone import Zone
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["ColdFlowWay", "FlowWay", "Seen", "learnt_flow", "seen_of"]
+__all__ = ["ColdFlowWay", "ColdRoadWay", "FlowWay", "RoadWay", "Seen", "drivers_steps", "learnt_flow", "seen_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,17 @@ def seen_of(pings: PingBatch) -> Seen:
 def learnt_flow(seen: Seen) -> Flow:
     """Learn from pings."""
     flow = Flow()
+    flow.learn(drivers_steps(seen))
+    return flow
+
+
+def drivers_steps(seen: Seen) -> flow_kernels.Steps:
+    """Return the steps between the pings of each user."""
     end = np.flatnonzero(~seen.steps.first)
     begin = end - 1
     east, north = np.nan_to_num(seen.steps.velocity_mps).T.copy()
     ends = [(seen.lon[row], seen.lat[row], east[row], north[row]) for row in (begin, end)]
-    flow.learn(flow_kernels.Steps(*ends[0], *ends[1], seen.steps.time_ms[end] - seen.steps.time_ms[begin]))
-    return flow
+    return flow_kernels.Steps(*ends[0], *ends[1], seen.steps.time_ms[end] - seen.steps.time_ms[begin])
 
 
 def _zone_set(ground: Ground) -> ZoneSet:
@@ -109,7 +116,7 @@ class FlowWay:
         """Return the rows that move and what lies ahead of them."""
         zones = _zone_set(ground)
         index = CellIndex(zones)
-        table = self.table(zones, index, ground)
+        known = self.known(zones, index, ground)
         wanted = wanted_words(np.ones((1, len(zones)), dtype=np.bool_))
         borders = unmarked(index.borders)
         mark_wanted(borders, wanted)
@@ -118,13 +125,13 @@ class FlowWay:
         east, north = seen.steps.velocity_mps[rows].T.copy()
         reach_s = self.policy.reach_s(seen.elapsed_s[rows])
         movers = Movers(seen.lon[rows], seen.lat[rows], east, north, reach_s, np.zeros(len(rows), dtype=np.int64))
-        return rows, foresee(table, borders, degree_table(), movers, wanted, ahead_room(len(zones)))
+        return rows, foresee(known, borders, degree_table(), movers, wanted, ahead_room(len(zones)))
 
-    def table(self, zones: ZoneSet, index: CellIndex, ground: Ground) -> OutlookTable:
+    def known(self, zones: ZoneSet, index: CellIndex, ground: Ground) -> Known:
         """Return what was learnt on the other day."""
         flow = Flow() if ground.history is None else learnt_flow(seen_of(ground.history))
         learnt = learnt_chain(flow.moves())
-        return outlook_table(learnt, outlooks_of(Prepared.of(learnt.chain), zones, index))
+        return Known(outlook_table(learnt, outlooks_of(Prepared.of(learnt.chain), zones, index)), no_roads())
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +143,32 @@ class ColdFlowWay(FlowWay):
     def find(self, pings: PingBatch, ground: Ground) -> Findings:
         """Forecast without the other day."""
         return FlowWay(self.policy).find(pings, replace(ground, history=None))
+
+
+@dataclass(frozen=True, slots=True)
+class RoadWay(FlowWay):
+    """The roads with learnt turns; the flow where there is no road."""
+
+    policy: ApproachPolicy = field(default_factory=lambda: ApproachPolicy(learnt=ON_ROADS))
+    name: str = "roads, learnt turns"
+
+    def known(self, zones: ZoneSet, index: CellIndex, ground: Ground) -> Known:
+        """Return what was learnt on the other day, on the roads."""
+        net = road_net(ground.roads or ())
+        roads = RoadFlow(net)
+        if ground.history is not None:
+            roads.learn(drivers_steps(seen_of(ground.history)))
+        table = road_table(net.grid, outlooks_of(Prepared.of(roads.chain()), zones, index))
+        return FlowWay.known(self, zones, index, ground)._replace(roads=table)
+
+
+@dataclass(frozen=True, slots=True)
+class ColdRoadWay(RoadWay):
+    """The roads on the first day."""
+
+    policy: ApproachPolicy = field(default_factory=lambda: ApproachPolicy(learnt=ON_ROADS_UNLEARNT))
+    name: str = "roads, nothing learnt"
+
+    def find(self, pings: PingBatch, ground: Ground) -> Findings:
+        """Forecast without the other day."""
+        return RoadWay(self.policy).find(pings, replace(ground, history=None))

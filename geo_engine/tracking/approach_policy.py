@@ -10,7 +10,7 @@ import numpy as np
 from geo_engine.errors import ConfigurationError
 from geo_engine.model import BoolColumn, FloatColumn
 
-__all__ = ["LEARNT", "UNLEARNT", "ApproachPolicy", "Tier"]
+__all__ = ["LEARNT", "ON_ROADS", "ON_ROADS_UNLEARNT", "UNLEARNT", "ApproachPolicy", "Tier"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,10 @@ class Tier:
 
 LEARNT: Final = (Tier(0.12, 27.0), Tier(0.4, 36.0))
 """For places where the traffic was learnt: what is likely is said early, what is not must be near."""
+ON_ROADS: Final = (Tier(0.12, 26.0), Tier(0.4, 38.0))
+"""For known roads with learnt turns."""
+ON_ROADS_UNLEARNT: Final = (Tier(0.10, 26.0), Tier(0.3, 45.0))
+"""For known roads on which nothing was learnt."""
 UNLEARNT: Final = (Tier(0.0, 30.0),)
 """For places where only the heading is known: whatever lies in the cone and is near."""
 

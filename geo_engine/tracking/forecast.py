@@ -82,6 +82,11 @@ class Outlooks:
         """Return the number of outlooks."""
         return len(self.state)
 
+    @classmethod
+    def none(cls) -> Outlooks:
+        """Return no outlooks."""
+        return cls(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=OUTLOOK))
+
     def after(self, position: IntColumn, fresh: Outlooks) -> Outlooks:
         """Return these after an edit of zones.
 
@@ -152,7 +157,7 @@ def outlooks_of(
 def joined(parts: list[Outlooks]) -> Outlooks:
     """Return outlooks of several zones as one, in order."""
     if not parts:
-        return Outlooks(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=OUTLOOK))
+        return Outlooks.none()
     state = np.concatenate([part.state for part in parts])
     outlook = np.concatenate([part.outlook for part in parts])
     order = np.lexsort((outlook["zone"], state))

@@ -18,11 +18,24 @@ from geo_engine.index.borders import BorderGrid
 from geo_engine.index.cone import Cone, Found, wanted_within
 from geo_engine.model import FloatColumn, IntColumn
 from geo_engine.tracking.outlook_table import UNKNOWN, Ahead, Mover, OutlookTable, forecast_at
+from geo_engine.tracking.road_kernels import RoadTable, forecast_on_road
 
-__all__ = ["Foreseen", "Movers", "foresee", "look_ahead"]
+__all__ = ["Foreseen", "Known", "Movers", "foresee", "look_ahead"]
 
 _HALF_CONE_COSINE: Final = 0.5
 _CONE_CHANCE: Final = 0.5
+
+
+class Known(NamedTuple):
+    """What was learnt, and of what.
+
+    Attributes:
+        flow: forecasts by cell and heading.
+        roads: forecasts by road, asked first; ``no_roads`` without a map.
+    """
+
+    flow: OutlookTable
+    roads: RoadTable
 
 
 class Movers(NamedTuple):
@@ -74,7 +87,7 @@ class Foreseen:
 
 @uncounted
 def look_ahead(
-    table: OutlookTable,
+    known: Known,
     borders: BorderGrid,
     mover: Mover,
     profile: int,
@@ -84,7 +97,7 @@ def look_ahead(
     """Write the wanted zones ahead of one moving user.
 
     Args:
-        table: what was learnt.
+        known: what was learnt.
         borders: borders marked with ``wanted``, for where nothing was.
         mover: who, and where to; not standing.
         profile: row of ``wanted``.
@@ -94,7 +107,9 @@ def look_ahead(
     Returns:
         (number of zones, whether it was learnt). Zones the user is inside may be among them.
     """
-    count = forecast_at(table, mover, profile, wanted, ahead)
+    count = forecast_on_road(known.roads, mover, profile, wanted, ahead)
+    if count == UNKNOWN:
+        count = forecast_at(known.flow, mover, profile, wanted, ahead)
     if count != UNKNOWN:
         return count, True
     lon, lat, lon_m, lat_m, east_mps, north_mps, reach_s = mover
@@ -113,7 +128,7 @@ def look_ahead(
 
 @kernel
 def _foresee(
-    table: OutlookTable,
+    known: Known,
     borders: BorderGrid,
     frame: FloatColumn,
     movers: Movers,
@@ -124,8 +139,10 @@ def _foresee(
     total = 0
     for k in range(len(movers.lon)):
         lon_m, lat_m = degree_lengths(frame, movers.lat[k])
-        mover = Mover(movers.lon[k], movers.lat[k], lon_m, lat_m, movers.east_mps[k], movers.north_mps[k], movers.reach_s[k])
-        count, learnt = look_ahead(table, borders, mover, movers.profile[k], wanted, ahead)
+        mover = Mover(
+            movers.lon[k], movers.lat[k], lon_m, lat_m, movers.east_mps[k], movers.north_mps[k], movers.reach_s[k]
+        )
+        count, learnt = look_ahead(known, borders, mover, movers.profile[k], wanted, ahead)
         if total + count > len(ints):
             ints = np.concatenate((ints, np.empty((len(ints) + count, 3), dtype=np.int64)))
             floats = np.concatenate((floats, np.empty((len(floats) + count, 4))))
@@ -139,7 +156,7 @@ def _foresee(
 
 
 def foresee(
-    table: OutlookTable,
+    known: Known,
     borders: BorderGrid,
     frame: FloatColumn,
     movers: Movers,
@@ -147,7 +164,7 @@ def foresee(
     ahead: Ahead,
 ) -> Foreseen:
     """Return the wanted zones ahead of moving users; arguments as of ``look_ahead``."""
-    ints, floats, total = _foresee(table, borders, frame, movers, wanted, ahead)
+    ints, floats, total = _foresee(known, borders, frame, movers, wanted, ahead)
     query, zone, learnt = ints[:total].T
     chance, eta_s, distance_m, bearing_deg = floats[:total].T
     return Foreseen(query, zone, chance, eta_s, distance_m, bearing_deg, learnt.astype(np.bool_))
