@@ -26,11 +26,11 @@ class Tier:
     most_eta_s: float
 
 
-LEARNT: Final = (Tier(0.12, 27.0), Tier(0.4, 36.0))
+LEARNT: Final = (Tier(0.12, 23.0), Tier(0.35, 32.0))
 """For places where the traffic was learnt: what is likely is said early, what is not must be near."""
-ON_ROADS: Final = (Tier(0.12, 26.0), Tier(0.4, 38.0))
+ON_ROADS: Final = (Tier(0.12, 23.0), Tier(0.45, 32.0))
 """For known roads with learnt turns."""
-ON_ROADS_UNLEARNT: Final = (Tier(0.10, 26.0), Tier(0.3, 45.0))
+ON_ROADS_UNLEARNT: Final = (Tier(0.10, 28.0), Tier(0.3, 33.0))
 """For known roads on which nothing was learnt."""
 UNLEARNT: Final = (Tier(0.0, 30.0),)
 """For places where only the heading is known: whatever lies in the cone and is near."""
@@ -52,7 +52,7 @@ class ApproachPolicy:
     learnt: tuple[Tier, ...] = LEARNT
     unlearnt: tuple[Tier, ...] = UNLEARNT
     interval_s: float = 5.0
-    per_second: float = 1.3
+    per_second: float = 1.0
     most_interval_s: float = 20.0
 
     def __post_init__(self) -> None:

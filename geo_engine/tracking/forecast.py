@@ -98,7 +98,7 @@ class Outlooks:
         kept = np.flatnonzero(moved >= 0)
         outlook = self.outlook[kept]
         outlook["zone"] = moved[kept]
-        return joined([Outlooks(self.state[kept], outlook), fresh])
+        return _joined([Outlooks(self.state[kept], outlook), fresh])
 
 
 def outlooks_of(
@@ -151,10 +151,10 @@ def outlooks_of(
         way_m = _ways_to(chain.lon[state], chain.lat[state], zones.zones[zone].geometry)
         outlook["east_m"], outlook["north_m"] = way_m.T
         parts.append(Outlooks(state, outlook))
-    return joined(parts)
+    return _joined(parts)
 
 
-def joined(parts: list[Outlooks]) -> Outlooks:
+def _joined(parts: list[Outlooks]) -> Outlooks:
     """Return outlooks of several zones as one, in order."""
     if not parts:
         return Outlooks.none()

@@ -15,10 +15,14 @@ from geo_engine.tracking.chain import LearntChain
 from geo_engine.tracking.flow_kernels import CELLS_A_SIDE, HEADINGS, ROWS_PER_DEGREE, columns_per_degree, heading_of
 from geo_engine.tracking.forecast import OUTLOOK, Outlooks
 
-__all__ = ["UNKNOWN", "Ahead", "Mover", "OutlookTable", "ahead_room", "forecast_at", "outlook_table"]
+__all__ = ["LEARNT_SHARE", "UNKNOWN", "Ahead", "Mover", "OutlookTable", "ahead_room", "forecast_at", "outlook_table"]
 
 UNKNOWN: Final = -1
 """Answer where nothing was learnt."""
+
+LEARNT_SHARE: Final = 0.25
+"""Weight of the driving time others took in the seconds told; the rest is the straight distance at the user's speed. On
+simulated cities a quarter warns best: the straight way is what cannot be driven faster."""
 
 _TILES_A_DEGREE: Final = ROWS_PER_DEGREE // CELLS_A_SIDE
 _SLOTS: Final = CELLS_A_SIDE * CELLS_A_SIDE * HEADINGS
@@ -165,7 +169,7 @@ def forecast_at(table: OutlookTable, mover: Mover, profile: int, wanted: npt.NDA
 
     Returns:
         The number of zones, ``UNKNOWN`` where too little was learnt. Zones the user is inside may be among them.
-        Seconds are the mean of what others took and of the straight way at this speed. Cost: see
+        Seconds are a mean of what others took and of the straight way at this speed. Cost: see
         ``benchmarks/quality``: three loads and 5 ns a zone.
     """
     lon, lat, lon_m, lat_m, east_mps, north_mps, _ = mover
@@ -198,7 +202,7 @@ def forecast_at(table: OutlookTable, mover: Mover, profile: int, wanted: npt.NDA
         distance_m = math.sqrt(east_m * east_m + north_m * north_m)
         ahead.zone[count] = zone
         ahead.chance[count] = table.chance[at]
-        ahead.eta_s[count] = (table.eta_s[at] + distance_m / speed_mps) * 0.5
+        ahead.eta_s[count] = LEARNT_SHARE * table.eta_s[at] + (1.0 - LEARNT_SHARE) * distance_m / speed_mps
         ahead.distance_m[count] = distance_m
         ahead.east_m[count], ahead.north_m[count] = east_m, north_m
         count += 1

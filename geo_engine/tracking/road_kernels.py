@@ -16,7 +16,7 @@ from geo_engine.compiled import kernel, uncounted
 from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.model import FloatColumn, IntColumn
 from geo_engine.tracking.forecast import OUTLOOK, Outlooks
-from geo_engine.tracking.outlook_table import UNKNOWN, Ahead, Mover
+from geo_engine.tracking.outlook_table import LEARNT_SHARE, UNKNOWN, Ahead, Mover
 
 __all__ = ["RoadGrid", "RoadTable", "forecast_on_road", "no_roads", "road_grid", "road_table", "snap", "snap_all"]
 
@@ -213,7 +213,8 @@ def forecast_on_road(table: RoadTable, mover: Mover, profile: int, wanted: npt.N
         distance_m = math.sqrt(east_m * east_m + north_m * north_m)
         ahead.zone[count] = zone
         ahead.chance[count] = table.chance[at]
-        ahead.eta_s[count] = (max(table.eta_s[at] - behind_s, 0.0) + distance_m / speed_mps) * 0.5
+        learnt_s = max(table.eta_s[at] - behind_s, 0.0)
+        ahead.eta_s[count] = LEARNT_SHARE * learnt_s + (1.0 - LEARNT_SHARE) * distance_m / speed_mps
         ahead.distance_m[count] = distance_m
         ahead.east_m[count], ahead.north_m[count] = east_m, north_m
         count += 1

@@ -102,8 +102,8 @@ def _parts(lines: Sequence[shapely.LineString], one_way: BoolColumn) -> tuple[li
     points = [shapely.get_coordinates(line) for line in lines]
     names = [[_name(place) for place in line] for line in points]
     for line in names:
-        for row, name in enumerate(line):
-            seen[name] = seen.get(name, 0) + (2 if row in {0, len(line) - 1} else 1)
+        for row, at in enumerate(line):
+            seen[at] = seen.get(at, 0) + (2 if row in {0, len(line) - 1} else 1)
     parts, back = [], []
     for place, name, single in zip(points, names, one_way.tolist(), strict=True):
         cuts = [row for row in range(len(name)) if seen[name[row]] > 1]
