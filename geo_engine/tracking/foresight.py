@@ -17,13 +17,15 @@ from geo_engine.geodesy.kernels import degree_lengths
 from geo_engine.index.borders import BorderGrid
 from geo_engine.index.cone import Cone, Found, wanted_within
 from geo_engine.model import FloatColumn, IntColumn
-from geo_engine.tracking.outlook_table import UNKNOWN, Ahead, Mover, OutlookTable, forecast_at
+from geo_engine.tracking.outlook_table import UNKNOWN, Ahead, Mover, OutlookTable, blend_chances, forecast_at
 from geo_engine.tracking.road_kernels import RoadTable, forecast_on_road
 
 __all__ = ["Foreseen", "Known", "Movers", "foresee", "look_ahead"]
 
 _HALF_CONE_COSINE: Final = 0.5
 _CONE_CHANCE: Final = 0.5
+_FLOW_SHARE: Final = 0.2
+"""Weight of the learnt flow on a known road: it knows how drivers slow down and pull over before they turn."""
 
 
 class Known(NamedTuple):
@@ -108,7 +110,9 @@ def look_ahead(
         (number of zones, whether it was learnt). Zones the user is inside may be among them.
     """
     count = forecast_on_road(known.roads, mover, profile, wanted, ahead)
-    if count == UNKNOWN:
+    if count != UNKNOWN:
+        blend_chances(known.flow, mover, _FLOW_SHARE, ahead, count)
+    else:
         count = forecast_at(known.flow, mover, profile, wanted, ahead)
     if count != UNKNOWN:
         return count, True

@@ -15,7 +15,17 @@ from geo_engine.tracking.chain import LearntChain
 from geo_engine.tracking.flow_kernels import CELLS_A_SIDE, HEADINGS, ROWS_PER_DEGREE, columns_per_degree, heading_of
 from geo_engine.tracking.forecast import OUTLOOK, Outlooks
 
-__all__ = ["LEARNT_SHARE", "UNKNOWN", "Ahead", "Mover", "OutlookTable", "ahead_room", "forecast_at", "outlook_table"]
+__all__ = [
+    "LEARNT_SHARE",
+    "UNKNOWN",
+    "Ahead",
+    "Mover",
+    "OutlookTable",
+    "ahead_room",
+    "blend_chances",
+    "forecast_at",
+    "outlook_table",
+]
 
 UNKNOWN: Final = -1
 """Answer where nothing was learnt."""
@@ -157,6 +167,52 @@ def _from_corner(learnt: LearntChain, rows: npt.NDArray[np.int32]) -> tuple[Floa
 
 
 @uncounted
+def _records_of(table: OutlookTable, mover: Mover) -> tuple[int, int, float, float]:
+    """Return the records of a user's state, and metres from the corner of its cell; ``UNKNOWN`` = too little is."""
+    per_degree = table.columns[int(mover.lat + 90.0)]
+    x, y = (mover.lon + 180.0) * per_degree, (mover.lat + 90.0) * ROWS_PER_DEGREE
+    degree_x, degree_y = int(mover.lon + 180.0), int(mover.lat + 90.0)
+    if degree_x >= 360 or degree_y >= 180:
+        return UNKNOWN, 0, 0.0, 0.0
+    grid = table.root[degree_y * 360 + degree_x]
+    if grid < 0:
+        return UNKNOWN, 0, 0.0, 0.0
+    column, row = int(x), int(y)
+    inner_x, inner_y = column - degree_x * int(per_degree), row - degree_y * ROWS_PER_DEGREE
+    tile = table.tiles[(grid * _TILES_A_DEGREE + inner_y // CELLS_A_SIDE) * _TILES_A_DEGREE + inner_x // CELLS_A_SIDE]
+    if tile < 0:
+        return UNKNOWN, 0, 0.0, 0.0
+    inner = (inner_y % CELLS_A_SIDE) * CELLS_A_SIDE + inner_x % CELLS_A_SIDE
+    slot = tile * _SLOTS + inner * HEADINGS + heading_of(mover.east_mps, mover.north_mps)
+    begin = table.begin[slot]
+    if begin & 1 == 0:
+        return UNKNOWN, 0, 0.0, 0.0
+    own_x, own_y = (x - column) / per_degree * mover.lon_m, (y - row) / ROWS_PER_DEGREE * mover.lat_m
+    return begin >> 1, table.begin[slot + 1] >> 1, own_x, own_y
+
+
+@uncounted
+def blend_chances(table: OutlookTable, mover: Mover, share: float, ahead: Ahead, count: int) -> None:
+    """Mix the chances of zones ahead, ascending by zone, with those learnt at a user's place, where some were.
+
+    Args:
+        table: the forecast.
+        mover: who.
+        share: weight of what was learnt at the place.
+        ahead: changed: the chances of its first rows.
+        count: so many rows.
+    """
+    at, end, _, _ = _records_of(table, mover)
+    if at < 0:
+        return
+    for row in range(count):
+        while at < end and table.zone[at] < ahead.zone[row]:
+            at += 1
+        here = table.chance[at] if at < end and table.zone[at] == ahead.zone[row] else 0.0
+        ahead.chance[row] = (1.0 - share) * ahead.chance[row] + share * here
+
+
+@uncounted
 def forecast_at(table: OutlookTable, mover: Mover, profile: int, wanted: npt.NDArray[np.uint64], ahead: Ahead) -> int:
     """Write the wanted zones ahead of a moving user, by what drivers did there before.
 
@@ -172,29 +228,12 @@ def forecast_at(table: OutlookTable, mover: Mover, profile: int, wanted: npt.NDA
         Seconds are a mean of what others took and of the straight way at this speed. Cost: see
         ``benchmarks/quality``: three loads and 5 ns a zone.
     """
-    lon, lat, lon_m, lat_m, east_mps, north_mps, _ = mover
-    per_degree = table.columns[int(lat + 90.0)]
-    x, y = (lon + 180.0) * per_degree, (lat + 90.0) * ROWS_PER_DEGREE
-    degree_x, degree_y = int(lon + 180.0), int(lat + 90.0)
-    if degree_x >= 360 or degree_y >= 180:
-        return UNKNOWN
-    grid = table.root[degree_y * 360 + degree_x]
-    if grid < 0:
-        return UNKNOWN
-    column, row = int(x), int(y)
-    inner_x, inner_y = column - degree_x * int(per_degree), row - degree_y * ROWS_PER_DEGREE
-    tile = table.tiles[(grid * _TILES_A_DEGREE + inner_y // CELLS_A_SIDE) * _TILES_A_DEGREE + inner_x // CELLS_A_SIDE]
-    if tile < 0:
-        return UNKNOWN
-    inner = (inner_y % CELLS_A_SIDE) * CELLS_A_SIDE + inner_x % CELLS_A_SIDE
-    slot = tile * _SLOTS + inner * HEADINGS + heading_of(east_mps, north_mps)
-    begin, end = table.begin[slot], table.begin[slot + 1] >> 1
-    if begin & 1 == 0:
+    first, end, own_x, own_y = _records_of(table, mover)
+    if first < 0:
         return UNKNOWN
     count = 0
-    own_x, own_y = (x - column) / per_degree * lon_m, (y - row) / ROWS_PER_DEGREE * lat_m
-    speed_mps = math.sqrt(east_mps * east_mps + north_mps * north_mps)
-    for at in range(begin >> 1, end):
+    speed_mps = math.sqrt(mover.east_mps * mover.east_mps + mover.north_mps * mover.north_mps)
+    for at in range(first, end):
         zone = table.zone[at]
         if (wanted[profile, zone >> 6] >> np.uint64(zone & 63)) & np.uint64(1) == np.uint64(0):
             continue
