@@ -17,7 +17,7 @@ from geo_engine.index.borders import mark_wanted, unmarked
 from geo_engine.index.cells import CellIndex, wanted_words
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch, ZoneKind
 from geo_engine.tracking import flow_kernels
-from geo_engine.tracking.approach_policy import ON_ROADS, ON_ROADS_UNLEARNT, ApproachPolicy, Tier
+from geo_engine.tracking.approach_policy import ON_ROADS_UNLEARNT, ApproachPolicy, Tier
 from geo_engine.tracking.chain import learnt_chain
 from geo_engine.tracking.flow import Flow
 from geo_engine.tracking.forecast import Prepared, outlooks_of
@@ -149,7 +149,6 @@ class ColdFlowWay(FlowWay):
 class RoadWay(FlowWay):
     """The roads with learnt turns; the flow where there is no road."""
 
-    policy: ApproachPolicy = field(default_factory=lambda: ApproachPolicy(learnt=ON_ROADS))
     name: str = "roads, learnt turns"
 
     def known(self, zones: ZoneSet, index: CellIndex, ground: Ground) -> Known:
