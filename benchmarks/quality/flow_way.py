@@ -18,9 +18,9 @@ from geo_engine.index.cells import CellIndex, wanted_words
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch, ZoneKind
 from geo_engine.tracking import flow_kernels
 from geo_engine.tracking.approach_policy import ON_ROADS_UNLEARNT, ApproachPolicy, Tier
-from geo_engine.tracking.chain import learnt_chain
+from geo_engine.tracking.chain import Chain, learnt_chain
 from geo_engine.tracking.flow import Flow
-from geo_engine.tracking.forecast import Prepared, outlooks_of
+from geo_engine.tracking.forecast import Outlooks, Prepared, outlooks_of
 from geo_engine.tracking.foresight import Foreseen, Known, Movers, foresee
 from geo_engine.tracking.outlook_table import ahead_room, outlook_table
 from geo_engine.tracking.road_kernels import no_roads, road_table
@@ -86,18 +86,24 @@ class FlowWay:
 
     Attributes:
         policy: when a forecast is a warning.
+        least_chance: what is less likely is not kept in the table.
         name: what it is called in tables.
     """
 
     policy: ApproachPolicy = field(default_factory=ApproachPolicy)
+    least_chance: float = 0.1
     name: str = "learnt flow"
 
     @property
     def sweep(self) -> tuple[FlowWay, ...]:
         """The same at other thresholds."""
         return tuple(
-            replace(self, policy=replace(self.policy, learnt=(Tier(low, eta_s), Tier(high, 1.6 * eta_s))))
-            for low, high in ((0.08, 0.3), (0.12, 0.45), (0.18, 0.6), (0.3, 0.7), (0.5, 0.8))
+            replace(
+                self,
+                policy=replace(self.policy, learnt=(Tier(low, eta_s), Tier(high, 1.5 * eta_s))),
+                least_chance=min(low, self.least_chance),
+            )
+            for low, high in ((0.02, 0.3), (0.06, 0.3), (0.12, 0.45), (0.18, 0.6), (0.3, 0.7), (0.5, 0.8))
             for eta_s in (20.0, 24.0, 30.0, 40.0)
         )
 
@@ -127,11 +133,15 @@ class FlowWay:
         movers = Movers(seen.lon[rows], seen.lat[rows], east, north, reach_s, np.zeros(len(rows), dtype=np.int64))
         return rows, foresee(known, borders, degree_table(), movers, wanted, ahead_room(len(zones)))
 
+    def outlooks(self, chain: Chain, zones: ZoneSet, index: CellIndex) -> Outlooks:
+        """Return the zones ahead of every state."""
+        return outlooks_of(Prepared.of(chain), zones, index, least_chance=self.least_chance)
+
     def known(self, zones: ZoneSet, index: CellIndex, ground: Ground) -> Known:
         """Return what was learnt on the other day."""
         flow = Flow() if ground.history is None else learnt_flow(seen_of(ground.history))
         learnt = learnt_chain(flow.moves())
-        return Known(outlook_table(learnt, outlooks_of(Prepared.of(learnt.chain), zones, index)), no_roads())
+        return Known(outlook_table(learnt, self.outlooks(learnt.chain, zones, index)), no_roads())
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +152,7 @@ class ColdFlowWay(FlowWay):
 
     def find(self, pings: PingBatch, ground: Ground) -> Findings:
         """Forecast without the other day."""
-        return FlowWay(self.policy).find(pings, replace(ground, history=None))
+        return FlowWay(self.policy, self.least_chance).find(pings, replace(ground, history=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +167,7 @@ class RoadWay(FlowWay):
         roads = RoadFlow(net)
         if ground.history is not None:
             roads.learn(drivers_steps(seen_of(ground.history)))
-        table = road_table(net.grid, outlooks_of(Prepared.of(roads.chain()), zones, index))
+        table = road_table(net.grid, self.outlooks(roads.chain(), zones, index))
         return FlowWay.known(self, zones, index, ground)._replace(roads=table)
 
 
@@ -170,4 +180,4 @@ class ColdRoadWay(RoadWay):
 
     def find(self, pings: PingBatch, ground: Ground) -> Findings:
         """Forecast without the other day."""
-        return RoadWay(self.policy).find(pings, replace(ground, history=None))
+        return RoadWay(self.policy, self.least_chance).find(pings, replace(ground, history=None))
