@@ -4,6 +4,7 @@ GeoEngineError
 ├── InputError            bad input; carries every fault found, exit code 3, HTTP 400/422
 │   ├── ZoneDocumentError
 │   ├── PingFileError
+│   ├── RoadFileError
 │   └── VehicleFileError
 ├── ConfigurationError    settings that cannot work together; refused at start
 ├── SnapshotError         a saved state that cannot be taken up
@@ -21,6 +22,7 @@ __all__ = [
     "GeoEngineError",
     "InputError",
     "PingFileError",
+    "RoadFileError",
     "SnapshotError",
     "StoreError",
     "VehicleFileError",
@@ -72,6 +74,10 @@ class ZoneDocumentError(InputError):
 
 class PingFileError(InputError):
     """A ping file cannot be read at all (single bad rows are rejects, not errors)."""
+
+
+class RoadFileError(InputError):
+    """A road file cannot be read at all, or holds no road."""
 
 
 class VehicleFileError(InputError):

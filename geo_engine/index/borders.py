@@ -25,6 +25,7 @@ __all__ = [
     "border_grid",
     "border_near",
     "mark_wanted",
+    "record_at",
     "touched_outside",
     "unmarked",
     "wanted_ahead",
@@ -244,7 +245,7 @@ def mark_wanted(grid: BorderGrid, wanted: npt.NDArray[np.uint64]) -> None:
 
 
 @uncounted
-def _record_at(grid: BorderGrid, column: int, row: int) -> int:
+def record_at(grid: BorderGrid, column: int, row: int) -> int:
     """Return the cell record at a cell of 1/512 degree."""
     value = int(grid.root[(row >> 9) * 360 + (column >> 9)])
     if value < 0:
@@ -326,7 +327,7 @@ def _walk_ahead(
     step_x, step_y = (1 if end_lon > lon else -1), (1 if end_lat > lat else -1)
     own, none = np.uint64(1) << np.uint64(profile % MOST_PROFILES), np.uint64(0)
     while here <= 1.0 and 0 <= column < _COLUMNS and 0 <= row < _ROWS:
-        record = _record_at(grid, column, row)
+        record = record_at(grid, column, row)
         if (grid.cell_bits[record] & own) != none:
             for border in range(grid.cell_first[record], grid.cell_first[record + 1]):
                 if (grid.bits[border] & own) != none:
@@ -503,7 +504,7 @@ def touched_outside(
     x1, y1 = (end_lon + 180.0) * _PER_DEGREE, (end_lat + 90.0) * _PER_DEGREE
     if 0.0 <= x1 < _COLUMNS and int(x0) == int(x1) and int(y0) == int(y1) and y0 < _ROWS:
         # Most steps stay in their cell.
-        record = _record_at(grid, min(int(x0), _COLUMNS - 1), int(y0))
+        record = record_at(grid, min(int(x0), _COLUMNS - 1), int(y0))
         return _touch_in(grid, record, lon, lat, end_lon, end_lat, members, some, others, zones, 0)
     count, move = 0, 0.0
     while True:
@@ -532,7 +533,7 @@ def _walk_step(
     here, column, row, along_x, along_y, per_x, per_y = _begin(lon, lat, end_lon, end_lat)
     step_x, step_y = (1 if end_lon > lon else -1), (1 if end_lat > lat else -1)
     while here <= 1.0 and 0 <= column < _COLUMNS and 0 <= row < _ROWS:
-        record = _record_at(grid, column, row)
+        record = record_at(grid, column, row)
         count = _touch_in(grid, record, lon, lat, end_lon, end_lat, members, some, others, zones, count)
         sideways = int(along_x <= along_y)
         here = min(along_x, along_y)

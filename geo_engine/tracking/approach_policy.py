@@ -1,0 +1,86 @@
+"""When a forecast is worth a warning: the policy of approaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from geo_engine.errors import ConfigurationError
+from geo_engine.model import BoolColumn, FloatColumn
+
+__all__ = ["LEARNT", "ON_ROADS_UNLEARNT", "UNLEARNT", "ApproachPolicy", "Tier"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A warning is due when an entry is so likely and so near.
+
+    Attributes:
+        least_chance: probability to enter within 180 s.
+        most_eta_s: seconds until then.
+    """
+
+    least_chance: float
+    most_eta_s: float
+
+
+LEARNT: Final = (Tier(0.12, 23.0), Tier(0.35, 32.0))
+"""For places where the traffic was learnt, on known roads or without: what is likely is said early, what is not must be
+near. Set on three simulated cities (``benchmarks/quality``): recall 0.94 to 0.96, median lead 31 s."""
+ON_ROADS_UNLEARNT: Final = (Tier(0.10, 28.0), Tier(0.3, 33.0))
+"""For known roads on which nothing was learnt."""
+UNLEARNT: Final = (Tier(0.0, 30.0),)
+"""For places where only the heading is known: whatever lies in the cone and is near."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApproachPolicy:
+    """Which forecasts are approaches; any tier is enough.
+
+    Attributes:
+        learnt: tiers where the traffic was learnt.
+        unlearnt: tiers where it was not.
+        interval_s: the interval of pings the tiers are meant for.
+        per_second: so many seconds are added to every limit for each second by which a user's pings are further apart:
+            the next chance to warn comes later.
+        most_interval_s: a longer interval counts as this.
+    """
+
+    learnt: tuple[Tier, ...] = LEARNT
+    unlearnt: tuple[Tier, ...] = UNLEARNT
+    interval_s: float = 5.0
+    per_second: float = 1.0
+    most_interval_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        for tier in (*self.learnt, *self.unlearnt):
+            if not (0.0 <= tier.least_chance <= 1.0 and tier.most_eta_s > 0.0):
+                message = f"found {tier}, expected a chance of 0 to 1 and an eta above 0"
+                raise ConfigurationError(message)
+
+    def later_s(self, elapsed_s: FloatColumn) -> FloatColumn:
+        """Return the seconds to add to every limit for users whose ping before was so long ago; NaN = unknown."""
+        over_s = np.clip(np.nan_to_num(elapsed_s) - self.interval_s, 0.0, self.most_interval_s - self.interval_s)
+        return np.asarray(self.per_second * over_s)
+
+    def reach_s(self, elapsed_s: FloatColumn) -> FloatColumn:
+        """Return how far to look where nothing was learnt, seconds."""
+        return np.asarray(self.later_s(elapsed_s) + max((tier.most_eta_s for tier in self.unlearnt), default=0.0))
+
+    def due(self, chance: FloatColumn, eta_s: FloatColumn, learnt: BoolColumn, elapsed_s: FloatColumn) -> BoolColumn:
+        """Say which forecasts are worth a warning.
+
+        Args:
+            chance: probability to enter within 180 s.
+            eta_s: seconds until then.
+            learnt: the traffic there was learnt.
+            elapsed_s: seconds since the user's ping before; NaN = it is the first.
+        """
+        limit_s = eta_s - self.later_s(elapsed_s)
+        found = np.zeros(len(chance), dtype=np.bool_)
+        for tiers, whose in ((self.learnt, learnt), (self.unlearnt, ~learnt)):
+            for tier in tiers:
+                found |= whose & (chance >= tier.least_chance) & (limit_s <= tier.most_eta_s)
+        return found

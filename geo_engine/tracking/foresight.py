@@ -1,0 +1,174 @@
+"""What lies ahead of drivers: by what was learnt where something was, else within a wide cone. In columns.
+
+One step's ``look_ahead`` is what the compiled step calls; ``foresee`` calls it for columns.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from geo_engine.compiled import kernel, uncounted
+from geo_engine.geodesy.kernels import degree_lengths
+from geo_engine.index.borders import BorderGrid
+from geo_engine.index.cone import Cone, Found, wanted_within
+from geo_engine.model import FloatColumn, IntColumn
+from geo_engine.tracking.outlook_table import UNKNOWN, Ahead, Mover, OutlookTable, blend_chances, forecast_at
+from geo_engine.tracking.road_kernels import RoadTable, forecast_on_road
+
+__all__ = ["Foreseen", "Known", "Movers", "foresee", "look_ahead"]
+
+_HALF_CONE_COSINE: Final = 0.5
+_CONE_CHANCE: Final = 0.5
+_FLOW_SHARE: Final = 0.2
+"""Weight of the learnt flow on a known road: it knows how drivers slow down and pull over before they turn."""
+
+
+class Known(NamedTuple):
+    """What was learnt, and of what.
+
+    Attributes:
+        flow: forecasts by cell and heading.
+        roads: forecasts by road, asked first; ``no_roads`` without a map.
+    """
+
+    flow: OutlookTable
+    roads: RoadTable
+
+
+class Movers(NamedTuple):
+    """Moving users in columns.
+
+    Attributes:
+        lon: longitude, degrees.
+        lat: latitude.
+        east_mps: velocity.
+        north_mps: the same, to the north.
+        reach_s: how far to look where nothing was learnt.
+        profile: row of ``wanted``.
+    """
+
+    lon: FloatColumn
+    lat: FloatColumn
+    east_mps: FloatColumn
+    north_mps: FloatColumn
+    reach_s: FloatColumn
+    profile: IntColumn
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """Zones ahead of movers, in columns, ordered by mover.
+
+    Attributes:
+        query: row of the mover.
+        zone: position of the zone.
+        chance: probability to enter it within 180 s.
+        eta_s: seconds until then.
+        distance_m: straight metres to the nearest point of its border.
+        bearing_deg: direction of that point, degrees from north.
+        learnt: the chance is what others did there; else it is a guess from the heading alone.
+    """
+
+    query: IntColumn
+    zone: IntColumn
+    chance: FloatColumn
+    eta_s: FloatColumn
+    distance_m: FloatColumn
+    bearing_deg: FloatColumn
+    learnt: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        """Return the number of (mover, zone) pairs."""
+        return len(self.query)
+
+
+@uncounted
+def look_ahead(
+    known: Known,
+    borders: BorderGrid,
+    mover: Mover,
+    profile: int,
+    wanted: npt.NDArray[np.uint64],
+    ahead: Ahead,
+) -> tuple[int, bool]:
+    """Write the wanted zones ahead of one moving user.
+
+    Args:
+        known: what was learnt.
+        borders: borders marked with ``wanted``, for where nothing was.
+        mover: who, and where to; not standing.
+        profile: row of ``wanted``.
+        wanted: what ``mark_wanted`` was given.
+        ahead: written from the front; room for every zone.
+
+    Returns:
+        (number of zones, whether it was learnt). Zones the user is inside may be among them.
+    """
+    count = forecast_on_road(known.roads, mover, profile, wanted, ahead)
+    if count != UNKNOWN:
+        blend_chances(known.flow, mover, _FLOW_SHARE, ahead, count)
+    else:
+        count = forecast_at(known.flow, mover, profile, wanted, ahead)
+    if count != UNKNOWN:
+        return count, True
+    lon, lat, lon_m, lat_m, east_mps, north_mps, reach_s = mover
+    speed_mps = math.sqrt(east_mps * east_mps + north_mps * north_mps)
+    x, y = east_mps / speed_mps, north_mps / speed_mps
+    cone = Cone(lon, lat, lon_m, lat_m, x, y, _HALF_CONE_COSINE, speed_mps * reach_s)
+    found = Found(ahead.zone, ahead.distance_m, ahead.east_m, ahead.north_m)
+    count = wanted_within(borders, cone, profile, wanted, found)
+    for at in range(count):
+        ahead.eta_s[at] = ahead.distance_m[at] / speed_mps
+        # Straight ahead is likelier than aside: of no use for a choice, but not without meaning.
+        cosine = (x * ahead.east_m[at] + y * ahead.north_m[at]) / max(ahead.distance_m[at], 1e-9)
+        ahead.chance[at] = _CONE_CHANCE * max(cosine, 0.0)
+    return count, False
+
+
+@kernel
+def _foresee(
+    known: Known,
+    borders: BorderGrid,
+    frame: FloatColumn,
+    movers: Movers,
+    wanted: npt.NDArray[np.uint64],
+    ahead: Ahead,
+) -> tuple[IntColumn, FloatColumn, int]:
+    ints, floats = np.empty((1024, 3), dtype=np.int64), np.empty((1024, 4))
+    total = 0
+    for k in range(len(movers.lon)):
+        lon_m, lat_m = degree_lengths(frame, movers.lat[k])
+        mover = Mover(
+            movers.lon[k], movers.lat[k], lon_m, lat_m, movers.east_mps[k], movers.north_mps[k], movers.reach_s[k]
+        )
+        count, learnt = look_ahead(known, borders, mover, movers.profile[k], wanted, ahead)
+        if total + count > len(ints):
+            ints = np.concatenate((ints, np.empty((len(ints) + count, 3), dtype=np.int64)))
+            floats = np.concatenate((floats, np.empty((len(floats) + count, 4))))
+        for at in range(count):
+            ints[total, 0], ints[total, 1], ints[total, 2] = k, ahead.zone[at], int(learnt)
+            floats[total, 0], floats[total, 1] = ahead.chance[at], ahead.eta_s[at]
+            floats[total, 2] = ahead.distance_m[at]
+            floats[total, 3] = math.degrees(math.atan2(ahead.east_m[at], ahead.north_m[at])) % 360.0
+            total += 1
+    return ints, floats, total
+
+
+def foresee(
+    known: Known,
+    borders: BorderGrid,
+    frame: FloatColumn,
+    movers: Movers,
+    wanted: npt.NDArray[np.uint64],
+    ahead: Ahead,
+) -> Foreseen:
+    """Return the wanted zones ahead of moving users; arguments as of ``look_ahead``."""
+    ints, floats, total = _foresee(known, borders, frame, movers, wanted, ahead)
+    query, zone, learnt = ints[:total].T
+    chance, eta_s, distance_m, bearing_deg = floats[:total].T
+    return Foreseen(query, zone, chance, eta_s, distance_m, bearing_deg, learnt.astype(np.bool_))
