@@ -444,7 +444,7 @@ def border_near(
         for column in range(west, east + 1):
             # Beyond the 180 degree meridian the map goes on one turn away.
             turned = 360.0 if column < 0 else (-360.0 if column >= _COLUMNS else 0.0)
-            record = _record_at(grid, column % _COLUMNS, row)
+            record = record_at(grid, column % _COLUMNS, row)
             for border in range(grid.cell_first[record], grid.cell_first[record + 1]):
                 if grid.zone[border] == zone and _nearer(
                     grid, border, lon + turned - grid.turn[border], lat, squared, lon_m, lat_m
