@@ -91,7 +91,7 @@ class Service:
     def forget_wishes(self, u7: int) -> None:
         """Erase what a person did not want to hear: part of erasing the person."""
         self.store.forget_wishes(u7)
-        self.ingest.tell(lambda engine: engine.wishes.forget(u7))
+        self.ingest.tell(lambda engine: engine.wishes.forget(np.array([u7])))
 
     def stop(self, drain_s: float) -> None:
         """Judge what was accepted, send what is due for at most ``drain_s`` seconds, close the store."""

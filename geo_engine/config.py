@@ -8,7 +8,6 @@ from geo_engine.alerting.policy import Policy
 from geo_engine.tracking.approach import LookAhead
 from geo_engine.tracking.ground import Limits
 from geo_engine.tracking.screening import JumpLimits
-from geo_engine.tracking.settling import Settling
 
 __all__ = ["EngineConfig", "milliseconds", "span_ms"]
 
@@ -20,7 +19,7 @@ class EngineConfig:
     Attributes:
         look: how far ahead to look for a border; None = no approach.
         jumps: when a step is absurd.
-        settling: how noise is filtered: the mean of who stands, no border within the doubt.
+        settles: noise is filtered: the mean of who stands, no border within the doubt. False = every ping is believed.
         max_accuracy_m: vaguer positions are set aside.
         max_gap_s: after a longer silence the straight way between two pings is no evidence of what was crossed.
         lost_after_s: a user inside who is silent for longer has left: exit with reason ``lost``.
@@ -34,7 +33,7 @@ class EngineConfig:
 
     look: LookAhead | None = field(default_factory=LookAhead)
     jumps: JumpLimits | None = field(default_factory=JumpLimits)
-    settling: Settling | None = field(default_factory=Settling)
+    settles: bool = True
     max_accuracy_m: float | None = 200.0
     max_gap_s: float | None = 600.0
     lost_after_s: float | None = 900.0
@@ -50,7 +49,7 @@ class EngineConfig:
         return cls(
             look=None,
             jumps=None,
-            settling=None,
+            settles=False,
             max_accuracy_m=None,
             max_gap_s=None,
             lost_after_s=None,
@@ -63,7 +62,7 @@ class EngineConfig:
         return Limits(
             look=self.look,
             jumps=self.jumps,
-            settling=self.settling,
+            settles=self.settles,
             max_accuracy_m=self.max_accuracy_m,
             max_gap_ms=span_ms(self.max_gap_s),
             lost_after_ms=span_ms(self.lost_after_s),

@@ -270,7 +270,7 @@ class Engine:
         self._memberships += found.memberships
         opened, lost = self._opened(moment), self._silent(now)
         retold, agreed = self._retold.events(self._running.sets, self._running.rules.concern, now)
-        self._judge.visits.reopen(agreed.query, agreed.zone)
+        self._judge.visits.reopen(agreed.query, agreed.zone, now)
         self._judged_ms = now
         freed = freed_events(self._running.rules, found.events, self._running.sets, self._users.rows["inside"])
         if not (len(opened) or len(lost) or len(freed) or len(retold)):
@@ -329,7 +329,7 @@ class Engine:
             self._restored_ms = now_ms
 
     def forget(self, u7: Iterable[int], now: int) -> Decisions:
-        """Forget users altogether: row, visits, vehicle, consent.
+        """Forget users altogether: row, visits, vehicle, permits, consent, mutes and quiet hours.
 
         Args:
             u7: whom; somebody never heard of is nothing to forget.
@@ -351,6 +351,7 @@ class Engine:
         ended = self._judged(events, now)
         erase(self._users, gone)
         self._judge.visits.forget(gone)
+        self.wishes.forget(gone)
         self._people.forget(gone)
         return ended
 
@@ -376,7 +377,7 @@ class Engine:
         # Looks every schedule up, which is dear: at the publication only those that flipped meanwhile are left.
         if self._judged_ms is not None:
             revision.rules.advance(self._judged_ms)
-        return Prepared(revision, running.zones, edit, self._people.profiles(revision.rules.profile_of), changes)
+        return Prepared(revision, running, edit, self._people.profiles(revision.rules.profile_of), changes)
 
     def publish(self, zones: ZoneSet | Prepared, now: int) -> tuple[Decisions, Decisions]:
         """Judge with other zones from now on, between two batches.
@@ -396,8 +397,10 @@ class Engine:
             ConfigurationError: they tell too many vehicles apart. Either way nothing is changed.
         """
         ready = zones if isinstance(zones, Prepared) else self.prepare(zones)
-        if ready.base is not self.zones:
-            message = f"found zones prepared against revision {ready.base.revision}, expected {self.zones.revision}"
+        # Not the zones alone: after an edit and its withdrawal these are the same, the sets are numbered anew.
+        if ready.base.sets is not self._running.sets:
+            was = ready.base.zones.revision
+            message = f"found zones prepared against revision {was}, expected {self.zones.revision}"
             raise ValueError(message)
         # Whatever can be refused is refused before anything is changed.
         profiles = ready.profiles

@@ -107,14 +107,14 @@ class Prepared:
 
     Attributes:
         revision: the new zones and what follows from them.
-        base: the zones it was compared with.
+        base: the revision it was made from; the numbers of its sets go on.
         edit: what differs from ``base``.
         profiles: users and their profiles under the new rules.
         people_changes: ``People.changes`` when they were judged.
     """
 
     revision: Revision
-    base: ZoneSet
+    base: Revision
     edit: Edit
     profiles: Profiles
     people_changes: int

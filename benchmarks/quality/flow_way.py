@@ -13,7 +13,7 @@ import shapely
 from benchmarks.quality.baselines import Steps, steps_of
 from benchmarks.quality.findings import Findings, Ground, Moments
 from geo_engine.geodesy.kernels import degree_table
-from geo_engine.index.borders import mark_wanted, unmarked
+from geo_engine.index.border_grid import mark_wanted, unmarked
 from geo_engine.index.cells import CellIndex, wanted_words
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch, ZoneKind
 from geo_engine.tracking import flow_kernels

@@ -139,7 +139,7 @@ class Alerts(ColumnSequence[Alert]):
         until_ms = zone.next_change_ms(self._matters_ms(row)) if suppressed is None else None
         facts = self._facts(row, zone, until_ms, tuple(_name_of(self._zone(other), language) for other in others))
         return Alert(
-            alert_id=_alert_id(u7, zone.zone_id, visit_ms, _note(facts.trigger, suppressed)),
+            alert_id=_alert_id(u7, zone.zone_id, visit_ms, suppressed),
             u7=u7,
             time_ms=facts.time_ms,
             zone_id=zone.zone_id,
@@ -196,7 +196,7 @@ class Alerts(ColumnSequence[Alert]):
 
     def _told_by(self, row: int, u7: int) -> str:
         teller = self.digests.teller(int(self.row[row]))
-        return "" if teller is None else _alert_id(u7, self._zone(teller[0]).zone_id, teller[1], "")
+        return "" if teller is None else _alert_id(u7, self._zone(teller[0]).zone_id, teller[1], None)
 
     def _standing(self, row: int, zone: Zone, language: Language) -> tuple[str, ...]:
         """Return the names of the other rules that apply where and when this one matters."""
@@ -204,7 +204,7 @@ class Alerts(ColumnSequence[Alert]):
             return ()
         one = slice(row, row + 1)
         lon, lat = place_of(self.lon[one], self.lat[one], self.bearing_deg[one], self.distance_m[one])
-        when_ms = int(self.time_ms[row]) + int(self.eta_s[row] * 1000)
+        when_ms = self._matters_ms(row)
         standing = self.rules.standing_at(int(self.profile[row]), when_ms, float(lon[0]), float(lat[0]))
         names = dict.fromkeys(
             _name_of(other, language)
@@ -224,17 +224,10 @@ def _name_of(zone: Zone, language: Language) -> str:
     return zone.name_en if language is Language.EN and zone.name_en is not None else zone.name
 
 
-def _note(trigger: AlertReason, suppressed: SuppressReason | None) -> str:
-    """Return what a decision beside the one of its visit is told apart by: the visit may be decided once more."""
-    if suppressed is SuppressReason.STALE_PING:
-        return "|stale_ping"
-    return "|vehicle_changed" if trigger is AlertReason.VEHICLE_CHANGED else ""
-
-
-def _alert_id(u7: int, zone_id: str, visit_ms: int, note: str) -> str:
+def _alert_id(u7: int, zone_id: str, visit_ms: int, suppressed: SuppressReason | None) -> str:
     """Return the dedupe key: one and the same for a (user, zone, visit), in every process and at every restart.
 
-    The note that a ping came too late has a key of its own, because the visit may still be warned about; and so has a
-    warning due to a change of vehicle or consent, because the visit may have been decided without one before.
+    The note that a ping came too late has a key of its own, because the visit may still be warned about.
     """
+    note = "|stale_ping" if suppressed is SuppressReason.STALE_PING else ""
     return blake2b(f"{u7}|{zone_id}|{visit_ms}{note}".encode(), digest_size=16).hexdigest()

@@ -22,12 +22,14 @@ class Digests:
         zone: per decision the position of its zone.
         visit_ms: per decision the begin of its visit.
         told: decisions that some message tells of, in order; so those of one message follow one another.
+        told_in: the message of each of these.
     """
 
     message: IntColumn
     zone: IntColumn
     visit_ms: IntColumn
     told: IntColumn
+    told_in: IntColumn
 
     @classmethod
     def of(cls, found: Decided, decisions: int, zone: IntColumn) -> Self:
@@ -36,7 +38,8 @@ class Digests:
         leaves = message != NO_MESSAGE
         leaves[leaves] = found.reason[message[leaves]] == SENT_REASON
         message[~leaves] = NO_MESSAGE
-        return cls(message, zone, found.visit_ms[:decisions].copy(), np.flatnonzero(leaves))
+        told = np.flatnonzero(leaves)
+        return cls(message, zone, found.visit_ms[:decisions].copy(), told, message[told])
 
     def teller(self, decision: int) -> tuple[int, int] | None:
         """Return (zone, begin of the visit) of the message that tells of a decision beside its own, None = none."""
@@ -47,7 +50,6 @@ class Digests:
 
     def others(self, decision: int) -> list[int]:
         """Return the zones that the message of a decision that is sent tells of beside its own, the gravest first."""
-        of = self.message[self.told]
-        first, end = np.searchsorted(of, [decision, decision + 1])
+        first, end = np.searchsorted(self.told_in, [decision, decision + 1])
         zones: list[int] = self.zone[self.told[first + 1 : end]].tolist()
         return zones

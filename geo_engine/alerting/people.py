@@ -54,6 +54,7 @@ class People:
         """Forget users, one by one told about or of a fleet. Cost: a pass over the fleets."""
         for one in u7.tolist():
             self._vehicles.pop(one, None)
+            self.permits.put(one, ())
         self._fleets = [(fleet[~np.isin(fleet, u7)], vehicle) for fleet, vehicle in self._fleets]
         self.changes += 1
 

@@ -160,11 +160,15 @@ class VisitTable:
             slot[left] = (slot[left] + 1) & mask
         return known
 
-    def reopen(self, u7: IntColumn, zone: IntColumn) -> None:
-        """Let the visits of (user, zone) be decided once more, unless a warning was sent in them already."""
+    def reopen(self, u7: IntColumn, zone: IntColumn, now_ms: int) -> None:
+        """Begin the visits of (user, zone) anew, unless a warning was sent in them already.
+
+        What is decided then is another decision than the one before and has a key of its own.
+        """
         for key in (u7 << _ZONE_BITS | zone).tolist():
             record = self.slots[slot_of(self.slots, key)]
             if record[KEY] and record[SENT] < record[VISIT]:
+                record[VISIT] = now_ms
                 record[FLAGS] &= ~DECIDED
 
     def forget(self, u7: IntColumn) -> None:

@@ -65,11 +65,11 @@ class Wishes:
         """Set a user's own quiet hours; None = those of the policy hold again."""
         self._set(u7, QUIET_ZONE, 0 if hours is None else 1 + _DAY_MIN * hours.from_min + hours.until_min)
 
-    def forget(self, u7: int) -> None:
-        """Drop everything a user said. Cost: a pass over the table."""
-        entries = self.entries()
-        self._refill(entries[(entries[:, 0] - 1) >> _ZONE_BITS != u7])
-        self._aside = {key: until_ms for key, until_ms in self._aside.items() if key[0] != u7}
+    def forget(self, u7: IntColumn) -> None:
+        """Drop everything users said. Cost: a pass over the table."""
+        entries, gone = self.entries(), set(u7.tolist())
+        self._refill(entries[~np.isin((entries[:, 0] - 1) >> _ZONE_BITS, u7)])
+        self._aside = {key: until_ms for key, until_ms in self._aside.items() if key[0] not in gone}
 
     def replace(self, mutes: Iterable[Mute], quiet: Iterable[tuple[int, QuietHours]]) -> None:
         """Forget everything and take this instead: after a restart the store knows best."""

@@ -8,41 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_engine.compiled import bare, kernel
-from geo_engine.index.borders import BorderGrid, border_near, touched_outside, wanted_ahead
+from geo_engine.index.border_grid import BorderGrid
+from geo_engine.index.borders import border_near, touched_outside, wanted_ahead
 from geo_engine.index.buffers import longer
-from geo_engine.index.kernels import Cells, combo_at, combo_in, leaf_at, zones_at
+from geo_engine.index.kernels import Cells, combo_at, zones_at
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 
-__all__ = ["ahead_of_all", "containing_all", "match", "match_by_tile", "near_all", "touched_by_all"]
-
-# Pings looked up together: their table look-ups do not wait for one another, and the leaves stay in the first cache.
-_BLOCK: Final = 256
+__all__ = ["ahead_of_all", "containing_all", "match_by_tile", "near_all", "touched_by_all"]
 
 # As in ``tracking.packing``: tiles of 1.7 km, which share a bucket only when they lie far apart.
 _TILES: Final = 8192
 _TILES_PER_DEGREE: Final = 64.0
-
-
-@kernel
-def match(cells: Cells, lon: FloatColumn, lat: FloatColumn, order: IntColumn | None, combo: IntColumn) -> None:
-    """Write the combo of each position, -1 where its leaf has none (``combo_at``).
-
-    Args:
-        cells: the compiled cells.
-        lon: longitudes, -180 .. 180.
-        lat: latitudes.
-        order: rows in the order to visit them, near ones together; None = as they come.
-        combo: one per position, in the rows of ``lon``.
-    """
-    leaf = np.empty(_BLOCK, dtype=np.int64)
-    for start in range(0, len(combo), _BLOCK):
-        size = min(_BLOCK, len(combo) - start)
-        for k in range(size):
-            row = start + k if order is None else order[start + k]
-            leaf[k] = leaf_at(cells, lon[row], lat[row])
-        for k in range(size):
-            row = start + k if order is None else order[start + k]
-            combo[row] = combo_in(cells, leaf[k], lon[row], lat[row])
 
 
 @kernel

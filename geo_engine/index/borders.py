@@ -1,60 +1,22 @@
-"""Borders by cell: which of them a step touches, and which that matter to somebody lie on the straight way ahead.
+"""Questions to the borders: which of them a step touches, which that matter to somebody lie on the straight way ahead.
 
-The most frequent questions after the place itself, so they have a structure of their own beside the cells: cells of
-1/512 degree (one record for larger ones), each with the borders in it. A border in a cell is one cache line: a bit per
-profile of vehicles it matters to now, its box inside the cell, and where its edges are. A cell whose borders matter to
-nobody asked for costs one load and one test.
+The most frequent questions after the place itself, so they have a structure of their own beside the cells
+(``border_grid``). A cell whose borders matter to nobody asked for costs one load and one test.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from geo_engine.compiled import bare, kernel, uncounted
-from geo_engine.index.kernels import Cells, entry_counts, entry_zone
+from geo_engine.compiled import bare, uncounted
+from geo_engine.index.border_grid import COLUMNS, MOST_PROFILES, PER_DEGREE, ROWS, BorderGrid, record_at
 from geo_engine.index.predicates import segments_meet
 from geo_engine.model import FloatColumn, IntColumn
 
-__all__ = [
-    "BORDER",
-    "MOST_PROFILES",
-    "BorderGrid",
-    "border_grid",
-    "border_near",
-    "mark_wanted",
-    "record_at",
-    "touched_outside",
-    "unmarked",
-    "wanted_ahead",
-]
-
-MOST_PROFILES: Final = 64
-"""Profiles that have a bit of their own; with more, those 64 apart share one and the border's zone is asked as well."""
-
-BORDER: Final = np.dtype(
-    [
-        ("bits", np.uint64),  # profiles it matters to
-        ("middle_x", np.float64),  # of its box inside the cell, in the zone's own longitudes
-        ("middle_y", np.float64),
-        ("half_x", np.float64),
-        ("half_y", np.float64),
-        ("turn", np.float64),  # degrees the zone is moved by
-        ("zone", np.int32),
-        ("first", np.int32),  # its edges
-        ("end", np.int32),
-        ("spare", np.int32),
-    ],
-    align=True,
-)
-
-_FIELDS: Final = ("bits", "middle_x", "middle_y", "half_x", "half_y", "turn", "zone", "first", "end")
-
-_COLUMNS: Final = 184_320
-_ROWS: Final = 92_160
-_PER_DEGREE: Final = 512.0
+__all__ = ["border_near", "touched_outside", "wanted_ahead"]
 
 # More than the rounding of a cross product can be, per degree of the way: coordinates differ by less than 2^11 degrees.
 _SURE: Final = 2.0**-40
@@ -63,196 +25,6 @@ _FAR: Final = 1e300
 
 # Nearer than this to either end of the way, the exact test says whether it is a contact.
 _CLEAR: Final = 1e-9
-
-# Cells keep the edges that come this near, so a box is cut that much outside its cell.
-_MARGIN_DEG: Final = 4e-9
-
-
-class BorderGrid(NamedTuple):
-    """Borders by cell; immutable but for the bits.
-
-    Attributes:
-        root: int32 (64800,): per cell of one degree the number of its cell record, or ``~t`` for a table.
-        table1: int32: 32 x 32 cells of 1/32 degree per table.
-        table2: int32: 16 x 16 cells of 1/512 degree per table, cell records only.
-        cell_first: int32 (cells + 1,): where the borders of a cell begin. Record 0 has none.
-        cell_bits: uint64 per cell: profiles some border of it matters to.
-        bits: uint64 per border; this and the following are the fields of ``BORDER``.
-        middle_x: float64.
-        middle_y: float64.
-        half_x: float64.
-        half_y: float64.
-        turn: float64.
-        zone: int32.
-        first: int32.
-        end: int32.
-        edge: float64 (edges, 4): x0, y0, x1, y1 as the zone has them.
-    """
-
-    root: npt.NDArray[np.int32]
-    table1: npt.NDArray[np.int32]
-    table2: npt.NDArray[np.int32]
-    cell_first: npt.NDArray[np.int32]
-    cell_bits: npt.NDArray[np.uint64]
-    bits: npt.NDArray[np.uint64]
-    middle_x: FloatColumn
-    middle_y: FloatColumn
-    half_x: FloatColumn
-    half_y: FloatColumn
-    turn: FloatColumn
-    zone: npt.NDArray[np.int32]
-    first: npt.NDArray[np.int32]
-    end: npt.NDArray[np.int32]
-    edge: FloatColumn
-
-
-def border_grid(cells: Cells) -> BorderGrid:
-    """Lay out the borders of compiled cells. Cost: about 10 ms for a city of 2,700 zones."""
-    split = cells.table2 < 0
-    table2 = cells.table2.copy()
-    table2[split] = cells.coarse[-1 - cells.table2[split]]
-    sizes = ((cells.root, 1.0), (cells.table1, 1.0 / 32.0), (table2, 1.0 / 512.0))
-    used = np.unique(np.concatenate([table[table >= 0] for table, _ in sizes]))
-    leaves = used[cells.page[used, 1] > 0].astype(np.int64)
-    record = np.zeros(int(used.max(initial=0)) + 1, dtype=np.int32)
-    record[leaves] = np.arange(1, len(leaves) + 1)
-    root, table1, table2 = (np.where(t >= 0, record[np.maximum(t, 0)], t).astype(np.int32) for t, _ in sizes)
-    boxes = np.zeros((len(leaves) + 1, 4))
-    _place_records(root, table1, table2, boxes)
-    borders, edges = _counted(cells.page, leaves)
-    # A field of fewer than two records is a contiguous array, for which the kernels would be compiled once more.
-    border = np.zeros(max(borders, 2), dtype=BORDER)
-    fields = {name: border[name] for name in _FIELDS}
-    cell_first = np.zeros(len(leaves) + 2, dtype=np.int32)
-    edge = np.empty((edges, 4))
-    grid = BorderGrid(
-        root=root,
-        table1=table1,
-        table2=table2,
-        cell_first=cell_first,
-        cell_bits=np.zeros(len(leaves) + 1, dtype=np.uint64),
-        edge=edge,
-        **fields,
-    )
-    _collect(cells.page, leaves, boxes, grid)
-    return grid
-
-
-def unmarked(grid: BorderGrid) -> BorderGrid:
-    """Return a copy whose bits may be marked. Cost: a copy of the borders, not of their edges."""
-    border = np.zeros(len(grid.zone), dtype=BORDER)
-    for name in _FIELDS:
-        border[name] = getattr(grid, name)
-    border["bits"] = 0
-    fields = {name: border[name] for name in _FIELDS}
-    return grid._replace(cell_bits=np.zeros_like(grid.cell_bits), **fields)
-
-
-@bare
-def _place_records(
-    root: npt.NDArray[np.int32], table1: npt.NDArray[np.int32], table2: npt.NDArray[np.int32], boxes: FloatColumn
-) -> None:
-    """Write west, south, east, north of the cell of every record. A record has one cell."""
-    for at in range(len(root)):
-        west, south = at % 360 - 180.0, at // 360 - 90.0
-        if root[at] > 0:
-            _set_box(boxes, root[at], west, south, 1.0)
-        elif root[at] < 0:
-            for inner in range(1024):
-                value = table1[((-1 - root[at]) << 10) + inner]
-                x, y = west + (inner & 31) / 32.0, south + (inner >> 5) / 32.0
-                if value > 0:
-                    _set_box(boxes, value, x, y, 1.0 / 32.0)
-                elif value < 0:
-                    for cell in range(256):
-                        found = table2[((-1 - value) << 8) + cell]
-                        if found > 0:
-                            _set_box(boxes, found, x + (cell & 15) / 512.0, y + (cell >> 4) / 512.0, 1.0 / 512.0)
-
-
-@uncounted
-def _set_box(boxes: FloatColumn, record: int, west: float, south: float, size: float) -> None:
-    # The outermost cells hold the positions on the edge of the map too.
-    boxes[record, 0], boxes[record, 1] = west - _MARGIN_DEG, south - _MARGIN_DEG
-    boxes[record, 2], boxes[record, 3] = west + size + _MARGIN_DEG, south + size + _MARGIN_DEG
-
-
-@kernel
-def _counted(page: FloatColumn, leaves: IntColumn) -> tuple[int, int]:
-    borders, edges = 0, 0
-    for leaf in leaves:
-        at = leaf + 1
-        for _ in range(int(page[leaf, 1])):
-            count = entry_counts(page, at)[1]
-            borders += 1
-            edges += count
-            at += 1 + count
-    return borders, edges
-
-
-@bare
-def _collect(page: FloatColumn, leaves: IntColumn, boxes: FloatColumn, grid: BorderGrid) -> None:
-    border, row = 0, 0
-    for k in range(len(leaves)):
-        leaf = leaves[k]
-        grid.cell_first[k + 1] = border
-        at = leaf + 1
-        for _ in range(int(page[leaf, 1])):
-            count = entry_counts(page, at)[1]
-            zone, turn, _inside = entry_zone(page, at)
-            grid.zone[border], grid.turn[border] = zone, turn
-            grid.first[border], grid.end[border] = row, row + count
-            west, south, east, north = _FAR, _FAR, -_FAR, -_FAR
-            for j in range(at + 1, at + 1 + count):
-                for at_x in range(4):
-                    grid.edge[row, at_x] = page[j, at_x]
-                west, east = min(west, page[j, 0], page[j, 2]), max(east, page[j, 0], page[j, 2])
-                south, north = min(south, page[j, 1], page[j, 3]), max(north, page[j, 1], page[j, 3])
-                row += 1
-            # Only what lies in the cell: the rest of a long edge is met in the cells it lies in.
-            west, east = max(west, boxes[k + 1, 0] - turn), min(east, boxes[k + 1, 2] - turn)
-            south, north = max(south, boxes[k + 1, 1]), min(north, boxes[k + 1, 3])
-            grid.middle_x[border], grid.half_x[border] = (west + east) / 2.0, (east - west) / 2.0 + _MARGIN_DEG
-            grid.middle_y[border], grid.half_y[border] = (south + north) / 2.0, (north - south) / 2.0 + _MARGIN_DEG
-            border += 1
-            at += 1 + count
-    grid.cell_first[len(leaves) + 1] = border
-
-
-@bare
-def mark_wanted(grid: BorderGrid, wanted: npt.NDArray[np.uint64]) -> None:
-    """Set the bits from what each profile wants.
-
-    Args:
-        grid: written: ``cell_bits`` and ``bits``.
-        wanted: uint64 (profiles, words): bit ``z & 63`` of word ``z >> 6`` = the profile wants zone z.
-
-    Cost: 1 ns per border and profile.
-    """
-    one = np.uint64(1)
-    for cell in range(len(grid.cell_bits)):
-        every = np.uint64(0)
-        for border in range(grid.cell_first[cell], grid.cell_first[cell + 1]):
-            zone = grid.zone[border]
-            found = np.uint64(0)
-            # Cells that an edit left behind may name zones that are gone.
-            for profile in range(wanted.shape[0] if zone >> 6 < wanted.shape[1] else 0):
-                bit = (wanted[profile, zone >> 6] >> np.uint64(zone & 63)) & one
-                found |= bit << np.uint64(profile % MOST_PROFILES)
-            grid.bits[border] = found
-            every |= found
-        grid.cell_bits[cell] = every
-
-
-@uncounted
-def record_at(grid: BorderGrid, column: int, row: int) -> int:
-    """Return the cell record at a cell of 1/512 degree."""
-    value = int(grid.root[(row >> 9) * 360 + (column >> 9)])
-    if value < 0:
-        value = int(grid.table1[((-1 - value) << 10) + (((row >> 4) & 31) << 5) + ((column >> 4) & 31)])
-        if value < 0:
-            value = int(grid.table2[((-1 - value) << 8) + ((row & 15) << 4) + (column & 15)])
-    return value
 
 
 @uncounted
@@ -326,7 +98,7 @@ def _walk_ahead(
     here, column, row, along_x, along_y, per_x, per_y = _begin(lon, lat, end_lon, end_lat)
     step_x, step_y = (1 if end_lon > lon else -1), (1 if end_lat > lat else -1)
     own, none = np.uint64(1) << np.uint64(profile % MOST_PROFILES), np.uint64(0)
-    while here <= 1.0 and 0 <= column < _COLUMNS and 0 <= row < _ROWS:
+    while here <= 1.0 and 0 <= column < COLUMNS and 0 <= row < ROWS:
         record = record_at(grid, column, row)
         if (grid.cell_bits[record] & own) != none:
             for border in range(grid.cell_first[record], grid.cell_first[record + 1]):
@@ -362,17 +134,17 @@ def _begin(
     Returns:
         (fraction, column, row, fraction at which it leaves the column, the row, fraction per column, per row).
     """
-    x0, y0 = (lon + 180.0) * _PER_DEGREE, (lat + 90.0) * _PER_DEGREE
-    dx, dy = (end_lon + 180.0) * _PER_DEGREE - x0, (end_lat + 90.0) * _PER_DEGREE - y0
+    x0, y0 = (lon + 180.0) * PER_DEGREE, (lat + 90.0) * PER_DEGREE
+    dx, dy = (end_lon + 180.0) * PER_DEGREE - x0, (end_lat + 90.0) * PER_DEGREE - y0
     here = 0.0
     if x0 < 0.0:
         here = -x0 / dx if dx > 0.0 else _NEVER
-    elif x0 > _COLUMNS:
-        here = (_COLUMNS - x0) / dx if dx < 0.0 else _NEVER
+    elif x0 > COLUMNS:
+        here = (COLUMNS - x0) / dx if dx < 0.0 else _NEVER
     if here > 1.0:
         return here, 0, 0, _FAR, _FAR, _FAR, _FAR
-    column = min(max(int(x0 + here * dx), 0), _COLUMNS - 1)
-    row = min(max(int(y0 + here * dy), 0), _ROWS - 1)
+    column = min(max(int(x0 + here * dx), 0), COLUMNS - 1)
+    row = min(max(int(y0 + here * dy), 0), ROWS - 1)
     per_x = 1.0 / abs(dx) if dx != 0.0 else _FAR
     per_y = 1.0 / abs(dy) if dy != 0.0 else _FAR
     along_x = (column + 1 - x0 if dx > 0.0 else x0 - column) * per_x if dx != 0.0 else _FAR
@@ -436,21 +208,34 @@ def border_near(
     Cost: about 10 ns per cell of 1/512 degree in reach, 5 ns per edge of the zone in it.
     """
     reach_x, reach_y = min(within_m / max(lon_m, 1.0), 1.0), within_m / lat_m
-    west, east = int(np.floor((lon - reach_x + 180.0) * _PER_DEGREE)), int((lon + reach_x + 180.0) * _PER_DEGREE)
-    south = max(int((lat - reach_y + 90.0) * _PER_DEGREE), 0)
-    north = min(int((lat + reach_y + 90.0) * _PER_DEGREE), _ROWS - 1)
+    west, east = int(np.floor((lon - reach_x + 180.0) * PER_DEGREE)), int((lon + reach_x + 180.0) * PER_DEGREE)
+    south = max(int((lat - reach_y + 90.0) * PER_DEGREE), 0)
+    north = min(int((lat + reach_y + 90.0) * PER_DEGREE), ROWS - 1)
     squared = within_m * within_m
     for row in range(south, north + 1):
         for column in range(west, east + 1):
             # Beyond the 180 degree meridian the map goes on one turn away.
-            turned = 360.0 if column < 0 else (-360.0 if column >= _COLUMNS else 0.0)
-            record = record_at(grid, column % _COLUMNS, row)
-            for border in range(grid.cell_first[record], grid.cell_first[record + 1]):
-                if grid.zone[border] == zone and _nearer(
-                    grid, border, lon + turned - grid.turn[border], lat, squared, lon_m, lat_m
-                ):
+            turned = 360.0 if column < 0 else (-360.0 if column >= COLUMNS else 0.0)
+            record = record_at(grid, column % COLUMNS, row)
+            border, end = _first_of(grid, record, zone), grid.cell_first[record + 1]
+            while border < end and grid.zone[border] == zone:
+                if _nearer(grid, border, lon + turned - grid.turn[border], lat, squared, lon_m, lat_m):
                     return True
+                border += 1
     return False
+
+
+@uncounted
+def _first_of(grid: BorderGrid, record: int, zone: int) -> int:
+    """Return where the borders of a zone would begin in a cell; they lie in order of their zones."""
+    low, high = grid.cell_first[record], grid.cell_first[record + 1]
+    while low < high:
+        middle = (low + high) // 2
+        if grid.zone[middle] < zone:
+            low = middle + 1
+        else:
+            high = middle
+    return int(low)
 
 
 @uncounted
@@ -500,11 +285,11 @@ def touched_outside(
     Returns:
         The number of zones. Cost: about 20 ns for a step of 60 m, 2 ns per edge near it.
     """
-    x0, y0 = (lon + 180.0) * _PER_DEGREE, (lat + 90.0) * _PER_DEGREE
-    x1, y1 = (end_lon + 180.0) * _PER_DEGREE, (end_lat + 90.0) * _PER_DEGREE
-    if 0.0 <= x1 < _COLUMNS and int(x0) == int(x1) and int(y0) == int(y1) and y0 < _ROWS:
+    x0, y0 = (lon + 180.0) * PER_DEGREE, (lat + 90.0) * PER_DEGREE
+    x1, y1 = (end_lon + 180.0) * PER_DEGREE, (end_lat + 90.0) * PER_DEGREE
+    if 0.0 <= x1 < COLUMNS and int(x0) == int(x1) and int(y0) == int(y1) and y0 < ROWS:
         # Most steps stay in their cell.
-        record = record_at(grid, min(int(x0), _COLUMNS - 1), int(y0))
+        record = record_at(grid, min(int(x0), COLUMNS - 1), int(y0))
         return _touch_in(grid, record, lon, lat, end_lon, end_lat, members, some, others, zones, 0)
     count, move = 0, 0.0
     while True:
@@ -532,7 +317,7 @@ def _walk_step(
 ) -> int:
     here, column, row, along_x, along_y, per_x, per_y = _begin(lon, lat, end_lon, end_lat)
     step_x, step_y = (1 if end_lon > lon else -1), (1 if end_lat > lat else -1)
-    while here <= 1.0 and 0 <= column < _COLUMNS and 0 <= row < _ROWS:
+    while here <= 1.0 and 0 <= column < COLUMNS and 0 <= row < ROWS:
         record = record_at(grid, column, row)
         count = _touch_in(grid, record, lon, lat, end_lon, end_lat, members, some, others, zones, count)
         sideways = int(along_x <= along_y)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from geo_engine.compiled import COMPILED
 from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.index.batches import ahead_of_all, containing_all, near_all, touched_by_all
-from geo_engine.index.borders import BorderGrid, border_grid, mark_wanted, unmarked
+from geo_engine.index.border_grid import BorderGrid, border_grid, mark_wanted, unmarked
 from geo_engine.index.columns import containing_by_columns
 from geo_engine.index.compile import Shapes, shapes_of
 from geo_engine.index.entries import Entries

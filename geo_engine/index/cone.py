@@ -13,14 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_engine.compiled import bare, uncounted
-from geo_engine.index.borders import MOST_PROFILES, BorderGrid, record_at
+from geo_engine.index.border_grid import COLUMNS, MOST_PROFILES, PER_DEGREE, ROWS, BorderGrid, record_at
 from geo_engine.model import FloatColumn, IntColumn
 
 __all__ = ["Cone", "Found", "wanted_within"]
 
-_PER_DEGREE: Final = 512.0
-_COLUMNS: Final = 184_320
-_ROWS: Final = 92_160
 _MOST_CELLS: Final = 64
 
 
@@ -87,10 +84,10 @@ def wanted_within(grid: BorderGrid, cone: Cone, profile: int, wanted: npt.NDArra
     east = 1.0 if cone.ahead_x >= cone.least_cosine else east
     south = -1.0 if -cone.ahead_y >= cone.least_cosine else south
     north = 1.0 if cone.ahead_y >= cone.least_cosine else north
-    across, along = cone.reach_m / max(cone.lon_m, 1.0) * _PER_DEGREE, cone.reach_m / cone.lat_m * _PER_DEGREE
-    x, y = (cone.lon + 180.0) * _PER_DEGREE, (cone.lat + 90.0) * _PER_DEGREE
+    across, along = cone.reach_m / max(cone.lon_m, 1.0) * PER_DEGREE, cone.reach_m / cone.lat_m * PER_DEGREE
+    x, y = (cone.lon + 180.0) * PER_DEGREE, (cone.lat + 90.0) * PER_DEGREE
     column0, row0 = math.floor(max(x + west * across, x - _MOST_CELLS / 2)), int(max(y + south * along, 0.0))
-    column1, row1 = math.floor(x + east * across), int(min(y + north * along, _ROWS - 1.0))
+    column1, row1 = math.floor(x + east * across), int(min(y + north * along, ROWS - 1.0))
     own, none = np.uint64(1) << np.uint64(profile % MOST_PROFILES), np.uint64(0)
     count = 0
     for row in range(row0, min(row1, row0 + _MOST_CELLS) + 1):
@@ -98,9 +95,9 @@ def wanted_within(grid: BorderGrid, cone: Cone, profile: int, wanted: npt.NDArra
             # Beyond the edge of the map it goes on one turn away.
             turned, move = column, 0.0
             if column < 0:
-                turned, move = column + _COLUMNS, 360.0
-            elif column >= _COLUMNS:
-                turned, move = column - _COLUMNS, -360.0
+                turned, move = column + COLUMNS, 360.0
+            elif column >= COLUMNS:
+                turned, move = column - COLUMNS, -360.0
             record = record_at(grid, turned, row)
             if (grid.cell_bits[record] & own) != none:
                 count = _look_in(grid, record, cone, move, profile, wanted, found, count)

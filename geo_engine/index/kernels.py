@@ -21,7 +21,6 @@ __all__ = [
     "MOST_BITS",
     "Cells",
     "combo_at",
-    "combo_in",
     "combo_zones",
     "entry_counts",
     "entry_holds",
@@ -145,13 +144,7 @@ def combo_at(cells: Cells, lon: float, lat: float) -> int:
 
     Equal numbers mean equal sets; ``combo_zones`` lists them. On -1 ask ``zones_at``.
     """
-    return combo_in(cells, leaf_at(cells, lon, lat), lon, lat)
-
-
-@uncounted
-def combo_in(cells: Cells, leaf: int, lon: float, lat: float) -> int:
-    """Return ``combo_at`` of a position whose leaf is known."""
-    page = cells.page
+    page, leaf = cells.page, leaf_at(cells, lon, lat)
     combo = int(page[leaf, 0])
     if combo >= 0:
         at = leaf + 1

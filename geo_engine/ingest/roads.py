@@ -11,12 +11,13 @@ import numpy as np
 import shapely
 
 from geo_engine.errors import Fault, RoadFileError
+from geo_engine.ingest.rows import load_json
 from geo_engine.model import BoolColumn
 
 __all__ = ["Roads", "read_roads"]
 
-_ONE_WAY: Final = frozenset({"yes", "true", "1", "-1", "reverse", True, -1})
-_AGAINST: Final = frozenset({"-1", "reverse", -1})
+_ONE_WAY: Final = frozenset({"yes", "true", "1", "-1", "reverse"})
+_AGAINST: Final = frozenset({"-1", "reverse"})
 _NOT_DRIVEN: Final = frozenset(
     {"footway", "path", "steps", "cycleway", "pedestrian", "bridleway", "corridor", "platform", "construction"}
 )
@@ -44,10 +45,10 @@ def read_roads(path: Path) -> Roads:
         RoadFileError: the file cannot be read, is no GeoJSON, or holds no road.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = load_json(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise _refusal(path, str(error.strerror), "a readable file", "unreadable_file") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _refusal(path, "no JSON", "a GeoJSON FeatureCollection", "not_json") from error
     features = document.get("features") if isinstance(document, dict) else None
     if not isinstance(features, list):
@@ -56,15 +57,15 @@ def read_roads(path: Path) -> Roads:
     one_way: list[bool] = []
     faults: list[Fault] = []
     for number, feature in enumerate(features):
-        properties = (feature.get("properties") if isinstance(feature, dict) else None) or {}
-        if properties.get("highway") in _NOT_DRIVEN:
+        tags = _tags_of(feature)
+        if tags.get("highway") in _NOT_DRIVEN:
             continue
-        told = properties.get("oneway")
-        single = told in _ONE_WAY or properties.get("junction") == "roundabout"
-        for line in _lines_of(feature) or ():
-            lines.append(line.reverse() if told in _AGAINST else line)
+        single = tags.get("oneway") in _ONE_WAY or tags.get("junction") == "roundabout"
+        found = _lines_of(feature)
+        for line in found or ():
+            lines.append(line.reverse() if tags.get("oneway") in _AGAINST else line)
             one_way.append(single)
-        if _lines_of(feature) is None:
+        if found is None:
             place = f"{path} feature {number}"
             faults.append(Fault(place, f"$.features[{number}].geometry", "no usable line", "a LineString", "no_line"))
     if not lines:
@@ -72,10 +73,17 @@ def read_roads(path: Path) -> Roads:
     return Roads(tuple(lines), np.array(one_way, dtype=np.bool_), tuple(faults))
 
 
+def _tags_of(feature: object) -> dict[str, str]:
+    """Return the properties as the words of tags; what is no word or number is no tag."""
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    items = properties.items() if isinstance(properties, dict) else ()
+    return {name: str(value).lower() for name, value in items if isinstance(value, str | int)}
+
+
 def _lines_of(feature: object) -> list[shapely.LineString] | None:
     """Return the lines of a feature, None when its geometry is no line of two places on the map."""
     try:
-        shape = shapely.from_geojson(json.dumps(feature["geometry"]))  # type: ignore[index]
+        shape = shapely.from_geojson(json.dumps(feature["geometry"]))  # type: ignore[index]  # what is no mapping is caught
     except (TypeError, KeyError, ValueError, shapely.errors.GEOSException):
         return None
     lines = [part for part in shapely.get_parts(shape) if isinstance(part, shapely.LineString)]

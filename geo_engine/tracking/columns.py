@@ -107,7 +107,7 @@ class ColumnTracker:
         if self._limits.max_gap_ms is not None:
             steps = replace(steps, joined=steps.joined & (steps.elapsed_ms <= self._limits.max_gap_ms))
         doubt = np.zeros(len(steps))
-        if self._limits.settling is not None:
+        if self._limits.settles:
             steps, doubt = settle(steps)
         return self._moved(steps, doubt, moment)
 
@@ -118,7 +118,7 @@ class ColumnTracker:
         lost, kept = chosen(held, silent[held.query]), chosen(held, ~silent[held.query])
         found = self._found(steps, kept)
         left, entered = without(kept, found), without(found, kept)
-        if self._limits.settling is not None:
+        if self._limits.settles:
             left, entered = (chosen(one, ~self._near(steps, one, doubt)) for one in (left, entered))
         now = without(joined(kept, entered), left)
         motion = estimate_motion(steps)

@@ -139,8 +139,10 @@ def heading_of(east: float, north: float) -> int:
 @uncounted
 def state_of(columns: FloatColumn, lon: float, lat: float, heading: int) -> int:
     """Return the state of a place in -180 .. 180, -90 .. 90 and a heading."""
-    column = min(int((lon + 180.0) * columns[int(lat + 90.0)]), (1 << _COLUMN_BITS) - 1)
-    row = int((lat + 90.0) * ROWS_PER_DEGREE)
+    a_degree = columns[int(lat + 90.0)]
+    # The 180 degree meridian belongs to the first column, the pole to the last row.
+    column = int((lon + 180.0) * a_degree) % int(360.0 * a_degree)
+    row = min(int((lat + 90.0) * ROWS_PER_DEGREE), 180 * ROWS_PER_DEGREE - 1)
     return (((row << _COLUMN_BITS) + column) << _HEADING_BITS) + heading
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from geo_engine.compiled import kernel, uncounted
 from geo_engine.geodesy.kernels import degree_lengths
-from geo_engine.index.borders import BorderGrid
+from geo_engine.index.border_grid import BorderGrid
 from geo_engine.index.cone import Cone, Found, wanted_within
 from geo_engine.model import FloatColumn, IntColumn
 from geo_engine.tracking.outlook_table import UNKNOWN, Ahead, Mover, OutlookTable, blend_chances, forecast_at
@@ -101,7 +101,7 @@ def look_ahead(
     Args:
         known: what was learnt.
         borders: borders marked with ``wanted``, for where nothing was.
-        mover: who, and where to; not standing.
+        mover: who, and where to; of somebody who stands, or of whom that is not known, nothing is foreseen.
         profile: row of ``wanted``.
         wanted: what ``mark_wanted`` was given.
         ahead: written from the front; room for every zone.
@@ -109,6 +109,10 @@ def look_ahead(
     Returns:
         (number of zones, whether it was learnt). Zones the user is inside may be among them.
     """
+    lon, lat, lon_m, lat_m, east_mps, north_mps, reach_s = mover
+    speed_mps = math.sqrt(east_mps * east_mps + north_mps * north_mps)
+    if not speed_mps > 0.0:
+        return 0, False
     count = forecast_on_road(known.roads, mover, profile, wanted, ahead)
     if count != UNKNOWN:
         blend_chances(known.flow, mover, _FLOW_SHARE, ahead, count)
@@ -116,8 +120,6 @@ def look_ahead(
         count = forecast_at(known.flow, mover, profile, wanted, ahead)
     if count != UNKNOWN:
         return count, True
-    lon, lat, lon_m, lat_m, east_mps, north_mps, reach_s = mover
-    speed_mps = math.sqrt(east_mps * east_mps + north_mps * north_mps)
     x, y = east_mps / speed_mps, north_mps / speed_mps
     cone = Cone(lon, lat, lon_m, lat_m, x, y, _HALF_CONE_COSINE, speed_mps * reach_s)
     found = Found(ahead.zone, ahead.distance_m, ahead.east_m, ahead.north_m)

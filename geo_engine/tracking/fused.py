@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_engine.geodesy.kernels import degree_table
-from geo_engine.index.borders import BorderGrid, mark_wanted, unmarked
+from geo_engine.index.border_grid import BorderGrid, mark_wanted, unmarked
 from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import Pairs
 from geo_engine.model import IntColumn, PingBatch
@@ -175,7 +175,7 @@ class FusedTracker:
             jump_mps=jumps.max_speed_mps if jumps else 0.0,
             jump_slack_m=jumps.slack_m if jumps else 0.0,
             jump_believe_after=jumps.believe_after if jumps else -1,
-            settles=limits.settling is not None,
+            settles=limits.settles,
             look_s=look.lookahead_s if look else 0.0,
             look_min_mps=look.min_speed_mps if look else 0.0,
             look_every_ms=round(look.every_s * 1000) if look else 0,

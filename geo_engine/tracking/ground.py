@@ -15,7 +15,6 @@ from geo_engine.tracking.approach import LookAhead
 from geo_engine.tracking.events import Events
 from geo_engine.tracking.screening import Codes, JumpLimits
 from geo_engine.tracking.sets import Numbers, ZoneSets
-from geo_engine.tracking.settling import Settling
 from geo_engine.tracking.validity import Validity
 
 __all__ = ["Ground", "Limits", "Moment", "StepResult", "Tracker"]
@@ -28,7 +27,7 @@ class Limits:
     Attributes:
         look: how far ahead to look for a border; None = no approach.
         jumps: when a step is absurd.
-        settling: how noise is filtered; None = every ping is believed as it is.
+        settles: noise is filtered; False = every ping is believed as it is.
         max_accuracy_m: vaguer positions are set aside.
         max_gap_ms: after a longer silence the straight way between two pings is no evidence of what was crossed.
         lost_after_ms: a user inside who is silent for longer has left.
@@ -39,7 +38,7 @@ class Limits:
 
     look: LookAhead | None = field(default_factory=LookAhead)
     jumps: JumpLimits | None = field(default_factory=JumpLimits)
-    settling: Settling | None = field(default_factory=Settling)
+    settles: bool = True
     max_accuracy_m: float | None = 200.0
     max_gap_ms: int | None = 600_000
     lost_after_ms: int | None = 900_000

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from geo_engine.compiled import bare, kernel, uncounted
 from geo_engine.geodesy.kernels import degree_lengths, geodesic_m
-from geo_engine.index.borders import BorderGrid, border_near, touched_outside, wanted_ahead
+from geo_engine.index.border_grid import BorderGrid
+from geo_engine.index.borders import border_near, touched_outside, wanted_ahead
 from geo_engine.index.kernels import Cells, combo_at, combo_zones, zones_at
 from geo_engine.index.venues import VenueGrid, nearest_venue
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, RejectReason

@@ -14,6 +14,7 @@ from geo_engine.tracking.events import ENTER, EXIT, OPENED, ZONE_CHANGED, Events
 from geo_engine.tracking.ground import Ground
 from geo_engine.tracking.sets import EMPTY_SET, ZoneSets
 from geo_engine.tracking.state import NEVER_MS, PLACED, UserRows
+from geo_engine.tracking.transitions import listed
 from geo_engine.zones.edit import GONE, Edit
 
 __all__ = ["carry_over", "carry_venues"]
@@ -64,13 +65,13 @@ def carry_over(  # noqa: PLR0913 - the state, both kinds of sets, the edit and t
     users.rows["inside"][asked[other]] = inside[other]
     users.mark(asked[other])
     kept = Pairs(cases.was.query, edit.position[cases.was.zone])
-    left = edit.reshaped[cases.was.zone] & ~_pairs_in(kept, cases.now)
+    left = edit.reshaped[cases.was.zone] & ~listed(kept, cases.now)
     exits = _events(users, *_each(asked, cases, cases.was, left), EXIT, now_ms)
-    enters = _events(users, *_each(asked, cases, cases.now, ~_pairs_in(cases.now, kept)), ENTER, now_ms)
+    enters = _events(users, *_each(asked, cases, cases.now, ~listed(cases.now, kept)), ENTER, now_ms)
     opened = _rewritten(users, new_sets, edit, now_ms)
     if len(opened):
         entered, told = (Pairs(one["u7"].astype(np.int64), one["zone"].astype(np.int64)) for one in (enters, opened))
-        opened = opened[~_pairs_in(told, entered)]
+        opened = opened[~listed(told, entered)]
     return exits, np.concatenate([enters, opened]), len(enters) - len(exits)
 
 
@@ -226,12 +227,3 @@ def _events(users: UserRows, u7: IntColumn, zone: IntColumn, kind: int, now_ms: 
     placed = (rows["flags"] & PLACED) != 0
     lon, lat = (np.where(placed, rows[name], np.nan) for name in ("lon", "lat"))
     return make_events(u7, np.full(len(u7), now_ms), zone, lon, lat, kind, reason=ZONE_CHANGED)
-
-
-def _pairs_in(pairs: Pairs, others: Pairs) -> BoolColumn:
-    found: BoolColumn = np.isin(_keys(pairs), _keys(others))
-    return found
-
-
-def _keys(pairs: Pairs) -> IntColumn:
-    return (pairs.query << 24) | (pairs.zone & 0xFFFFFF)

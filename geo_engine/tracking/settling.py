@@ -11,7 +11,6 @@ sigma 10 m, a ping every 5 s, they give less than 0.1 false transitions an hour,
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -20,7 +19,7 @@ from geo_engine.compiled import uncounted
 from geo_engine.model import FloatColumn
 from geo_engine.tracking.steps import Steps
 
-__all__ = ["FIRST_STILL_S", "UNKNOWN_RADIUS_M", "Settling", "doubt_m", "radius_m", "settle", "settled", "still_for"]
+__all__ = ["FIRST_STILL_S", "UNKNOWN_RADIUS_M", "doubt_m", "radius_m", "settle", "settled", "still_for"]
 
 FIRST_STILL_S: Final = 5
 """As long a user has stood, as far as we know, at his first ping."""
@@ -29,6 +28,8 @@ UNKNOWN_RADIUS_M: Final = 15.0
 """Accuracy of a ping that does not tell: sigma 10 m."""
 _LEAST_RADIUS_M: Final = 5.0
 """No receiver in a street is better, whatever it says."""
+_GREATEST_RADIUS_M: Final = 1_000.0
+"""A vaguer ping says nothing about a border anyway; the local frame and the look round end here."""
 
 _LONGEST_STILL_S: Final = 180
 _UNIT_S: Final = 5.0
@@ -45,17 +46,12 @@ _DOUBT_STANDING: Final = 2.0
 _SURELY_DRIVES_MPS: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Settling:
-    """That noise is filtered at all; ``None`` in its place believes every ping as it is."""
-
-
 @uncounted
 def radius_m(accuracy_m: float) -> float:
     """Return the radius of 68 % to reckon with for a reported accuracy, NaN = not told."""
     if not accuracy_m >= 0.0:
         return UNKNOWN_RADIUS_M
-    return max(accuracy_m, _LEAST_RADIUS_M)
+    return min(max(accuracy_m, _LEAST_RADIUS_M), _GREATEST_RADIUS_M)
 
 
 @uncounted
@@ -97,9 +93,8 @@ def settle(steps: Steps) -> tuple[Steps, FloatColumn]:
     Returns:
         The steps with what is believed, and the doubt about it in metres.
     """
-    radius = np.where(
-        steps.pings.accuracy_m >= 0.0, np.maximum(steps.pings.accuracy_m, _LEAST_RADIUS_M), UNKNOWN_RADIUS_M
-    )
+    told_m = np.clip(steps.pings.accuracy_m, _LEAST_RADIUS_M, _GREATEST_RADIUS_M)
+    radius = np.where(steps.pings.accuracy_m >= 0.0, told_m, UNKNOWN_RADIUS_M)
     old_east, old_north = steps.velocity_before
     onward = steps.east_m * old_east + steps.north_m * old_north > 0.0
     was = steps.before["still_s"].astype(np.int64)

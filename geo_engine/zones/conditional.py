@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from geo_engine.zones.findings import describe
+from geo_engine.zones.findings import TextError, describe
 
 __all__ = [
     "Clause",
@@ -32,18 +32,8 @@ _AND: Final = re.compile(r"\s+AND\s+", re.IGNORECASE)
 _ALL_DAY: Final = re.compile(r"\b24\s*h\b")
 
 
-class ConditionalError(ValueError):
-    """A value that is not in the grammar.
-
-    Attributes:
-        found: what stands there.
-        expected: what would have been accepted.
-    """
-
-    def __init__(self, found: str, expected: str) -> None:
-        super().__init__(f"found {found}, expected {expected}")
-        self.found = found
-        self.expected = expected
+class ConditionalError(TextError):
+    """A value that is not in the grammar."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,23 @@ from typing import Final
 
 from geo_engine.errors import Fault
 
-__all__ = ["Findings", "describe"]
+__all__ = ["Findings", "TextError", "describe"]
 
 _SHOWN_CHARACTERS: Final = 60
+
+
+class TextError(ValueError):
+    """A text that is not in the grammar asked for.
+
+    Attributes:
+        found: what stands there.
+        expected: what would have been accepted.
+    """
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(f"found {found}, expected {expected}")
+        self.found = found
+        self.expected = expected
 
 
 @dataclass(frozen=True, slots=True)

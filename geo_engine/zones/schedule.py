@@ -20,7 +20,7 @@ from opening_hours.opening_hours import ParserError
 
 from geo_engine.model import LATEST_TIME_MS
 from geo_engine.zones.days import WEEKDAYS, DayClock, Days, Hours
-from geo_engine.zones.findings import describe
+from geo_engine.zones.findings import TextError, describe
 
 __all__ = ["ALWAYS", "DEFAULT_TIMEZONE", "MAX_SCHEDULE_CHARACTERS", "Schedule", "ScheduleError"]
 
@@ -68,18 +68,8 @@ _HINTS: Final = (
 """What people write instead of the grammar, and what they should."""
 
 
-class ScheduleError(ValueError):
-    """A text that is no schedule, or an unknown time zone.
-
-    Attributes:
-        found: what stands there.
-        expected: what would have been accepted.
-    """
-
-    def __init__(self, found: str, expected: str) -> None:
-        super().__init__(f"found {found}, expected {expected}")
-        self.found = found
-        self.expected = expected
+class ScheduleError(TextError):
+    """A text that is no schedule, or an unknown time zone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import shapely
 
 from geo_engine import Decisions, Engine, EngineConfig, PingBatch, Vehicle, ZoneSet
 from geo_engine.index import CellIndex, RtreeIndex, ZoneIndex
-from geo_engine.model import RejectReason, VehicleKind, ZoneKind
+from geo_engine.model import Permit, RejectReason, VehicleKind, ZoneKind
 from geo_engine.testing import box_zone, noon_ms
 from geo_engine.tracking.companions import CompanionChange, Companions, Seen
 from geo_engine.zones.rule import AppliesTo
@@ -271,3 +271,28 @@ def test_venue_that_has_ended_is_not_entered() -> None:
     shop = box_zone("v", kind=ZoneKind.VENUE)
     scene = Scene(CellIndex, replace(shop, valid_to_ms=noon_ms)).at(5, INSIDE)
     assert scene.said == []
+
+
+@TRACKERS
+def test_of_a_forgotten_user_nobody_knows_mutes_or_permits(index: Index) -> None:
+    permit = Permit("z", noon_ms - 1000, noon_ms + 3_600_000)
+    scene = Scene(index, Z)
+    scene.engine.put_vehicles([replace(LADEN, permits=(permit,))])
+    scene.engine.mute(1, "z", None)
+    scene.hear(scene.engine.forget([1], noon_ms))
+    assert len(scene.engine.wishes.entries()) == 0
+    assert scene.at(5, INSIDE).warned == ["enter"]
+
+
+@TRACKERS
+def test_each_decision_of_a_visit_that_is_reopened_has_a_key_of_its_own(index: Index) -> None:
+    scene = Scene(index, Z, vehicle=replace(LADEN, consent_warnings=False)).at(0, INSIDE)
+    keys = [alert.alert_id for alert in scene.last.alerts]
+    scene.engine.mute(1, "z", None)
+    for second, consents in ((10, True), (20, False), (30, True)):
+        if second == 30:
+            scene.engine.unmute(1, "z")
+        scene.engine.put_vehicles([replace(LADEN, consent_warnings=consents)])
+        keys += [alert.alert_id for alert in scene.at(second).last.alerts]
+    assert scene.warned == ["vehicle_changed"]
+    assert len(keys) == len(set(keys)) == 3

@@ -386,3 +386,13 @@ def test_preparing_in_another_thread_changes_nothing_until_it_is_published() -> 
     expected = quiet.engine.publish(editions[-1], int(drive.time_ms[-1]))
     assert_same(ended, expected[0])
     assert_same(begun, expected[1])
+
+
+def test_what_was_prepared_before_an_edit_and_its_withdrawal_is_refused() -> None:
+    town = Town(Z, box_zone("y"))
+    running = town.engine.zones
+    prepared = town.engine.prepare(ZoneSet.of([replace(Z, name="other"), box_zone("y")], revision=2))
+    town.engine.publish(ZoneSet.of([box_zone("y")], revision=3), town.now_ms)
+    town.engine.publish(running, town.now_ms)
+    with pytest.raises(ValueError, match="prepared against revision 1"):
+        town.engine.publish(prepared, town.now_ms)

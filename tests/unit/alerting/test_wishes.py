@@ -103,7 +103,7 @@ def test_everything_a_user_said_is_forgotten_together_and_nothing_of_others() ->
         wishes.mute(Mute(u7, "a"))
         wishes.mute(Mute(u7, "gone"))
         wishes.keep_quiet(u7, QuietHours(1, 2))
-    wishes.forget(1)
+    wishes.forget(np.array([1]))
     assert (len(wishes), wishes.aside()) == (3, [(2, "gone", FOREVER_MS)])
     assert ends_of(wishes, 1, 0, QUIET_ZONE) == [0, 0]
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import shapely
 
-from geo_engine.index.borders import MOST_PROFILES, BorderGrid, mark_wanted, touched_outside, unmarked, wanted_ahead
+from geo_engine.index.border_grid import MOST_PROFILES, BorderGrid, mark_wanted, unmarked
+from geo_engine.index.borders import touched_outside, wanted_ahead
 from geo_engine.index.cells import CellIndex, wanted_words
 from geo_engine.model import ZoneKind
+from geo_engine.testing import box_zone
 from geo_engine.zones.zoneset import Zone, ZoneSet
 
 CORNERS = [shapely.box(10.0, 10.0, 10.1 + k / 1000, 10.1) for k in range(9)]
@@ -88,3 +93,14 @@ def test_copy_is_marked_without_the_original() -> None:
     mark_wanted(unmarked(grid), wanted_words(np.ones((1, 16), dtype=bool)))
     assert not grid.bits.any()
     assert not grid.cell_bits.any()
+
+
+def test_borders_of_a_cell_lie_in_order_of_their_zones_also_after_edits() -> None:
+    zones = [box_zone(f"z{n:02}", west=114.30 + n * 1e-4, east=114.31 + n * 1e-4) for n in range(40)]
+    index = CellIndex(ZoneSet.of(zones))
+    index = CellIndex(ZoneSet.of([*zones[5:], replace(zones[0], geometry=zones[7].geometry)]), index)
+    grid, checked = index.borders, 0
+    for first, end in pairwise(grid.cell_first.tolist()):
+        assert (np.diff(grid.zone[first:end]) >= 0).all()
+        checked += end - first > 2
+    assert checked > 10

@@ -9,8 +9,8 @@ import numpy as np
 import shapely
 
 from geo_engine.index import CellIndex, RtreeIndex
-from geo_engine.index.batches import match
-from geo_engine.index.borders import mark_wanted, unmarked
+from geo_engine.index.batches import match_by_tile
+from geo_engine.index.border_grid import mark_wanted, unmarked
 from geo_engine.index.cells import wanted_words
 from geo_engine.index.kernels import combo_at, combo_zones, zones_at
 from geo_engine.index.protocol import Segments
@@ -72,14 +72,11 @@ def test_combo_names_the_zones_that_hold_the_position() -> None:
             assert other[:count].tolist() == out[:count].tolist()
 
 
-def test_match_gives_the_combo_of_each_position_in_any_order() -> None:
+def test_match_by_tile_gives_the_combo_of_each_position() -> None:
     index = CellIndex(ZoneSet.of(stars(40, seed=1)))
     lon, lat = places(600, seed=3)
     one_by_one = [combo_at(index.cells, x, y) for x, y in zip(lon.tolist(), lat.tolist(), strict=True)]
-    for order in (None, np.random.default_rng(0).permutation(600)):
-        combo = np.empty(600, dtype=np.int64)
-        match(index.cells, lon, lat, order, combo)
-        assert combo.tolist() == one_by_one
+    assert match_by_tile(index.cells, lon, lat).tolist() == one_by_one
 
 
 def test_cell_with_many_borders_has_no_combo_but_its_zones() -> None:

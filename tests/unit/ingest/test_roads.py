@@ -40,7 +40,13 @@ def test_what_is_no_line_is_a_fault_beside_the_good_ones(tmp_path: Path, shape: 
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"), [("{", "not_json"), ("[]", "no_features"), ('{"features": []}', "no_roads")]
+    ("text", "reason"),
+    [
+        ("{", "not_json"),
+        ("[" * 200_000, "not_json"),
+        ("[]", "no_features"),
+        ('{"features": []}', "no_roads"),
+    ],
 )
 def test_a_file_without_roads_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "roads.geojson"
@@ -53,3 +59,9 @@ def test_a_file_without_roads_is_refused(tmp_path: Path, text: str, reason: str)
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RoadFileError, match="readable"):
         read_roads(tmp_path / "none.geojson")
+
+
+@pytest.mark.parametrize("properties", [{"oneway": []}, {"highway": ["a"]}, ["x"], "text", None])
+def test_properties_that_are_no_tags_are_none(tmp_path: Path, properties: object) -> None:
+    roads = read_roads(written(tmp_path, (LINE, properties)))  # type: ignore[arg-type]  # that is the point
+    assert (len(roads.lines), roads.one_way.tolist(), roads.faults) == (1, [False], ())

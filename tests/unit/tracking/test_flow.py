@@ -10,6 +10,8 @@ import pytest
 from geo_engine.tracking.chain import learnt_chain
 from geo_engine.tracking.flow import MOVE, Flow
 from geo_engine.tracking.flow_kernels import Steps, columns_per_degree, heading_of, moved_into, state_of
+from geo_engine.tracking.forecast import Outlooks
+from geo_engine.tracking.outlook_table import outlook_table
 
 LON, LAT = 114.3051, 30.6003
 
@@ -181,3 +183,13 @@ def test_a_way_over_the_antimeridian_goes_round() -> None:
 def test_records_of_another_kind_are_refused() -> None:
     with pytest.raises(TypeError, match="expected"):
         learnt_chain(np.zeros(1, dtype=[("a", np.int64)]))
+
+
+@pytest.mark.parametrize(("lon", "lat"), [(180.0, -17.0), (180.0, 89.5), (10.0, 90.0), (-180.0, -90.0)])
+def test_places_at_the_edge_of_the_map_have_states_like_any_other(lon: float, lat: float) -> None:
+    flow = Flow()
+    place = (np.full(3, value) for value in (lon, lat, 12.0, 0.0, lon, lat, 12.0, 0.0))
+    flow.learn(Steps(*place, np.full(3, 5_000)))
+    outlook_table(learnt_chain(flow.moves()), Outlooks.none())
+    columns = columns_per_degree()
+    assert state_of(columns, 180.0, 10.0, 0) == state_of(columns, -180.0, 10.0, 0)

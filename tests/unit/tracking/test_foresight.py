@@ -8,7 +8,7 @@ import shapely
 
 from geo_engine.errors import ConfigurationError
 from geo_engine.geodesy.kernels import degree_table
-from geo_engine.index.borders import mark_wanted, unmarked
+from geo_engine.index.border_grid import mark_wanted, unmarked
 from geo_engine.index.cells import CellIndex, wanted_words
 from geo_engine.model import ZoneKind
 from geo_engine.tracking.approach_policy import ApproachPolicy, Tier
@@ -330,3 +330,11 @@ def test_who_reports_seldom_is_warned_earlier() -> None:
 def test_a_tier_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="expected a chance"):
         ApproachPolicy(learnt=(Tier(1.5, 20.0),))
+
+
+@pytest.mark.parametrize("velocity", [(0.0, 0.0), (float("nan"), float("nan"))])
+def test_of_who_stands_or_moves_nobody_knows_how_nothing_is_foreseen(velocity: tuple[float, float]) -> None:
+    zones = zone_set(box(10.0, -10.0, 40.0, 10.0))
+    unlearnt = Known(flow=outlook_table(learnt_chain(Flow().moves()), Outlooks.none()), roads=no_roads())
+    assert ahead_of(unlearnt, zones, (0.0, 0.0), (10.0, 0.0)).zone.tolist() == [0]
+    assert ahead_of(unlearnt, zones, (0.0, 0.0), velocity).zone.tolist() == []

@@ -123,3 +123,8 @@ def test_standing_ends_with_a_way_no_noise_makes_and_begins_with_a_short_one() -
 
 def test_accuracy_nobody_told_and_accuracy_too_good_to_be_true_are_replaced() -> None:
     assert (radius_m(float("nan")), radius_m(1.0), radius_m(40.0)) == (15.0, 5.0, 40.0)
+
+
+def test_ping_as_vague_as_can_be_says_nothing_about_a_border() -> None:
+    for accuracy_m in (1e5, float("inf")):
+        assert told([100.0], config=EngineConfig(max_accuracy_m=None), accuracy_m=accuracy_m) == []

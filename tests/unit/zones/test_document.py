@@ -14,32 +14,8 @@ from hypothesis import strategies as st
 from geo_engine.geodesy.datum import Datum, from_wgs84
 from geo_engine.zones.coordinates import Limits
 from geo_engine.zones.document import read_zone_document
+from tests.unit.zones.documents import GOOD, SQUARE, collection, feature, line, point, polygon
 
-SQUARE = [[114.0, 30.0], [114.1, 30.0], [114.1, 30.1], [114.0, 30.1], [114.0, 30.0]]
-
-
-def feature(geometry: object, *, zone_id: object = "bad", **properties: object) -> dict[str, object]:
-    given_properties = {"kind": "construction", "name": "works"} | properties
-    return {"type": "Feature", "id": zone_id, "geometry": geometry, "properties": given_properties}
-
-
-def collection(*features: object) -> dict[str, object]:
-    return {"type": "FeatureCollection", "features": list(features)}
-
-
-def polygon(*rings: object) -> dict[str, object]:
-    return {"type": "Polygon", "coordinates": list(rings)}
-
-
-def line(*positions: object) -> dict[str, object]:
-    return {"type": "LineString", "coordinates": list(positions)}
-
-
-def point(*position: object) -> dict[str, object]:
-    return {"type": "Point", "coordinates": list(position)}
-
-
-GOOD = feature(polygon(SQUARE), zone_id="good")
 C = "geometry.coordinates"
 WUHAN = np.array([114.0, 30.0])
 

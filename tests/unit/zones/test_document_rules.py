@@ -10,28 +10,7 @@ from geo_engine.zones.calendar import DayCalendar
 from geo_engine.zones.days import DateParity, Days
 from geo_engine.zones.document import join_zone_documents, read_zone_document
 from geo_engine.zones.zone import Zone
-
-SQUARE = [[114.0, 30.0], [114.1, 30.0], [114.1, 30.1], [114.0, 30.1], [114.0, 30.0]]
-
-
-def feature(geometry: object, *, zone_id: object = "bad", **properties: object) -> dict[str, object]:
-    values = {"kind": "construction", "name": "works"} | properties
-    return {"type": "Feature", "id": zone_id, "geometry": geometry, "properties": values}
-
-
-def collection(*features: object) -> dict[str, object]:
-    return {"type": "FeatureCollection", "features": list(features)}
-
-
-def polygon(*rings: object) -> dict[str, object]:
-    return {"type": "Polygon", "coordinates": list(rings)}
-
-
-def line(*positions: object) -> dict[str, object]:
-    return {"type": "LineString", "coordinates": list(positions)}
-
-
-GOOD = feature(polygon(SQUARE), zone_id="good")
+from tests.unit.zones.documents import GOOD, SQUARE, collection, feature, line, polygon
 
 
 def test_zones_are_listed_in_the_order_of_files_and_features() -> None:
