@@ -37,7 +37,7 @@ from geo_engine.ingest.zonefiles import CALENDAR_NOTES, calendar_path, load_zone
 from geo_engine.model import Mute
 from geo_engine.store.open import open_store
 from geo_engine.store.protocol import WARNINGS, Person, Store
-from geo_engine.tracking.approach import LookAhead
+from geo_engine.tracking.approach_policy import ApproachPolicy
 from geo_engine.wechat.client import WeChatSender
 from geo_engine.wechat.template import RESTRICTION_TEMPLATE
 from geo_engine.zones.zoneset import ZoneSet
@@ -171,7 +171,7 @@ def _engine(settings: Settings, zones: ZoneSet, arbiter: Arbiter) -> Engine:
         cap_reserve=settings.cap_reserve,
         quiet_hours=QuietHours.parse(settings.quiet_hours),
     )
-    config = EngineConfig(look=LookAhead(lookahead_s=settings.lookahead_s), policy=policy)
+    config = EngineConfig(approach=ApproachPolicy.reaching(settings.lookahead_s), policy=policy)
     return Engine(zones, config=config, admission=arbiter)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from geo_engine.alerting.policy import Policy
-from geo_engine.tracking.approach import LookAhead
+from geo_engine.tracking.approach_policy import ApproachPolicy
 from geo_engine.tracking.ground import Limits
+from geo_engine.tracking.learning import Learning
 from geo_engine.tracking.screening import JumpLimits
 
 __all__ = ["EngineConfig", "milliseconds", "span_ms"]
@@ -17,7 +18,8 @@ class EngineConfig:
     """How the engine reads positions. ``None`` switches a filter off.
 
     Attributes:
-        look: how far ahead to look for a border; None = no approach.
+        approach: which forecasts are approaches; None = nothing is foreseen.
+        learning: how it is learnt where the traffic goes; None = not at all. Needs Numba.
         jumps: when a step is absurd.
         settles: noise is filtered: the mean of who stands, no border within the doubt. False = every ping is believed.
         max_accuracy_m: vaguer positions are set aside.
@@ -28,10 +30,12 @@ class EngineConfig:
         future_tolerance_s: how far ahead of ``now`` a device's clock may run.
         approach_reset_s: an approach that is not renewed for longer is over.
         venue_within_m: a venue further away is not a user's nearest one.
+        venue_every_s: how often a user's nearest venue is looked for.
         policy: what may be pushed.
     """
 
-    look: LookAhead | None = field(default_factory=LookAhead)
+    approach: ApproachPolicy | None = field(default_factory=ApproachPolicy)
+    learning: Learning | None = field(default_factory=Learning)
     jumps: JumpLimits | None = field(default_factory=JumpLimits)
     settles: bool = True
     max_accuracy_m: float | None = 200.0
@@ -41,13 +45,16 @@ class EngineConfig:
     future_tolerance_s: float = 300.0
     approach_reset_s: float = 300.0
     venue_within_m: float = 300.0
+    venue_every_s: float = 15.0
     policy: Policy = field(default_factory=Policy)
 
     @classmethod
     def exact(cls, policy: Policy | None = None) -> EngineConfig:
         """Return pure geometry: no filter, no look-ahead, nobody is ever lost."""
         return cls(
-            look=None,
+            approach=None,
+            learning=None,
+            venue_every_s=0.0,
             jumps=None,
             settles=False,
             max_accuracy_m=None,
@@ -60,7 +67,8 @@ class EngineConfig:
     def limits(self) -> Limits:
         """Return what the tracker needs, in milliseconds."""
         return Limits(
-            look=self.look,
+            approach=self.approach,
+            venue_every_ms=milliseconds(self.venue_every_s),
             jumps=self.jumps,
             settles=self.settles,
             max_accuracy_m=self.max_accuracy_m,

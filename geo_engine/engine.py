@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import shapely
@@ -46,9 +46,12 @@ from geo_engine.tracking.events import APPROACH, ENTER, EVENT, Events
 from geo_engine.tracking.expiry import Holders, edit_with_ends, step_past_ends
 from geo_engine.tracking.fused import FusedTracker
 from geo_engine.tracking.ground import Moment, StepResult, Tracker
+from geo_engine.tracking.learning import Background, Learner, Pupil, at_once
+from geo_engine.tracking.learnt import Forecast
 from geo_engine.tracking.ordering import in_order
 from geo_engine.tracking.rebase import carry_over, carry_venues
 from geo_engine.tracking.retold import Retold, outlasting
+from geo_engine.tracking.roads import RoadNet
 from geo_engine.tracking.screening import Codes
 from geo_engine.tracking.snapshot import pack, unpack
 from geo_engine.tracking.state import NEVER_MS, UserRows
@@ -94,7 +97,7 @@ class Engine:
     Not safe for several threads at once: one thread owns an engine. ``prepare`` alone may run in another one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each thing it is joined from
         self,
         zones: ZoneSet,
         *,
@@ -103,6 +106,8 @@ class Engine:
         default_vehicle: Vehicle | None = None,
         index: Callable[[ZoneSet], ZoneIndex] = CellIndex,
         admission: Admission | None = None,
+        roads: RoadNet | None = None,
+        background: Background = at_once,
     ) -> None:
         """Build the index and start with an empty state.
 
@@ -114,12 +119,18 @@ class Engine:
             index: makes the zone index. The compiled step needs ``CellIndex`` and Numba; with any other index, or
                 without Numba, the same step runs in NumPy columns.
             admission: the account's quota arbiter, None = there is room for every message.
+            roads: the roads drivers follow, None = there is no map. Without Numba they are not looked at.
+            background: computes forecasts beside the engine; by default they are computed in ``process``.
         """
         self.config = config or EngineConfig()
         default = default_vehicle or Vehicle(u7=0, consent_warnings=False)
         self._people = People(default)
         self._recipe = Recipe(index, self.config.policy, default, self.config.venue_within_m)
         self._running = Revision.of(zones, self._recipe)
+        learning = self.config.learning if COMPILED and self.config.approach else None
+        self._learner = None if learning is None else Learner(learning, roads, background)
+        if self._learner is not None and roads is not None:
+            self._foresee_with(self._learner.first_forecast(zones, self._running.ground.index))
         self._users = UserRows()
         ground = self._running.ground
         tracker = ColumnTracker if ground.combo_set is None else FusedTracker
@@ -265,7 +276,8 @@ class Engine:
         self._running.rules.advance(now)
         moment = self._moment(batch, now)
         holders = Holders(self._users, self._running.sets, span_ms(self.config.lost_after_s))
-        found, ground = step_past_ends(self._tracker, holders, self._running.ground, batch, moment)
+        pupil = Pupil(self._learner, self.zones)
+        found, ground = step_past_ends(self._tracker, holders, pupil, self._running.ground, batch, moment)
         self._running = self._running.with_ground(ground)
         self._memberships += found.memberships
         opened, lost = self._opened(moment), self._silent(now)
@@ -277,13 +289,25 @@ class Engine:
             return found
         return replace(found, events=np.concatenate([found.events, opened, lost, freed, retold]))
 
+    def learn_now(self) -> None:
+        """Forecast from the next batch on with everything learnt so far, before it would be time to.
+
+        For measurements, and after a record of earlier days was replayed. Cost: see ``outlooks_of``, while it waits.
+        """
+        if self._learner is not None:
+            self._foresee_with(self._learner.learn_now(self.zones, self._running.ground.index))
+            self._tracker.rebase(self._running.ground, self._running.sets)
+
+    def _foresee_with(self, forecast: Forecast) -> None:
+        self._running = self._running.with_ground(replace(self._running.ground, forecast=forecast))
+
     def snapshot(self) -> bytearray:
         """Return everything the engine remembers of users as one buffer, for a restart with the same zones.
 
         What users drive, agreed to and read is not in it: that belongs to the store and is told again. Cost: a copy
         of the rows in use; nothing per user.
         """
-        facts = {
+        facts: dict[str, Any] = {
             "zones": [zone.zone_id for zone in self.zones.zones],
             "judged_ms": self._judged_ms,
             "restored_ms": self._restored_ms,
@@ -292,6 +316,9 @@ class Engine:
         }
         arrays = {"visits": self._judge.visits.records().reshape(-1), "set_first": self._running.sets.first}
         arrays["wishes"] = self.wishes.entries().reshape(-1)
+        if self._learner is not None:
+            facts["learnt"], learnt = self._learner.saved()
+            arrays |= learnt
         return pack(facts, {**arrays, "set_members": self._running.sets.members, **self._users.saved()})
 
     def load(self, snapshot: bytes | bytearray | memoryview, *, now_ms: int | None = None) -> None:
@@ -324,7 +351,9 @@ class Engine:
         self._retold.rest()
         if self._judged_ms is not None:
             self._running = self._running.at(self._judged_ms)
-            self._tracker.rebase(self._running.ground, self._running.sets)
+        if self._learner is not None and "learnt" in facts:
+            self._foresee_with(self._learner.load(facts["learnt"], arrays, self.zones, self._running.ground.index))
+        self._tracker.rebase(self._running.ground, self._running.sets)
         if now_ms is not None:
             self._restored_ms = now_ms
 
@@ -407,7 +436,7 @@ class Engine:
         if ready.people_changes != self._people.changes:
             profiles = self._people.profiles(ready.revision.rules.profile_of)
         found = self._step(PingBatch.empty(), now)
-        running, next_one = self._running, ready.revision.at(now)
+        running, next_one = self._running, self._foreseeing(ready, now)
         edit = edit_with_ends(ready.edit, running.ground.validity, next_one.ground.validity, next_one.zones)
         exits, others, change = carry_over(
             self._users,
@@ -423,11 +452,22 @@ class Engine:
         carry_venues(self._users, ready.edit, running.ground, next_one.ground)
         self._running = next_one
         self._tracker.rebase(next_one.ground, next_one.sets)
+        if self._learner is not None:
+            self._learner.edited(ready.edit, next_one.zones, next_one.ground.index)
         self._judge.rezone(next_one.zones, next_one.facts, ready.edit.position)
         for u7, profile in profiles:
             self._users.rows["profile"][u7] = profile
         next_one.rules.advance(now)
         return ended, self._judged(others, now)
+
+    def _foreseeing(self, ready: Prepared, now: int) -> Revision:
+        """Return a prepared revision as it stands now, with the forecast in force now."""
+        found, forecast = ready.revision.at(now), self._running.ground.forecast
+        if forecast is ready.base.ground.forecast:
+            return found
+        # It was renewed while the revision was prepared.
+        after = forecast.after(ready.edit, found.zones, found.ground.index)
+        return found.with_ground(replace(found.ground, forecast=after))
 
     def _moment(self, batch: PingBatch, now: int) -> Moment:
         """Return what may concern whom while this batch is judged."""
@@ -439,7 +479,7 @@ class Engine:
         before_ms = now if self._judged_ms is None else min(self._judged_ms, now)
         after_ms = max(min(low_ms, before_ms), now - _OPENINGS_MS)
         opening_ms, opening_zone = openings(self._running.rules, self._people, after_ms, max(high_ms, now))
-        look_ms = milliseconds(self.config.look.lookahead_s) if self.config.look else 0
+        look_ms = milliseconds(self.config.approach.horizon_s) if self.config.approach else 0
         return Moment(
             now_ms=now,
             before_now_ms=before_ms,
@@ -447,6 +487,8 @@ class Engine:
             wanted_bits=self._running.rules.active_bits(low_ms, high_ms + look_ms),
             opening_ms=opening_ms,
             opening_zone=opening_zone,
+            consented=self._people.default.consent_warnings,
+            learn_mask=-1 if self._learner is None else self._learner.mask,
         )
 
     def _opened(self, moment: Moment) -> Events:

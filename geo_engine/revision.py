@@ -13,12 +13,14 @@ from geo_engine.alerting.kernels import ZoneFacts
 from geo_engine.alerting.people import Profiles
 from geo_engine.alerting.policy import Policy
 from geo_engine.compiled import COMPILED
+from geo_engine.index.border_grid import BorderGrid
 from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import ZoneIndex
 from geo_engine.index.venues import VenueIndex
 from geo_engine.model import Vehicle
 from geo_engine.tracking.fused import combo_sets
 from geo_engine.tracking.ground import Ground
+from geo_engine.tracking.learnt import Forecast
 from geo_engine.tracking.sets import Numbers, ZoneSets
 from geo_engine.tracking.validity import Validity
 from geo_engine.zones.edit import Edit
@@ -84,9 +86,12 @@ class Revision:
         facts = zone_facts(zones, recipe.policy, (self.facts, edit))
         venues_stay = edit.stays and np.array_equal(self.zones.warnable, zones.warnable)
         if venues_stay and not np.any(edit.shaped & ~zones.warnable):
+            # The venues go on as they are.
             ground = replace(running, index=index, warnable=zones.warnable, validity=_validity(zones))
         else:
             ground = _ground(zones, index, recipe.venue_within_m)
+        forecast = running.forecast.after(edit, zones, index)
+        ground = replace(ground, borders=_borders(zones, index), forecast=forecast)
         rules = RuleBook(zones, recipe.default, facts.pushed, (self.rules, edit))
         return Revision(zones, _numbered(ground, sets, known), sets, facts, rules), edit
 
@@ -132,7 +137,20 @@ def _ground(zones: ZoneSet, index: ZoneIndex, venue_within_m: float) -> Ground:
     centres = shapely.get_coordinates(shapely.centroid([zones.zones[row].geometry for row in venue_zone]))
     lon, lat = centres.reshape(-1, 2).T.copy()
     venues = VenueIndex((lon + 180.0) % 360.0 - 180.0, lat, within_m=venue_within_m)
-    return Ground(index=index, venues=venues, venue_zone=venue_zone, warnable=zones.warnable, validity=_validity(zones))
+    return Ground(
+        index=index,
+        borders=_borders(zones, index),
+        forecast=Forecast.nothing(zones, index),
+        venues=venues,
+        venue_zone=venue_zone,
+        warnable=zones.warnable,
+        validity=_validity(zones),
+    )
+
+
+def _borders(zones: ZoneSet, index: ZoneIndex) -> BorderGrid:
+    """Return the borders of an index, or of one made for them where it has none."""
+    return index.borders if isinstance(index, CellIndex) else CellIndex(zones).borders
 
 
 def _validity(zones: ZoneSet) -> Validity:

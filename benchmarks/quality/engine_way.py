@@ -22,11 +22,12 @@ from geo_engine.model import (
     Vehicle,
     ZoneKind,
 )
-from geo_engine.tracking.approach import LookAhead
+from geo_engine.tracking.approach_policy import ApproachPolicy, Tier
+from geo_engine.tracking.roads import road_net
 from geo_engine.zones.zone import Zone
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["SWEEP", "EngineWay", "replayed"]
+__all__ = ["ColdEngineWay", "EngineWay", "replayed"]
 
 _BATCH: Final = 65_536
 _APPROACH: Final = tuple(AlertReason).index(AlertReason.APPROACH)
@@ -43,7 +44,7 @@ def replayed() -> EngineConfig:
 
 @dataclass(frozen=True, slots=True)
 class EngineWay:
-    """The engine with a configuration.
+    """The engine with a configuration. It lives through the other day first, and drives on roads where it has a map.
 
     Attributes:
         config: how it reads positions and what it pushes.
@@ -53,9 +54,24 @@ class EngineWay:
     config: EngineConfig = field(default_factory=replayed)
     name: str = "geo_engine"
 
+    @property
+    def sweep(self) -> tuple[EngineWay, ...]:
+        """The same at other thresholds."""
+        tiers = (
+            (Tier(low, eta_s), Tier(high, 1.5 * eta_s))
+            for low, high in ((0.1, 0.3), (0.12, 0.45), (0.18, 0.6), (0.3, 0.7), (0.5, 0.8))
+            for eta_s in (20.0, 24.0, 30.0, 40.0)
+        )
+        return tuple(replace(self, config=_foreseeing(self.config, learnt=some)) for some in tiers)
+
     def find(self, pings: PingBatch, ground: Ground) -> Findings:
         """Replay the pings; warnings are approach decisions that are sent or held back by the policy."""
-        engine = Engine(_zone_set(ground), config=self.config, default_vehicle=Vehicle(u7=0))
+        net = None if ground.roads is None else road_net(ground.roads)
+        engine = Engine(_zone_set(ground), config=self.config, default_vehicle=Vehicle(u7=0), roads=net)
+        if ground.history is not None:
+            for batch, now_ms in _batches(_the_day_before(ground.history)):
+                engine.process(batch, now_ms)
+            engine.learn_now()
         number = np.array([int(zone.zone_id) for zone in engine.zones.zones], dtype=np.int64)
         warnings, entries, exits = [], [], []
         for batch, now_ms in _batches(pings):
@@ -66,18 +82,23 @@ class EngineWay:
         return Findings(_joined(warnings), _joined(entries), _joined(exits))
 
 
-def _sweep(*seconds: float) -> tuple[EngineWay, ...]:
-    """Return the engine with several ways of looking ahead: its threshold."""
-    config = replayed()
-    look = config.look or LookAhead()
-    return tuple(
-        EngineWay(replace(config, look=replace(look, lookahead_s=ahead_s)), f"geo_engine, {ahead_s:.0f} s ahead")
-        for ahead_s in seconds
-    )
+@dataclass(frozen=True, slots=True)
+class ColdEngineWay(EngineWay):
+    """The engine on its first day: it learns while it warns."""
+
+    name: str = "geo_engine, first hour"
+
+    def find(self, pings: PingBatch, ground: Ground) -> Findings:
+        """Replay without the other day."""
+        return EngineWay(self.config).find(pings, replace(ground, history=None))
 
 
-SWEEP: Final = _sweep(20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0)
-"""The engine at rising thresholds; the one it ships with is among them."""
+def _foreseeing(config: EngineConfig, **tiers: tuple[Tier, ...]) -> EngineConfig:
+    return replace(config, approach=replace(config.approach or ApproachPolicy(), **tiers))
+
+
+def _the_day_before(pings: PingBatch) -> PingBatch:
+    return replace(pings, time_ms=pings.time_ms - 86_400_000)
 
 
 def _zone_set(ground: Ground) -> ZoneSet:

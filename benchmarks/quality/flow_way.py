@@ -63,13 +63,13 @@ def learnt_flow(seen: Seen) -> Flow:
     return flow
 
 
-def drivers_steps(seen: Seen) -> flow_kernels.Steps:
+def drivers_steps(seen: Seen) -> flow_kernels.DrivenSteps:
     """Return the steps between the pings of each user."""
     end = np.flatnonzero(~seen.steps.first)
     begin = end - 1
     east, north = np.nan_to_num(seen.steps.velocity_mps).T.copy()
     ends = [(seen.lon[row], seen.lat[row], east[row], north[row]) for row in (begin, end)]
-    return flow_kernels.Steps(*ends[0], *ends[1], seen.steps.time_ms[end] - seen.steps.time_ms[begin])
+    return flow_kernels.DrivenSteps(*ends[0], *ends[1], seen.steps.time_ms[end] - seen.steps.time_ms[begin])
 
 
 def _zone_set(ground: Ground) -> ZoneSet:

@@ -13,7 +13,7 @@ from benchmarks.quality.baselines import HeadingBlind, Ray, Ring
 from benchmarks.quality.borders import enter_delays, narrow_found, parked_per_hour
 from benchmarks.quality.ceiling import ceiling
 from benchmarks.quality.city_case import CityCase
-from benchmarks.quality.engine_way import SWEEP, EngineWay
+from benchmarks.quality.engine_way import EngineWay
 from benchmarks.quality.findings import Forecaster
 from benchmarks.quality.misses import false_by_cause, missed_by_cause
 from benchmarks.quality.recorded_case import RECORDINGS, read_recorded_case
@@ -43,7 +43,7 @@ HEADLINE: Final = Sensing(5, 10.0)
 SENSINGS: Final = tuple(Sensing(every_s, sigma_m) for every_s in (5, 15) for sigma_m in (5.0, 10.0, 20.0))
 
 _FAMILIES: Final[Mapping[str, Sequence[Forecaster]]] = {
-    "geo_engine": SWEEP,
+    "geo_engine": (EngineWay(), *EngineWay().sweep),
     "buffer ring": tuple(Ring(distance_m) for distance_m in (100.0, 150.0, 200.0, 300.0, 400.0, 600.0)),
     "straight ray": tuple(Ray(ahead_s) for ahead_s in (15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0)),
     "heading-blind": tuple(HeadingBlind(ahead_s) for ahead_s in (15.0, 20.0, 30.0, 45.0, 60.0, 90.0)),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 import numpy as np
 
+from geo_engine.compiled import uncounted
 from geo_engine.errors import ConfigurationError
 from geo_engine.model import BoolColumn, FloatColumn
 
-__all__ = ["LEARNT", "ON_ROADS_UNLEARNT", "UNLEARNT", "ApproachPolicy", "Tier"]
+__all__ = ["LEARNT", "ON_ROADS_UNLEARNT", "UNLEARNT", "ApproachPolicy", "Tier", "is_due"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ ON_ROADS_UNLEARNT: Final = (Tier(0.10, 28.0), Tier(0.3, 33.0))
 """For known roads on which nothing was learnt."""
 UNLEARNT: Final = (Tier(0.0, 30.0),)
 """For places where only the heading is known: whatever lies in the cone and is near."""
+_USUAL_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class ApproachPolicy:
         per_second: so many seconds are added to every limit for each second by which a user's pings are further apart:
             the next chance to warn comes later.
         most_interval_s: a longer interval counts as this.
+        min_speed_mps: slower is standing: its heading is noise.
     """
 
     learnt: tuple[Tier, ...] = LEARNT
@@ -53,12 +56,40 @@ class ApproachPolicy:
     interval_s: float = 5.0
     per_second: float = 1.0
     most_interval_s: float = 20.0
+    min_speed_mps: float = 2.0
 
     def __post_init__(self) -> None:
         for tier in (*self.learnt, *self.unlearnt):
             if not (0.0 <= tier.least_chance <= 1.0 and tier.most_eta_s > 0.0):
                 message = f"found {tier}, expected a chance of 0 to 1 and an eta above 0"
                 raise ConfigurationError(message)
+
+    @classmethod
+    def reaching(cls, ahead_s: float) -> Self:
+        """Return the usual policy with every limit stretched so that it looks ``ahead_s`` ahead, 30 = as it is."""
+        usual, stretch = cls(), ahead_s / _USUAL_S
+        learnt, unlearnt = (
+            tuple(replace(tier, most_eta_s=tier.most_eta_s * stretch) for tier in tiers)
+            for tiers in (usual.learnt, usual.unlearnt)
+        )
+        return replace(usual, learnt=learnt, unlearnt=unlearnt)
+
+    @property
+    def horizon_s(self) -> float:
+        """The longest time ahead at which a warning can be due."""
+        longest_s = max((tier.most_eta_s for tier in (*self.learnt, *self.unlearnt)), default=0.0)
+        return longest_s + self.per_second * (self.most_interval_s - self.interval_s)
+
+    @property
+    def cone_s(self) -> float:
+        """How far to look where nothing was learnt, seconds, at the usual interval."""
+        return max((tier.most_eta_s for tier in self.unlearnt), default=0.0)
+
+    def table(self) -> FloatColumn:
+        """Return the tiers for ``is_due``: (tiers, 3) whether learnt (0, 1), least chance, most seconds."""
+        rows = [(float(learnt), tier.least_chance, tier.most_eta_s)
+                for learnt, tiers in ((True, self.learnt), (False, self.unlearnt)) for tier in tiers]  # fmt: skip
+        return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
     def later_s(self, elapsed_s: FloatColumn) -> FloatColumn:
         """Return the seconds to add to every limit for users whose ping before was so long ago; NaN = unknown."""
@@ -67,7 +98,7 @@ class ApproachPolicy:
 
     def reach_s(self, elapsed_s: FloatColumn) -> FloatColumn:
         """Return how far to look where nothing was learnt, seconds."""
-        return np.asarray(self.later_s(elapsed_s) + max((tier.most_eta_s for tier in self.unlearnt), default=0.0))
+        return np.asarray(self.later_s(elapsed_s) + self.cone_s)
 
     def due(self, chance: FloatColumn, eta_s: FloatColumn, learnt: BoolColumn, elapsed_s: FloatColumn) -> BoolColumn:
         """Say which forecasts are worth a warning.
@@ -84,3 +115,19 @@ class ApproachPolicy:
             for tier in tiers:
                 found |= whose & (chance >= tier.least_chance) & (limit_s <= tier.most_eta_s)
         return found
+
+
+@uncounted
+def is_due(tiers: FloatColumn, chance: float, limit_s: float, learnt: bool) -> bool:
+    """Say whether one forecast is worth a warning: ``ApproachPolicy.due`` for kernels.
+
+    Args:
+        tiers: ``ApproachPolicy.table``.
+        chance: probability to enter within 180 s.
+        limit_s: seconds until then, less ``ApproachPolicy.later_s``.
+        learnt: the traffic there was learnt.
+    """
+    for row in range(len(tiers)):
+        if (tiers[row, 0] > 0.0) == learnt and chance >= tiers[row, 1] and limit_s <= tiers[row, 2]:
+            return True
+    return False

@@ -7,13 +7,19 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
+from geo_engine.geodesy.kernels import degree_table
+from geo_engine.index.border_grid import BorderGrid, mark_wanted, unmarked
 from geo_engine.index.protocol import Pairs
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch, RejectReason
-from geo_engine.tracking.approach import find_approaches, is_due
+from geo_engine.tracking.driven import driven_steps
 from geo_engine.tracking.events import APPROACH, CROSS, ENTER, EVENT, EXIT, LOST, MOVED, OPENED, OWED, Events
+from geo_engine.tracking.flow_kernels import DRIVEN, steps_in
+from geo_engine.tracking.foresight import Movers, foresee
 from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult
 from geo_engine.tracking.motion import Motion, estimate_motion
+from geo_engine.tracking.outlook_table import ahead_room
 from geo_engine.tracking.screening import REASONS, Codes, absurd_jumps, arrange, screen
 from geo_engine.tracking.sets import ZoneSets
 from geo_engine.tracking.settling import settle
@@ -22,6 +28,9 @@ from geo_engine.tracking.steps import Steps
 from geo_engine.tracking.transitions import chosen, joined, listed, without
 
 __all__ = ["ColumnTracker", "make_events"]
+
+_Round = tuple[list[Events], int, npt.NDArray[np.void]]
+"""What happened, by how much the number of memberships changed, and the steps to learn from."""
 
 _NO_PAIRS: Final = Pairs(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
@@ -58,13 +67,16 @@ class ColumnTracker:
     def __init__(self, rows: UserRows, sets: ZoneSets, ground: Ground, limits: Limits) -> None:
         """Join the parts; the tracker writes ``rows`` and ``sets``."""
         self._users = rows
-        self._sets = sets
-        self._ground = ground
         self._limits = limits
+        self._frame = degree_table()
+        self.rebase(ground, sets)
 
     def rebase(self, ground: Ground, sets: ZoneSets) -> None:
         """Match against another ground from the next step on; the rows hold numbers of ``sets`` already."""
         self._ground, self._sets = ground, sets
+        self._borders = unmarked(ground.borders)
+        self._marked_with: npt.NDArray[np.uint64] | None = None
+        self._ahead = ahead_room(max(len(ground.warnable), 1))
 
     def step(self, batch: PingBatch, moment: Moment) -> StepResult:
         """Judge the pings of a batch, write the users' rows and return what happened."""
@@ -76,16 +88,17 @@ class ColumnTracker:
             max_accuracy_m=limits.max_accuracy_m,
         )
         ordered = self._in_order(batch, codes)
-        parts, memberships = [np.zeros(0, dtype=EVENT)], 0
+        parts, memberships, driven = [np.zeros(0, dtype=EVENT)], 0, [np.zeros(0, dtype=DRIVEN)]
         for rows in _rounds(batch.u7[ordered]):
-            events, change = self._round(batch, ordered[rows], codes, moment)
+            events, change, steps = self._round(batch, ordered[rows], codes, moment)
             parts += events
             memberships += change
+            driven.append(steps)
         accepted = ordered[codes[ordered] < 0]
         users = np.unique(batch.u7[accepted])
         self._users.mark(users)
         parts.append(self._opened_since(users, moment))
-        return StepResult(codes, len(accepted), np.concatenate(parts), memberships)
+        return StepResult(codes, len(accepted), np.concatenate(parts), memberships, steps_in(np.concatenate(driven)))
 
     def _in_order(self, batch: PingBatch, codes: Codes) -> IntColumn:
         """Return the usable pings by user and time; repeats and latecomers are set aside."""
@@ -95,8 +108,8 @@ class ColumnTracker:
         codes[late] = REASONS.index(RejectReason.LATE)
         return ordered
 
-    def _round(self, batch: PingBatch, rows: IntColumn, codes: Codes, moment: Moment) -> tuple[list[Events], int]:
-        """Take one ping each of some users; return what happened and the change of the number of memberships."""
+    def _round(self, batch: PingBatch, rows: IntColumn, codes: Codes, moment: Moment) -> _Round:
+        """Take one ping each of some users."""
         pings = batch.take(rows)
         steps = Steps.of(pings, self._users.rows[pings.u7])
         if self._limits.jumps is not None:
@@ -111,7 +124,7 @@ class ColumnTracker:
             steps, doubt = settle(steps)
         return self._moved(steps, doubt, moment)
 
-    def _moved(self, steps: Steps, doubt: FloatColumn, moment: Moment) -> tuple[list[Events], int]:
+    def _moved(self, steps: Steps, doubt: FloatColumn, moment: Moment) -> _Round:
         """Match believed steps and write their users' rows."""
         held = self._sets.zones_of(steps.before["inside"])
         silent = self._silent(steps, moment)
@@ -131,7 +144,8 @@ class ColumnTracker:
             self._opened(steps, held, moment),
             self._approaching(steps, motion, moment, joined(now, found)),
         ]
-        return events, self._move_on(steps, motion, now, moment)
+        driven = driven_steps(steps, motion, moment)
+        return events, self._move_on(steps, motion, now, moment), driven
 
     def _found(self, steps: Steps, kept: Pairs) -> Pairs:
         """Return the zones each user is in; of who stands, a ping in the zones he is in anyway is no reason to ask."""
@@ -222,18 +236,41 @@ class ColumnTracker:
 
     def _approaching(self, steps: Steps, motion: Motion, moment: Moment, here: Pairs) -> Events:
         """Find users about to reach a zone that may concern them and in which they are not."""
-        if self._limits.look is None:
+        policy = self._limits.approach
+        if policy is None:
             return _at_steps(steps, _NO_PAIRS, APPROACH)
         profile = self._users.rows["profile"][steps.pings.u7].astype(np.int64)
-        octets = moment.wanted_bits.astype("<u8").view(np.uint8)
-        wanted = np.unpackbits(octets, axis=1, count=len(self._ground.warnable), bitorder="little").astype(np.bool_)
-        found = find_approaches(
-            steps, motion, self._ground.index, profile=profile, wanted=wanted, look=self._limits.look
+        drives = (motion.speed_mps >= policy.min_speed_mps) & np.asarray(moment.wanted_bits.any(axis=1))[profile]
+        rows = np.flatnonzero(drives)
+        elapsed_s = np.where(steps.joined, steps.elapsed_ms / 1000.0, np.nan)[rows]
+        movers = Movers(
+            lon=steps.lon[rows],
+            lat=steps.lat[rows],
+            east_mps=motion.east_mps[rows],
+            north_mps=motion.north_mps[rows],
+            reach_s=policy.reach_s(elapsed_s),
+            profile=profile[rows],
         )
-        pairs = Pairs(found.query, found.zone)
-        outside = ~listed(pairs, here)
-        ahead = (found.distance_m[outside], found.eta_s[outside], found.bearing_deg[outside])
-        return _at_steps(steps, chosen(pairs, outside), APPROACH, ahead=ahead)
+        found = foresee(
+            self._ground.forecast.known,
+            self._marked(moment.wanted_bits),
+            self._frame,
+            movers,
+            moment.wanted_bits,
+            self._ahead,
+        )
+        due = policy.due(found.chance, found.eta_s, found.learnt, elapsed_s[found.query])
+        pairs = Pairs(rows[found.query], found.zone)
+        kept = np.flatnonzero(due & ~listed(pairs, here))
+        ahead = (found.distance_m[kept], found.eta_s[kept], found.bearing_deg[kept])
+        return _at_steps(steps, Pairs(pairs.query[kept], pairs.zone[kept]), APPROACH, ahead=ahead)
+
+    def _marked(self, wanted: npt.NDArray[np.uint64]) -> BorderGrid:
+        """Return the borders marked with what each profile wants; the rules give the same array until that changes."""
+        if self._marked_with is not wanted:
+            mark_wanted(self._borders, wanted)
+            self._marked_with = wanted
+        return self._borders
 
     def _move_on(self, steps: Steps, motion: Motion, now: Pairs, moment: Moment) -> int:
         """Write the steps into the rows; return the change of the number of memberships."""
@@ -247,7 +284,7 @@ class ColumnTracker:
         state["north_cmps"] = np.where(moving, motion.step_north_cmps, state["north_cmps"])
         state["time_ms"], state["inside"], state["jumps"] = steps.pings.time_ms, inside, 0
         state["lon"], state["lat"], state["still_s"] = steps.lon, steps.lat, steps.still_s
-        due = np.flatnonzero(is_due(steps, self._limits.look))
+        due = np.flatnonzero(steps.due(self._limits.venue_every_ms))
         state["venue"][due] = self._ground.venues.nearest(steps.lon[due], steps.lat[due])[0] + 1
         self._users.rows[steps.pings.u7] = state
         return gained

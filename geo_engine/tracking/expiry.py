@@ -1,9 +1,12 @@
-"""Zones whose validity ends: who is inside leaves them at that moment, and nobody meets them any more.
+"""What happens at moments between pings: zones whose validity ends, and forecasts that are renewed.
+
+Who is inside a zone that ends leaves it at that moment, and nobody meets it any more.
 
 A ping is judged by its own time: the pings of a call are taken in parts, cut at each end of a validity that has come,
 and between two parts the zones that ended are taken out of the users' rows. So it makes no difference how the pings are
-cut into calls. Two things come too late for that: a ping from before the end that arrives in a later call finds the
-zone gone, and one from the future (a fast clock) finds it there until its end has come.
+cut into calls; so too where forecasts are renewed. Two things come too late for that: a ping from before the end that
+arrives in a later call finds the zone gone, and one from the future (a fast clock) finds it there until its end has
+come.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ import shapely
 from geo_engine.model import BoolColumn, IntColumn, PingBatch
 from geo_engine.tracking.columns import make_events
 from geo_engine.tracking.events import APPROACH, CROSS, EVENT, EXIT, LOST, ZONE_CHANGED, Events
+from geo_engine.tracking.flow_kernels import DRIVEN, steps_in
 from geo_engine.tracking.ground import Ground, Moment, StepResult, Tracker
+from geo_engine.tracking.learning import Pupil
 from geo_engine.tracking.sets import ZoneSets
 from geo_engine.tracking.state import NEVER_MS, PLACED, UserRows
 from geo_engine.tracking.sweeps import opened_on_the_spot
@@ -43,13 +48,14 @@ class Holders:
 
 
 def step_past_ends(
-    tracker: Tracker, holders: Holders, ground: Ground, batch: PingBatch, moment: Moment
+    tracker: Tracker, holders: Holders, pupil: Pupil, ground: Ground, batch: PingBatch, moment: Moment
 ) -> tuple[StepResult, Ground]:
-    """Judge the pings of a batch, and let the zones go whose validity ends by ``moment.now_ms``.
+    """Judge the pings of a batch, learn from them, and let the zones go whose validity ends by ``moment.now_ms``.
 
     Args:
-        tracker: judges the pings; it is given the ground anew when zones go.
+        tracker: judges the pings; it is given the ground anew when zones go or the forecast is renewed.
         holders: the users the tracker writes.
+        pupil: learns from the pings.
         ground: what the tracker matches against.
         batch: the pings.
         moment: when they are judged.
@@ -60,28 +66,40 @@ def step_past_ends(
         Cost: one comparison as long as no zone ends and none is retired; else a pass over the events, and at an end a
         pass over the rows in use and one more step of the tracker.
     """
-    ends = ground.validity.ends_until(moment.now_ms) if moment.now_ms >= ground.validity.next_ms else None
-    if ends is None:
-        return _without_retired(tracker.step(batch, moment), ground.validity), ground
-    part = np.searchsorted(ends, batch.time_ms, side="right")
-    total = StepResult(np.empty(len(batch), dtype=np.int8), 0, np.zeros(0, dtype=EVENT), 0)
+    ends = ground.validity.ends_until(moment.now_ms)
+    renewals = pupil.moments(batch.time_ms, moment.now_ms)
+    if not (len(ends) or len(renewals)):
+        found = tracker.step(batch, moment)
+        pupil.learn(found.steps)
+        return _without_retired(found, ground.validity), ground
+    cuts = np.unique(np.concatenate([ends, renewals]))
+    part = np.searchsorted(cuts, batch.time_ms, side="right")
+    nothing = steps_in(np.zeros(0, dtype=DRIVEN))
+    total = StepResult(np.empty(len(batch), dtype=np.int8), 0, np.zeros(0, dtype=EVENT), 0, nothing)
     # Before the last part nobody's last ping is known yet, so what a late one uncovers is told at the end.
-    early = np.flatnonzero(part < len(ends))
+    early = np.flatnonzero(part < len(cuts))
     since_ms = min(moment.before_now_ms, int(batch.time_ms[early].min(initial=moment.before_now_ms)) - 1)
     waiting = replace(moment, before_now_ms=0)
-    for number in np.unique(np.append(part, len(ends))).tolist():
-        if number:
-            ground, left, exits = _retire(holders, ground, moment, int(ends[number - 1]), since_ms)
-            tracker.rebase(ground, holders.sets)
+    passed = 0
+    for number in np.unique(np.append(part, len(cuts))).tolist():
+        before, behind, passed = ground, cuts[passed:number], number
+        if np.isin(behind, ends).any():
+            ground, left, exits = _retire(holders, ground, moment, int(behind[-1]), since_ms)
             total = _joined(total, left, -exits)
+        forecast = pupil.renew(behind[np.isin(behind, renewals)], ground.forecast, ground.index)
+        if forecast is not ground.forecast:
+            ground = replace(ground, forecast=forecast)
+        if ground is not before:
+            tracker.rebase(ground, holders.sets)
         rows = np.flatnonzero(part == number)
-        judging = moment if number == len(ends) else waiting
+        judging = replace(moment if number == len(cuts) else waiting, learn_mask=pupil.mask)
         found = _without_retired(tracker.step(batch.take(rows), judging), ground.validity)
+        pupil.learn(found.steps)
         total.codes[rows] = found.codes
         total = _joined(replace(total, accepted=total.accepted + found.accepted), found.events, found.memberships)
     if len(early):
         opened = _openings(holders, moment, moment.opening_ms <= moment.before_now_ms, since_ms)
-        late = np.setdiff1d(batch.u7[early], batch.u7[(part == len(ends)) & (total.codes < 0)])
+        late = np.setdiff1d(batch.u7[early], batch.u7[(part == len(cuts)) & (total.codes < 0)])
         total = _joined(total, opened[np.isin(opened["u7"], late)], 0)
     return total, ground
 

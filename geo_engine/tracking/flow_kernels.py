@@ -17,21 +17,24 @@ from geo_engine.model import FloatColumn, IntColumn
 
 __all__ = [
     "CELLS_A_SIDE",
+    "DRIVEN",
     "HEADINGS",
     "LEAST_MOVE_MS",
     "MOST_MOVE_MS",
     "MOVING_MPS",
     "ROWS_PER_DEGREE",
+    "DrivenStep",
+    "DrivenSteps",
     "MoveColumns",
-    "Step",
-    "Steps",
     "add_moves",
     "add_steps",
     "columns_per_degree",
     "count_step",
     "heading_of",
     "moved_into",
+    "sample_of",
     "state_of",
+    "steps_in",
 ]
 
 ROWS_PER_DEGREE: Final = 1_408
@@ -53,6 +56,7 @@ _MOVE_BITS: Final = 15
 _REACH: Final = 31
 _USED: Final = np.int64(1 << 60)
 _TAN_22_5: Final = 0.41421356237309503
+_PARTS: Final = 16.0
 
 
 class MoveColumns(NamedTuple):
@@ -73,7 +77,7 @@ class MoveColumns(NamedTuple):
     north: npt.NDArray[np.float32]
 
 
-class Steps(NamedTuple):
+class DrivenSteps(NamedTuple):
     """Steps of drivers between two believed positions, in columns; who drove is not among them.
 
     Attributes:
@@ -99,8 +103,30 @@ class Steps(NamedTuple):
     elapsed_ms: IntColumn
 
 
-class Step(NamedTuple):
-    """One of ``Steps``."""
+DRIVEN: Final = np.dtype(
+    [
+        ("lon0", np.float64),
+        ("lat0", np.float64),
+        ("lon1", np.float64),
+        ("lat1", np.float64),
+        ("east0_mps", np.float32),
+        ("north0_mps", np.float32),
+        ("east1_mps", np.float32),
+        ("north1_mps", np.float32),
+        ("elapsed_ms", np.int32),
+    ],
+    align=True,
+)
+"""One of ``DrivenSteps`` as a record, 56 bytes."""
+
+
+def steps_in(records: npt.NDArray[np.void]) -> DrivenSteps:
+    """Return ``DRIVEN`` records as columns, strided views."""
+    return DrivenSteps(*(records[name] for name in DrivenSteps._fields))
+
+
+class DrivenStep(NamedTuple):
+    """One of ``DrivenSteps``."""
 
     lon0: float
     lat0: float
@@ -121,6 +147,12 @@ def columns_per_degree() -> FloatColumn:
     middle_deg = np.arange(181) - 89.5
     tiles = np.rint(ROWS_PER_DEGREE / CELLS_A_SIDE * np.cos(np.radians(middle_deg)))
     return np.asarray(np.maximum(tiles, 1.0) * CELLS_A_SIDE, dtype=np.float64)
+
+
+@uncounted
+def sample_of(u7: int, time_ms: int) -> int:
+    """Return a number whose low bits are spread over the steps: of a user, of a moment, in whatever order they come."""
+    return int(time_ms) // 1000 + int(u7) * 7919
 
 
 @uncounted
@@ -153,7 +185,7 @@ def _slot_of(key: int, slots: int) -> int:
 
 
 @uncounted
-def count_step(table: MoveColumns, columns: FloatColumn, step: Step) -> int:
+def count_step(table: MoveColumns, columns: FloatColumn, step: DrivenStep) -> int:
     """Count a step as a move, where it is one.
 
     Time stands still for who stands: a step between two standing positions is none. Where one end stands, it has the
@@ -185,7 +217,9 @@ def count_step(table: MoveColumns, columns: FloatColumn, step: Step) -> int:
         return 0
     key = state_of(columns, lon0, lat0, heading0) << _MOVE_BITS
     key += ((aside + _REACH) << 9) + ((ahead + _REACH) << 3) + heading1
-    return _add(table, key, 1.0, elapsed_ms / 1000.0, (x0 - int(x0), y0 - int(y0)))
+    # In sixteenths sums are exact, so that the order of the steps does not matter.
+    place = (np.rint((x0 - int(x0)) * _PARTS) / _PARTS, np.rint((y0 - int(y0)) * _PARTS) / _PARTS)
+    return _add(table, key, 1.0, np.rint(elapsed_ms / 1000.0 * _PARTS) / _PARTS, place)
 
 
 @uncounted
@@ -205,11 +239,11 @@ def _add(table: MoveColumns, key: int, seen: float, seconds: float, place: tuple
 
 
 @bare
-def add_steps(table: MoveColumns, columns: FloatColumn, steps: Steps, first: int, room: int) -> tuple[int, int]:
+def add_steps(table: MoveColumns, columns: FloatColumn, steps: DrivenSteps, first: int, room: int) -> tuple[int, int]:
     """Count steps from ``first`` on until ``room`` slots were taken; return (step to go on with, slots taken)."""
     taken, k = 0, first
     while k < len(steps.lon0) and taken < room:
-        step = Step(
+        step = DrivenStep(
             steps.lon0[k], steps.lat0[k], steps.east0_mps[k], steps.north0_mps[k],
             steps.lon1[k], steps.lat1[k], steps.east1_mps[k], steps.north1_mps[k], steps.elapsed_ms[k],
         )  # fmt: skip
@@ -224,8 +258,15 @@ def add_moves(table: MoveColumns, moves: MoveColumns, share: float) -> int:
     taken = 0
     for k in range(len(moves.key)):
         if moves.key[k] != 0:
-            place = (moves.east[k] * share, moves.north[k] * share)
-            taken += _add(table, moves.key[k] & ~_USED, moves.seen[k] * share, moves.seconds[k] * share, place)
+            seen, seconds = np.float64(moves.seen[k]), np.float64(moves.seconds[k])
+            east, north = np.float64(moves.east[k]), np.float64(moves.north[k])
+            if share < 1.0:
+                # Down to whole sixteenths, the means as they are to that: so what is rare does get forgotten.
+                left = np.floor(seen * share * _PARTS) / _PARTS
+                part = left / seen
+                seen, seconds = left, np.rint(seconds * part * _PARTS) / _PARTS
+                east, north = np.rint(east * part * _PARTS) / _PARTS, np.rint(north * part * _PARTS) / _PARTS
+            taken += _add(table, moves.key[k] & ~_USED, seen, seconds, (east, north))
     return taken
 
 

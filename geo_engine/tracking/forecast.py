@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from geo_engine.tracking.chain import Chain
 from geo_engine.tracking.forecast_kernels import SLICE_S, SLICES, Backward, Work, nearest_points, push_back
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["OUTLOOK", "Outlooks", "Prepared", "outlooks_of"]
+__all__ = ["OUTLOOK", "Outlooks", "Prepared", "fields_of", "outlooks_of"]
 
 OUTLOOK: Final = np.dtype(
     [
@@ -101,6 +101,13 @@ class Outlooks:
         return _joined([Outlooks(self.state[kept], outlook), fresh])
 
 
+def fields_of(outlook: npt.NDArray[np.void]) -> dict[str, npt.NDArray[Any]]:
+    """Return the fields of ``OUTLOOK`` records as strided views, for kernels."""
+    # Of fewer than two records they would be contiguous arrays, for which the kernels would be compiled once more.
+    padded = np.concatenate([outlook, np.zeros(max(2 - len(outlook), 0), dtype=OUTLOOK)])
+    return {name: padded[name] for name in OUTLOOK.names or ()}
+
+
 def outlooks_of(
     prepared: Prepared,
     zones: ZoneSet,
@@ -171,10 +178,13 @@ def _ways_to(lon: FloatColumn, lat: FloatColumn, shape: shapely.Geometry) -> Flo
         # Nearest in metres, not in degrees: one scale for all places near one zone.
         lon_m, lat_m = metres_per_degree(np.median(lat))
         scale = np.array([float(lon_m), float(lat_m)])
-        points, ring = shapely.get_coordinates(shapely.get_rings(shape), return_index=True)
+        points, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(shape)), return_index=True)
+        # Each ring, and each place, on the side of the 180 degree meridian where the first place is.
+        begin = np.searchsorted(ring, ring)
+        points[:, 0] += np.rint((lon[0] - points[begin, 0]) / 360.0) * 360.0
+        near = lon + np.rint((lon[0] - lon) / 360.0) * 360.0
         same = np.flatnonzero(ring[1:] == ring[:-1])
         flat = points * scale
-        near = lon + np.rint((points[0, 0] - lon) / 360.0) * 360.0
         places = np.column_stack([near, lat]) * scale
         nearest_points(places, np.concatenate([flat[same], flat[same + 1]], axis=1), ways)
     return np.clip(np.rint(ways), -_FARTHEST_M, _FARTHEST_M)

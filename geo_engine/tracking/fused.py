@@ -12,9 +12,12 @@ from geo_engine.index.border_grid import BorderGrid, mark_wanted, unmarked
 from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import Pairs
 from geo_engine.model import IntColumn, PingBatch
+from geo_engine.tracking.approach_policy import ApproachPolicy
 from geo_engine.tracking.events import EVENT
+from geo_engine.tracking.flow_kernels import DRIVEN, steps_in
 from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult
 from geo_engine.tracking.kernels import EventColumns, RowColumns, Walk, World, advance, combo_members, locate
+from geo_engine.tracking.outlook_table import ahead_room
 from geo_engine.tracking.packing import PING, TILES, BatchColumns, PingColumns, Screen, arrange
 from geo_engine.tracking.sets import Numbers, ZoneSets
 from geo_engine.tracking.state import UserRows
@@ -42,6 +45,7 @@ class FusedTracker:
         self._slot = np.zeros(len(users.rows), dtype=np.int32)
         self._rows = _fields(RowColumns, users.rows, inside_from_ms=users.inside_from_ms, used=users.used)
         self._frame = degree_table()
+        self._tiers = (limits.approach or ApproachPolicy()).table()
         self._room_for(0)
         self._events = np.zeros(1024, dtype=EVENT)
         self.rebase(ground, sets)
@@ -59,11 +63,11 @@ class FusedTracker:
         made = ground.combo_set
         numbers = combo_sets(ground.index, len(ground.warnable), sets) if made is None else made
         self._combo_set = sets.less(ground.validity.retired)[numbers] if ground.validity.some else numbers
-        self._borders = unmarked(self._index.borders)
+        self._borders = unmarked(ground.borders)
         self._marked_with: npt.NDArray[np.uint64] | None = None
         self._no_openings: IntColumn = np.zeros(len(ground.warnable) + 1, dtype=np.int64)
         zones = max(len(ground.warnable), 1)
-        self._scratch = np.zeros(zones, dtype=np.int64), np.zeros(zones, dtype=np.float64)
+        self._scratch, self._ahead = np.zeros(zones, dtype=np.int64), ahead_room(zones)
 
     def step(self, batch: PingBatch, moment: Moment) -> StepResult:
         """Judge the pings of a batch, write the users' rows and return what happened."""
@@ -74,9 +78,9 @@ class FusedTracker:
         count = arrange(columns, self._screen(moment), codes, self._slot, self._work, self._starts, pings)
         if locate(self._index.cells, self._combo_set, pings, count, self._now_set):
             self._locate_crowded(pings, count)
-        tally = np.zeros(4, dtype=np.int64)
+        tally = np.zeros(5, dtype=np.int64)
         events = self._advance(pings, count, codes, moment, tally)
-        return StepResult(codes, int(tally[0]), events, int(tally[1]))
+        return StepResult(codes, int(tally[0]), events, int(tally[1]), steps_in(self._steps[: tally[4]]))
 
     def _advance(
         self, pings: PingColumns, count: int, codes: npt.NDArray[np.int8], moment: Moment, tally: IntColumn
@@ -84,7 +88,7 @@ class FusedTracker:
         world, walk = self._world(moment), self._walk(moment)
         # The most one ping can cause: leave and enter everything, cross or approach every zone, every opening.
         room = 4 * len(self._ground.warnable) + len(moment.opening_ms) + 16
-        done, found = 0, 0
+        done, found, steps = 0, 0, steps_in(self._steps)
         while True:
             if len(self._events) < found + room:
                 self._events = np.concatenate([self._events, np.zeros(len(self._events) + room, dtype=EVENT)])
@@ -93,10 +97,10 @@ class FusedTracker:
             with np.errstate(over="ignore"):
                 done, found = advance(
                     pings, self._now_set, done, count, codes, self._rows, world, walk, events, found,
-                    *self._scratch, room, tally,
+                    steps, self._scratch, self._ahead, room, tally,
                 )  # fmt: skip
             if tally[3]:
-                members = np.unique(self._scratch[0][: tally[3]])
+                members = np.unique(self._scratch[: tally[3]])
                 self._sets.intern(Pairs(np.zeros(len(members), dtype=np.int64), members), 1)
                 world = world._replace(**self._numbered())
             elif done >= count:
@@ -118,6 +122,7 @@ class FusedTracker:
             self._pings: npt.NDArray[np.void] = np.zeros(room, dtype=PING)
             self._work = np.zeros(6 * room, dtype=np.int32)
             self._now_set = np.zeros(room, dtype=np.int32)
+            self._steps: npt.NDArray[np.void] = np.zeros(room, dtype=DRIVEN)
             self._starts = np.zeros(TILES + 1, dtype=np.int64)
 
     def _locate_crowded(self, pings: PingColumns, count: int) -> None:
@@ -148,6 +153,8 @@ class FusedTracker:
             venues=self._ground.venues.grid,
             wanted=moment.wanted_bits,
             wants_any=np.asarray(moment.wanted_bits.any(axis=1)),
+            known=self._ground.forecast.known,
+            tiers=self._tiers,
             warnable=self._ground.warnable,
             retired=self._ground.validity.retired,
             opening_first=opening_first,
@@ -163,7 +170,7 @@ class FusedTracker:
         return self._borders
 
     def _walk(self, moment: Moment) -> Walk:
-        limits, look, jumps = self._limits, self._limits.look, self._limits.jumps
+        limits, approach, jumps = self._limits, self._limits.approach or ApproachPolicy(), self._limits.jumps
         return Walk(
             now_ms=moment.now_ms,
             before_now_ms=moment.before_now_ms,
@@ -176,9 +183,15 @@ class FusedTracker:
             jump_slack_m=jumps.slack_m if jumps else 0.0,
             jump_believe_after=jumps.believe_after if jumps else -1,
             settles=limits.settles,
-            look_s=look.lookahead_s if look else 0.0,
-            look_min_mps=look.min_speed_mps if look else 0.0,
-            look_every_ms=round(look.every_s * 1000) if look else 0,
+            foresees=limits.approach is not None,
+            interval_s=approach.interval_s,
+            most_interval_s=approach.most_interval_s,
+            per_second=approach.per_second,
+            min_speed_mps=approach.min_speed_mps,
+            cone_s=approach.cone_s,
+            venue_every_ms=limits.venue_every_ms,
+            consented=moment.consented,
+            learn_mask=moment.learn_mask,
         )
 
 

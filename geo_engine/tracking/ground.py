@@ -8,11 +8,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from geo_engine.index.border_grid import BorderGrid
 from geo_engine.index.protocol import ZoneIndex
 from geo_engine.index.venues import VenueIndex
 from geo_engine.model import BoolColumn, IntColumn, PingBatch
-from geo_engine.tracking.approach import LookAhead
+from geo_engine.tracking.approach_policy import ApproachPolicy
 from geo_engine.tracking.events import Events
+from geo_engine.tracking.flow_kernels import DrivenSteps
+from geo_engine.tracking.learnt import Forecast
 from geo_engine.tracking.screening import Codes, JumpLimits
 from geo_engine.tracking.sets import Numbers, ZoneSets
 from geo_engine.tracking.validity import Validity
@@ -25,7 +28,8 @@ class Limits:
     """How positions are read. ``None`` switches a filter off.
 
     Attributes:
-        look: how far ahead to look for a border; None = no approach.
+        approach: which forecasts are approaches; None = nothing is foreseen.
+        venue_every_ms: how often a user's nearest venue is looked for.
         jumps: when a step is absurd.
         settles: noise is filtered; False = every ping is believed as it is.
         max_accuracy_m: vaguer positions are set aside.
@@ -36,7 +40,8 @@ class Limits:
         stale_after_ms: a ping older than this when it is judged raises no warning.
     """
 
-    look: LookAhead | None = field(default_factory=LookAhead)
+    approach: ApproachPolicy | None = field(default_factory=ApproachPolicy)
+    venue_every_ms: int = 15_000
     jumps: JumpLimits | None = field(default_factory=JumpLimits)
     settles: bool = True
     max_accuracy_m: float | None = 200.0
@@ -53,6 +58,8 @@ class Ground:
 
     Attributes:
         index: the zones.
+        borders: their borders by cell; nothing in it is marked.
+        forecast: what is known of the ways of drivers.
         venues: the venues by place; positions are those of ``venue_zone``.
         venue_zone: position in the zone set of each venue.
         warnable: bool per zone: a warning can be about it.
@@ -63,6 +70,8 @@ class Ground:
     """
 
     index: ZoneIndex
+    borders: BorderGrid
+    forecast: Forecast
     venues: VenueIndex
     venue_zone: IntColumn
     warnable: BoolColumn
@@ -82,6 +91,8 @@ class Moment:
             the batch look ahead.
         opening_ms: moments at which zones came into force lately, ordered by moment, then zone.
         opening_zone: which zone it was.
+        consented: a user of whom nothing was told agreed.
+        learn_mask: of the numbers of steps (``sample_of``) these bits are 0 of those that are learnt; -1 = none is.
     """
 
     now_ms: int
@@ -90,6 +101,8 @@ class Moment:
     wanted_bits: npt.NDArray[np.uint64]
     opening_ms: IntColumn
     opening_zone: IntColumn
+    consented: bool
+    learn_mask: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +114,14 @@ class StepResult:
         accepted: number of accepted pings.
         events: what happened, in no particular order but that of each user's pings.
         memberships: by how much the number of (user, zone) pairs inside changed.
+        steps: steps to learn from.
     """
 
     codes: Codes
     accepted: int
     events: Events
     memberships: int
+    steps: DrivenSteps
 
 
 class Tracker(Protocol):

@@ -16,17 +16,21 @@ import numpy.typing as npt
 from geo_engine.compiled import bare, kernel, uncounted
 from geo_engine.geodesy.kernels import degree_lengths, geodesic_m
 from geo_engine.index.border_grid import BorderGrid
-from geo_engine.index.borders import border_near, touched_outside, wanted_ahead
+from geo_engine.index.borders import border_near, touched_outside
 from geo_engine.index.kernels import Cells, combo_at, combo_zones, zones_at
 from geo_engine.index.venues import VenueGrid, nearest_venue
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, RejectReason
-from geo_engine.tracking.approach import CHANGED_CMPS, CHANGED_SHARE, PHASE
+from geo_engine.tracking.approach_policy import is_due
 from geo_engine.tracking.events import APPROACH, CROSS, ENTER, EXIT, LOST, MOVED, OPENED, OWED
+from geo_engine.tracking.flow_kernels import LEAST_MOVE_MS, MOST_MOVE_MS, MOVING_MPS, DrivenSteps, sample_of
+from geo_engine.tracking.foresight import Known, look_ahead
+from geo_engine.tracking.outlook_table import Ahead, Mover
 from geo_engine.tracking.packing import PingColumns
 from geo_engine.tracking.screening import REASONS
 from geo_engine.tracking.sets import mixed
 from geo_engine.tracking.settling import FIRST_STILL_S, doubt_m, radius_m, settled, still_for
-from geo_engine.tracking.state import BLOCK, FRESH, KEPT_FLAGS, MOVING, PLACED
+from geo_engine.tracking.state import BLOCK, CONSENTED, FRESH, KEPT_FLAGS, MOVING, PLACED, TOLD
+from geo_engine.tracking.steps import PHASE
 
 __all__ = ["EventColumns", "RowColumns", "Walk", "World", "advance", "combo_members", "locate"]
 
@@ -43,6 +47,7 @@ _MAX_STEP_MS: Final = 60_000
 _MIN_STEP_MS: Final = 500
 _MAX_SPEED_MPS: Final = 75.0
 _FASTEST_CMPS: Final = 32_767.0
+_DRIVES_CMPS: Final = 100.0 * MOVING_MPS
 
 
 class RowColumns(NamedTuple):
@@ -94,6 +99,8 @@ class World(NamedTuple):
         set_by_sum: which set each is of.
         wanted: uint64 (profiles, words): bit z of word z >> 6 = zone z may concern the profile and may be in force.
         wants_any: whether a profile wants any zone.
+        known: what is known of the ways of drivers.
+        tiers: which forecasts are approaches: ``ApproachPolicy.table``.
         warnable: whether a zone can be warned about.
         retired: whether a zone is not there any more; ``combo_set`` knows it already.
         opening_first: int64 (zones + 1,): where the openings of a zone begin in ``opening_ms``.
@@ -111,6 +118,8 @@ class World(NamedTuple):
     set_by_sum: npt.NDArray[np.int32]
     wanted: npt.NDArray[np.uint64]
     wants_any: BoolColumn
+    known: Known
+    tiers: FloatColumn
     warnable: BoolColumn
     retired: BoolColumn
     opening_first: IntColumn
@@ -132,9 +141,15 @@ class Walk(NamedTuple):
         jump_slack_m: position error granted on top.
         jump_believe_after: so many absurd pings in a row are believed.
         settles: noise is filtered: see ``tracking/settling.py``.
-        look_s: length of the look-ahead.
-        look_min_mps: slower is standing.
-        look_every_ms: how often a user who drives straight on is looked ahead for.
+        foresees: zones ahead are looked for; the next four are those of ``ApproachPolicy``.
+        interval_s: interval of pings the tiers are meant for.
+        most_interval_s: a longer one counts as this.
+        per_second: seconds added to the limits for each second by which pings are further apart.
+        min_speed_mps: slower is standing.
+        cone_s: how far to look where nothing was learnt.
+        venue_every_ms: how often a user's nearest venue is looked for.
+        consented: a user of whom nothing was told agreed.
+        learn_mask: of a step's ``sample_of`` these bits are 0 where it is learnt; -1 = none is.
     """
 
     now_ms: int
@@ -148,9 +163,15 @@ class Walk(NamedTuple):
     jump_slack_m: float
     jump_believe_after: int
     settles: bool
-    look_s: float
-    look_min_mps: float
-    look_every_ms: int
+    foresees: bool
+    interval_s: float
+    most_interval_s: float
+    per_second: float
+    min_speed_mps: float
+    cone_s: float
+    venue_every_ms: int
+    consented: bool
+    learn_mask: int
 
 
 @bare
@@ -373,8 +394,9 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
     walk: Walk,
     events: EventColumns,
     n_events: int,
+    steps: DrivenSteps,
     scratch_zone: IntColumn,
-    scratch_fraction: FloatColumn,
+    ahead: Ahead,
     room: int,
     tally: IntColumn,
 ) -> tuple[int, int]:
@@ -391,11 +413,12 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
         walk: limits and moments.
         events: room for events.
         n_events: events written already.
+        steps: room for as many steps as pings: those to learn from are written behind the ``tally[4]`` there are.
         scratch_zone: room for as many zones as there are.
-        scratch_fraction: the same.
+        ahead: the same.
         room: most events one ping can cause; without that much room left the walk stops.
         tally: added to: accepted pings, change of the number of (user, zone) memberships, a number without meaning.
-            ``tally[3]`` is written: 0, or the size of a set that has no number yet.
+            ``tally[3]`` is written: 0, or the size of a set that has no number yet. ``tally[4]``: number of steps.
 
     Returns:
         (ping to go on with, events written). It stops before the end where room is missing, or a set of zones has no
@@ -535,55 +558,59 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
             for at in range(met):
                 n = _write(events, n, u7, time_ms, scratch_zone[at], CROSS, MOVED, lon, lat)
         phase = np.int64(u7) * PHASE
-        due_look = walk.look_every_ms <= 0 or (
-            (time_ms + phase) // walk.look_every_ms != (before_ms + phase) // walk.look_every_ms
-        )
-        if due_look:
+        if walk.venue_every_ms <= 0 or (
+            (time_ms + phase) // walk.venue_every_ms != (before_ms + phase) // walk.venue_every_ms
+        ):
             rows.venue[u7] = nearest_venue(world.venues, lon, lat, world.venues.within_m)[0] + 1
-        # Velocity: the device's own where credible, else the mean of the last two steps.
+        # Velocity: the device's own where credible, else that of the last step.
         moves = joined and _MIN_STEP_MS <= elapsed_ms <= _MAX_STEP_MS
         east, north = 0.0, 0.0
-        mean_east, mean_north = np.nan, np.nan
         if moves:
             seconds = elapsed_ms / 1000.0
             east = min(max(np.rint(east_m / seconds * 100.0), -_FASTEST_CMPS), _FASTEST_CMPS)
             north = min(max(np.rint(north_m / seconds * 100.0), -_FASTEST_CMPS), _FASTEST_CMPS)
-            mean_east, mean_north = east, north
-            if (flags & MOVING) != 0:
-                mean_east = (east + rows.east_cmps[u7]) / 2.0
-                mean_north = (north + rows.north_cmps[u7]) / 2.0
-            mean_east, mean_north = mean_east / 100.0, mean_north / 100.0
+            if walk.learn_mask >= 0 and sample_of(u7, time_ms) & walk.learn_mask == 0:
+                told = (flags & TOLD) != 0
+                agreed = (flags & CONSENTED) != 0 or (walk.consented and not told)
+                old_east, old_north = 0.0, 0.0
+                if (flags & MOVING) != 0:
+                    old_east, old_north = float(rows.east_cmps[u7]), float(rows.north_cmps[u7])
+                fastest = max(east * east + north * north, old_east * old_east + old_north * old_north)
+                if agreed and LEAST_MOVE_MS <= elapsed_ms <= MOST_MOVE_MS and fastest >= _DRIVES_CMPS * _DRIVES_CMPS:
+                    at = tally[4]
+                    steps.lon0[at], steps.lat0[at], steps.lon1[at], steps.lat1[at] = before_lon, before_lat, lon, lat
+                    steps.east0_mps[at], steps.north0_mps[at] = old_east / 100.0, old_north / 100.0
+                    steps.east1_mps[at], steps.north1_mps[at] = east / 100.0, north / 100.0
+                    steps.elapsed_ms[at] = elapsed_ms
+                    tally[4] = at + 1
         profile = rows.profile[u7]
-        looks = walk.look_s > 0.0 and world.wants_any[profile]
-        if looks and not due_look and moves and (flags & MOVING) != 0:
-            # Straight on at the same speed, and looked ahead for a moment ago: the same is ahead as then.
-            old_east, old_north = float(rows.east_cmps[u7]), float(rows.north_cmps[u7])
-            change = (east - old_east) ** 2 + (north - old_north) ** 2
-            looks = change > max(CHANGED_SHARE**2 * (old_east**2 + old_north**2), CHANGED_CMPS**2)
-        if looks:
+        if walk.foresees and world.wants_any[profile]:
             told_mps, heading_deg = pings.speed_mps[k], pings.heading_deg[k]
             if 0.0 <= told_mps <= _MAX_SPEED_MPS and math.isfinite(heading_deg):
                 heading = math.radians(heading_deg)
-                mean_east, mean_north = told_mps * math.sin(heading), told_mps * math.cos(heading)
+                east_mps, north_mps = told_mps * math.sin(heading), told_mps * math.cos(heading)
                 speed_mps = told_mps
             else:
-                speed_mps = math.sqrt(mean_east * mean_east + mean_north * mean_north)
-            if walk.look_min_mps <= speed_mps <= _MAX_SPEED_MPS:
+                east_mps, north_mps = east / 100.0, north / 100.0
+                speed_mps = math.sqrt(east_mps * east_mps + north_mps * north_mps)
+            if walk.min_speed_mps <= speed_mps <= _MAX_SPEED_MPS:
                 lon_m, lat_m = degree_lengths(world.frame, lat)
-                reach = mean_east * walk.look_s / max(lon_m, 1.0)
-                end_lon = lon + min(max(reach, -90.0), 90.0)
-                end_lat = min(max(lat + mean_north * walk.look_s / lat_m, -90.0), 90.0)
-                met = wanted_ahead(
-                    world.borders, lon, lat, end_lon, end_lat, profile, world.wanted, scratch_zone, scratch_fraction
-                )
+                # Whoever reports rarely must be warned earlier.
+                interval_s = elapsed_ms / 1000.0 if joined else 0.0
+                over_s = min(max(interval_s - walk.interval_s, 0.0), walk.most_interval_s - walk.interval_s)
+                later_s = walk.per_second * over_s
+                mover = Mover(lon, lat, lon_m, lat_m, east_mps, north_mps, later_s + walk.cone_s)
+                met, learnt = look_ahead(world.known, world.borders, mover, profile, world.wanted, ahead)
                 for at in range(met):
-                    zone = scratch_zone[at]
-                    if scratch_fraction[at] > 0.0 and not (_in_set(world, now, zone) or _in_set(world, target, zone)):
-                        eta_s = scratch_fraction[at] * walk.look_s
+                    zone = ahead.zone[at]
+                    if not is_due(world.tiers, ahead.chance[at], ahead.eta_s[at] - later_s, learnt):
+                        continue
+                    if not (_in_set(world, now, zone) or _in_set(world, target, zone)):
                         n = _write(events, n, u7, time_ms, zone, APPROACH, MOVED, lon, lat)
-                        events.distance_m[n - 1] = eta_s * speed_mps
-                        events.eta_s[n - 1] = eta_s
-                        events.bearing_deg[n - 1] = math.degrees(math.atan2(mean_east, mean_north)) % 360.0
+                        events.distance_m[n - 1] = ahead.distance_m[at]
+                        events.eta_s[n - 1] = ahead.eta_s[at]
+                        toward_deg = math.degrees(math.atan2(ahead.east_m[at], ahead.north_m[at]))
+                        events.bearing_deg[n - 1] = toward_deg % 360.0
         # The row moves on.
         flags = (flags & KEPT_FLAGS) | PLACED
         if fresh:

@@ -13,7 +13,7 @@ from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.model import FloatColumn, IntColumn
 from geo_engine.tracking.chain import LearntChain
 from geo_engine.tracking.flow_kernels import CELLS_A_SIDE, HEADINGS, ROWS_PER_DEGREE, columns_per_degree, heading_of
-from geo_engine.tracking.forecast import OUTLOOK, Outlooks
+from geo_engine.tracking.forecast import OUTLOOK, Outlooks, fields_of
 
 __all__ = [
     "LEARNT_SHARE",
@@ -149,8 +149,7 @@ def outlook_table(learnt: LearntChain, outlooks: Outlooks) -> OutlookTable:
     record["east_m"] += np.rint(corner[0]).astype(np.int16)
     record["north_m"] += np.rint(corner[1]).astype(np.int16)
     begin = 2 * (np.cumsum(counts) - counts) + known
-    fields = {name: record[name] for name in OUTLOOK.names or ()}
-    return OutlookTable(columns, root, tiles, begin.astype(np.int32), **fields)
+    return OutlookTable(columns, root, tiles, begin.astype(np.int32), **fields_of(record))
 
 
 def _from_corner(learnt: LearntChain, rows: npt.NDArray[np.int32]) -> tuple[FloatColumn, FloatColumn]:

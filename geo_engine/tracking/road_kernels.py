@@ -15,7 +15,7 @@ import numpy.typing as npt
 from geo_engine.compiled import kernel, uncounted
 from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.model import FloatColumn, IntColumn
-from geo_engine.tracking.forecast import OUTLOOK, Outlooks
+from geo_engine.tracking.forecast import Outlooks, fields_of
 from geo_engine.tracking.outlook_table import LEARNT_SHARE, UNKNOWN, Ahead, Mover
 
 __all__ = ["RoadGrid", "RoadTable", "forecast_on_road", "no_roads", "road_grid", "road_table", "snap", "snap_all"]
@@ -179,8 +179,7 @@ class RoadTable(NamedTuple):
 def road_table(grid: RoadGrid, outlooks: Outlooks) -> RoadTable:
     """Lay outlooks out by piece."""
     begin = np.searchsorted(outlooks.state, np.arange(len(grid.lon0) + 1)).astype(np.int32)
-    fields = {name: outlooks.outlook[name] for name in OUTLOOK.names or ()}
-    return RoadTable(grid, begin, **fields)
+    return RoadTable(grid, begin, **fields_of(outlooks.outlook))
 
 
 def no_roads() -> RoadTable:

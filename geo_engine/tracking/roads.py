@@ -18,7 +18,7 @@ import shapely
 from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 from geo_engine.tracking.chain import Chain
-from geo_engine.tracking.flow_kernels import LEAST_MOVE_MS, MOST_MOVE_MS, MOVING_MPS, Steps
+from geo_engine.tracking.flow_kernels import LEAST_MOVE_MS, MOST_MOVE_MS, MOVING_MPS, DrivenSteps
 from geo_engine.tracking.forecast_kernels import SLICE_S
 from geo_engine.tracking.road_kernels import RoadGrid, road_grid, snap_all
 
@@ -183,7 +183,7 @@ class RoadFlow:
         self._key = net.turn_from * max(edges, 1) + net.turn_into
         self._order = np.argsort(self._key)
 
-    def learn(self, steps: Steps) -> None:
+    def learn(self, steps: DrivenSteps) -> None:
         """Count the turns steps of drivers took and how fast they went. Cost: about 0.5 us a step."""
         least = MOVING_MPS**2
         moves = (steps.east0_mps**2 + steps.north0_mps**2 >= least) & (
@@ -199,8 +199,9 @@ class RoadFlow:
         same = edge0 == edge1
         rows, edge = rows[same], edge0[same]
         way_m = (end[rows] - begin[rows]) * net.length_m[end[rows]] + end_m[rows] - begin_m[rows]
-        np.add.at(self._metres, edge, np.maximum(way_m, 0.0))
-        np.add.at(self._seconds, edge, steps.elapsed_ms[rows] / 1000.0)
+        # In sixteenths, whose sums are exact: the order of the steps does not matter.
+        np.add.at(self._metres, edge, _sixteenths(np.maximum(way_m, 0.0)))
+        np.add.at(self._seconds, edge, _sixteenths(steps.elapsed_ms[rows] / 1000.0))
 
     def _count_turns(self, edge0: IntColumn, edge1: IntColumn) -> None:
         if not len(self._key):
@@ -211,11 +212,17 @@ class RoadFlow:
         found = (ordered[place] == asked) & (edge0 != edge1)
         np.add.at(self._turns, self._order[place[found]], 1.0)
 
+    def copy(self) -> RoadFlow:
+        """Return one that knows the same and learns apart."""
+        other = RoadFlow(self.net, half_life_s=self._half_life_s)
+        other.load(self.saved())
+        return other
+
     def age(self, seconds: float) -> None:
         """Let time pass: what was learnt counts less."""
         share = 0.5 ** (max(seconds, 0.0) / self._half_life_s)
         for column in (self._turns, self._metres, self._seconds):
-            np.multiply(column, share, out=column)
+            column[:] = _sixteenths(column * share)
 
     def chain(self) -> Chain:
         """Return the pieces as a chain."""
@@ -243,6 +250,10 @@ class RoadFlow:
         if all(array is not None and len(array) == len(own) for array, own in zip(kept, mine, strict=True)):
             for array, own in zip(kept, mine, strict=True):
                 own[:] = array
+
+
+def _sixteenths(column: FloatColumn) -> FloatColumn:
+    return np.asarray(np.rint(column * 16.0) / 16.0)
 
 
 def _in_slices(net: RoadNet, source: IntColumn, target: IntColumn, share: FloatColumn, seconds: FloatColumn) -> Chain:

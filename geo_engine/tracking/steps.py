@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,10 @@ from geo_engine.index.protocol import Segments
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch
 from geo_engine.tracking.state import FRESH, MOVING, PLACED
 
-__all__ = ["Steps"]
+__all__ = ["PHASE", "Steps"]
+
+PHASE: Final = 7919
+"""Spreads what is done now and then over the users: milliseconds per u7, a prime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,14 @@ class Steps:
         """Return the given steps."""
         columns = {name: getattr(self, name)[rows] for name in self.__slots__ if name != "pings"}
         return Steps(pings=self.pings.take(rows), **columns)
+
+    def due(self, every_ms: int) -> BoolColumn:
+        """Say which pings are the first of a stretch of time; those of users begin at different moments."""
+        if every_ms <= 0:
+            return np.ones(len(self), dtype=np.bool_)
+        phase = self.pings.u7 * PHASE
+        due: BoolColumn = (self.pings.time_ms + phase) // every_ms != (self.before_ms + phase) // every_ms
+        return due
 
     def followed(self, part: FloatColumn, still_s: IntColumn) -> Steps:
         """Believe only a part of the way of each step."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from geo_engine.model import BoolColumn, IntColumn
 from geo_engine.tracking.state import NEVER_MS
 
 __all__ = ["Validity"]
+
+_NO_ENDS: Final = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Validity:
 
     def ends_until(self, now_ms: int) -> IntColumn:
         """Return the moments, ascending and each once, at which zones that are still there end by ``now_ms``."""
+        if now_ms < self.next_ms:
+            return _NO_ENDS
         due = ~self.retired & (self.until_ms <= now_ms)
         ends: IntColumn = np.unique(self.until_ms[due])
         return ends

@@ -34,7 +34,9 @@ class Scene:
     """An engine, the clock, and all that was said: transitions with their moments, and warnings."""
 
     def __init__(self, index: Index, *zones: Zone, vehicle: Vehicle = LADEN) -> None:
-        self.engine = Engine(ZoneSet.of(zones), index=index, default_vehicle=vehicle, config=EngineConfig(look=None))
+        self.engine = Engine(
+            ZoneSet.of(zones), index=index, default_vehicle=vehicle, config=EngineConfig(approach=None)
+        )
         self.said: list[tuple[int, str, str, float]] = []
         self.warned: list[str] = []
         self.last = self.engine.process(PingBatch.empty(), noon_ms - 1000)
@@ -242,7 +244,7 @@ def test_an_edit_may_end_a_zone_and_bring_it_back(index: Index) -> None:
 def test_zone_that_has_ended_stays_gone_after_a_restart(index: Index) -> None:
     ends = replace(Z, valid_to_ms=noon_ms + 60_000)
     scene = Scene(index, ends).at(0, INSIDE).at(61)
-    heir = Engine(ZoneSet.of([ends]), index=index, default_vehicle=LADEN, config=EngineConfig(look=None))
+    heir = Engine(ZoneSet.of([ends]), index=index, default_vehicle=LADEN, config=EngineConfig(approach=None))
     heir.load(scene.engine.snapshot())
     scene.engine = heir
     scene.at(62, INSIDE)

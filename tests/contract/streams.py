@@ -12,7 +12,8 @@ from geo_engine import EngineConfig, PingBatch, Vehicle, ZoneSet
 from geo_engine.alerting.policy import Policy
 from geo_engine.model import Permit, RuleEffect, VehicleKind, Visit, ZoneKind
 from geo_engine.testing import box_zone, noon_ms
-from geo_engine.tracking.approach import LookAhead
+from geo_engine.tracking.approach_policy import ApproachPolicy, Tier
+from geo_engine.tracking.learning import Learning
 from geo_engine.tracking.screening import JumpLimits
 from geo_engine.zones.rule import AppliesTo, TailParity
 from geo_engine.zones.schedule import Schedule
@@ -106,7 +107,8 @@ CONFIGS = {
     "exact": EngineConfig.exact(Policy(stale_after_s=None)),
     "replay": EngineConfig(max_lag_s=None, policy=Policy(stale_after_s=None, cooldown_s=120.0)),
     "short": EngineConfig(
-        look=LookAhead(lookahead_s=600.0, min_speed_mps=0.0),
+        approach=ApproachPolicy(unlearnt=(Tier(0.0, 600.0),), min_speed_mps=0.0),
+        learning=Learning(every_s=60.0),
         jumps=JumpLimits(max_speed_mps=40.0, slack_m=0.0, believe_after=1),
         max_gap_s=20.0,
         lost_after_s=120.0,
@@ -124,7 +126,13 @@ CONFIGS = {
     "open": EngineConfig(
         jumps=None, max_accuracy_m=None, max_gap_s=None, lost_after_s=300.0, policy=Policy(stale_after_s=10.0)
     ),
-    "believing": EngineConfig(jumps=JumpLimits(believe_after=0), look=None, lost_after_s=None, max_lag_s=900.0),
+    "learning": EngineConfig(
+        approach=ApproachPolicy(learnt=(Tier(0.0, 60.0),)),
+        learning=Learning(every_s=30.0, grown_by=0.0),
+        max_lag_s=None,
+        policy=Policy(stale_after_s=None, cooldown_s=0.0),
+    ),
+    "believing": EngineConfig(jumps=JumpLimits(believe_after=0), approach=None, lost_after_s=None, max_lag_s=900.0),
 }
 
 

@@ -67,7 +67,7 @@ def reported(steps: list[Decisions]) -> list[tuple]:
 
 
 @KINDS
-@pytest.mark.parametrize("name", ["exact", "replay", "brief"])
+@pytest.mark.parametrize("name", ["exact", "replay", "brief", "learning"])
 @examples(40)
 @given(stream=streams, cuts=st.lists(st.integers(0, 100), max_size=12), order=st.randoms(use_true_random=False))
 def test_batches_of_any_size_in_any_order_give_the_same_transitions_and_warnings(

@@ -26,13 +26,15 @@ from geo_engine.model import (
     ZoneKind,
 )
 from geo_engine.testing import box_zone, noon_ms, straight_drive
-from geo_engine.tracking.approach import LookAhead
+from geo_engine.tracking.approach_policy import ApproachPolicy
 from geo_engine.zones.rule import AppliesTo
 from geo_engine.zones.schedule import Schedule
 from geo_engine.zones.zone import Zone
 from tests.contract.trackers import assert_same
 from tests.examples import examples
 
+FAR = EngineConfig(approach=ApproachPolicy.reaching(90.0))
+"""Looks so far ahead that a drive of a few pings is enough."""
 DRIVER = Vehicle(u7=0, kind=VehicleKind.GOODS, consent_warnings=True)
 TRUCKS = AppliesTo(kinds=frozenset({VehicleKind.GOODS}))
 
@@ -193,7 +195,7 @@ def test_closed_window_does_not_warn_and_a_window_open_on_arrival_does() -> None
     drive = straight_drive(1, pings=20)
     closed = engine_of(box_zone("z", schedule=Schedule.parse("Mo-Fr 20:00-21:00", "Asia/Shanghai")))
     assert alerts(run(closed, drive)) == []
-    opening = engine_of(box_zone("z", schedule=Schedule.parse("Mo-Fr 12:01-13:00", "Asia/Shanghai")))
+    opening = engine_of(box_zone("z", schedule=Schedule.parse("Mo-Fr 12:01-13:00", "Asia/Shanghai")), config=FAR)
     (alert,) = alerts(run(opening, drive))
     assert alert.time_ms + alert.eta_s * 1000 >= noon_ms + 60_000
 
@@ -433,12 +435,12 @@ def test_speed_no_vehicle_has_is_not_believed_and_a_credible_one_is(speed_mps: f
     def ping(speed: float) -> PingBatch:
         return PingBatch.from_columns([1], [noon_ms], [114.30], [30.6], speed_mps=[speed], heading_deg=[90.0])
 
-    assert alerts(run(engine_of(*zones_in_a_row(12)), ping(speed_mps))) == []
-    assert [alert.zone_id for alert in alerts(run(engine_of(*zones_in_a_row(12)), ping(20.0)))] == ["z00"]
+    assert alerts(run(engine_of(*zones_in_a_row(12), config=FAR), ping(speed_mps))) == []
+    assert [alert.zone_id for alert in alerts(run(engine_of(*zones_in_a_row(12), config=FAR), ping(20.0)))] == ["z00"]
 
 
 def test_stale_ping_does_not_silence_the_visit() -> None:
-    engine = engine_of(box_zone("z", applies_to=TRUCKS))
+    engine = engine_of(box_zone("z", applies_to=TRUCKS), config=FAR)
     drive = straight_drive(1, pings=40)
     late = [engine.process(drive.take(np.array([row])), int(drive.time_ms[row]) + 70_000) for row in range(18)]
     assert {alert.reason for alert in alerts(late)} == {SuppressReason.STALE_PING}
@@ -466,7 +468,7 @@ def test_driver_whose_enter_came_too_late_is_told_by_the_first_ping_in_time() ->
 
 def test_long_approach_survives_a_restart_as_one_visit() -> None:
     zone = box_zone("z", west=114.34, east=114.35, applies_to=TRUCKS)
-    look = EngineConfig(look=LookAhead(lookahead_s=600.0), policy=Policy(cooldown_s=60.0))
+    look = EngineConfig(approach=ApproachPolicy.reaching(600.0), policy=Policy(cooldown_s=60.0))
     crawl = straight_drive(1, pings=260, lon=114.325, speed_mps=2.5)
     cut = noon_ms + 240 * 5000
     first = engine_of(zone, config=look)

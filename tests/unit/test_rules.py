@@ -16,6 +16,7 @@ from geo_engine.alerting.policy import Policy
 from geo_engine.index import CellIndex, RtreeIndex
 from geo_engine.model import AlertReason, Language, Permit, RoadLevel, RuleEffect, Vehicle, VehicleKind, ZoneKind
 from geo_engine.testing import box_zone, noon_ms, straight_drive
+from geo_engine.tracking.approach_policy import ApproachPolicy
 from geo_engine.zones.calendar import DayCalendar
 from geo_engine.zones.days import Days
 from geo_engine.zones.rule import AppliesTo, TailParity
@@ -45,7 +46,7 @@ class Driver:
     def __init__(
         self, *zones: Zone, index: Callable = CellIndex, vehicle: Vehicle = TRUCK, start_ms: int = noon_ms
     ) -> None:
-        config = EngineConfig(policy=Policy(stale_after_s=None), lost_after_s=None, look=None)
+        config = EngineConfig(policy=Policy(stale_after_s=None), lost_after_s=None, approach=None)
         self.engine = Engine(ZoneSet.of(zones), vehicles=[vehicle], index=index, config=config)
         self.now_ms = start_ms
         self.alerts: list[tuple[str, AlertReason]] = []
@@ -102,7 +103,7 @@ def test_plate_nobody_told_may_be_meant_on_any_date(index: Callable) -> None:
 
 
 def test_vehicle_is_looked_ahead_for_only_on_dates_that_concern_it() -> None:
-    config = EngineConfig(policy=Policy(stale_after_s=None))
+    config = EngineConfig(approach=ApproachPolicy.reaching(90.0), policy=Policy(stale_after_s=None))
     for start, warned in ((at("2026-11-18T12:00"), True), (at("2026-11-17T12:00"), False)):
         engine = Engine(ZoneSet.of([BY_DATE]), vehicles=[TRUCK], config=config)
         ride = straight_drive(1, pings=8, lon=114.285, start_ms=start)
@@ -213,7 +214,7 @@ def test_road_that_decides_alone_replaces_the_area_for_everybody(index: Callable
 
 
 def test_approach_by_an_exception_is_not_warned_and_beside_it_is() -> None:
-    config = EngineConfig(policy=Policy(stale_after_s=None))
+    config = EngineConfig(approach=ApproachPolicy.reaching(90.0), policy=Policy(stale_after_s=None))
     for lat, warned in ((ON_ROAD, []), (BESIDE, ["area"])):
         engine = Engine(ZoneSet.of([AREA, ROAD]), vehicles=[TRUCK], config=config)
         ride = straight_drive(1, pings=8, lon=114.285, lat=lat)

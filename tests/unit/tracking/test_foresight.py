@@ -14,7 +14,7 @@ from geo_engine.model import ZoneKind
 from geo_engine.tracking.approach_policy import ApproachPolicy, Tier
 from geo_engine.tracking.chain import Chain, LearntChain, learnt_chain
 from geo_engine.tracking.flow import Flow
-from geo_engine.tracking.flow_kernels import Steps
+from geo_engine.tracking.flow_kernels import DrivenSteps
 from geo_engine.tracking.forecast import Outlooks, Prepared, outlooks_of
 from geo_engine.tracking.foresight import Foreseen, Known, Movers, foresee
 from geo_engine.tracking.outlook_table import ahead_room, outlook_table
@@ -40,8 +40,8 @@ def zone_set(*shapes: shapely.Polygon) -> ZoneSet:
     return ZoneSet.of(Zone(str(row), ZoneKind.CONSTRUCTION, str(row), shape) for row, shape in enumerate(shapes))
 
 
-def drives(*ways: list[tuple[float, float]], times: int = 1) -> Steps:
-    """Steps of drivers who go from corner to corner, 50 m every 5 s."""
+def drives(*ways: list[tuple[float, float]], times: int = 1) -> DrivenSteps:
+    """DrivenSteps of drivers who go from corner to corner, 50 m every 5 s."""
     parts = []
     for way in ways:
         line = shapely.LineString(way)
@@ -50,7 +50,7 @@ def drives(*ways: list[tuple[float, float]], times: int = 1) -> Steps:
         parts.append(np.column_stack([places[:-1], velocity[:-1], places[1:], velocity[1:]]))
     rows = np.tile(np.concatenate(parts), (times, 1)).T
     lon0, lat0, lon1, lat1 = LON + rows[0] * EAST, LAT + rows[1] * NORTH, LON + rows[4] * EAST, LAT + rows[5] * NORTH
-    return Steps(
+    return DrivenSteps(
         lon0,
         lat0,
         rows[2].copy(),
@@ -63,7 +63,7 @@ def drives(*ways: list[tuple[float, float]], times: int = 1) -> Steps:
     )
 
 
-def learnt(*some: Steps) -> LearntChain:
+def learnt(*some: DrivenSteps) -> LearntChain:
     flow = Flow()
     for steps in some:
         flow.learn(steps)
@@ -238,7 +238,7 @@ CROSS = (
 )
 
 
-def on_roads(net: RoadNet, zones: ZoneSet, steps: Steps | None = None) -> Known:
+def on_roads(net: RoadNet, zones: ZoneSet, steps: DrivenSteps | None = None) -> Known:
     roads = RoadFlow(net)
     if steps is not None:
         roads.learn(steps)

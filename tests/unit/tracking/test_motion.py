@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 
-from geo_engine.index import RtreeIndex
-from geo_engine.model import PingBatch
+from geo_engine import Engine, EngineConfig, PingBatch, Vehicle, ZoneSet
+from geo_engine.alerting.policy import Policy
+from geo_engine.model import AlertReason, VehicleKind, ZoneKind
 from geo_engine.testing import box_zone, straight_drive
-from geo_engine.tracking.approach import LookAhead, find_approaches
+from geo_engine.tracking.approach_policy import ApproachPolicy
 from geo_engine.tracking.motion import Motion
-from geo_engine.zones.zoneset import ZoneSet
+from geo_engine.zones.rule import AppliesTo
+from geo_engine.zones.zone import Zone
 from tests.unit.tracking.walks import walk
 
 
@@ -56,30 +59,47 @@ def test_motion_over_the_date_line_goes_the_short_way() -> None:
     assert speeds(motion)[1] == pytest.approx(30.0, rel=1e-4)
 
 
-def approaches(pings: PingBatch, look: LookAhead, *, wanted: bool = True) -> list[float]:
-    """Return the distances of the borders seen on a drive."""
-    index, matrix = RtreeIndex(ZoneSet.of([box_zone("z")])), np.full((1, 1), wanted)
-    profile = np.zeros(1, dtype=np.int64)
-    found = [find_approaches(*taken, index, profile=profile, wanted=matrix, look=look) for taken in walk(pings)]
-    return [distance_m for one in found for distance_m in one.distance_m.tolist()]
+def foreseen(pings: PingBatch, *, ahead_s: float = 30.0, zone: Zone | None = None) -> list[tuple[int, float]]:
+    """Return (ping, distance) of the borders a driver is found to approach."""
+    config = EngineConfig(approach=ApproachPolicy.reaching(ahead_s), policy=Policy(stale_after_s=None))
+    engine = Engine(
+        ZoneSet.of([zone or box_zone("z")]), config=config, default_vehicle=Vehicle(u7=0, kind=VehicleKind.GOODS)
+    )
+    found = []
+    for row in range(len(pings)):
+        step = engine.process(pings.take(slice(row, row + 1)), int(pings.time_ms[row]))
+        found += [(row, alert.distance_m) for alert in step.alerts if alert.trigger is AlertReason.APPROACH]
+    return found
 
 
 def test_border_is_seen_within_the_look_ahead_and_not_beyond() -> None:
     drive = straight_drive(1, pings=2, lon=114.29, speed_mps=10.0)  # 957 m before the border, less one step
-    assert approaches(drive, LookAhead(lookahead_s=95.0)) == pytest.approx([908.0], abs=3.0)
-    assert len(approaches(drive, LookAhead(lookahead_s=85.0))) == 0
+    ((row, distance_m),) = foreseen(drive, ahead_s=95.0)
+    assert row == 1
+    assert distance_m == pytest.approx(908.0, abs=3.0)
+    assert foreseen(drive, ahead_s=85.0) == []
 
 
 def test_standing_user_looks_nowhere() -> None:
-    drive = straight_drive(1, pings=3, lon=114.2999, speed_mps=1.0)
-    assert len(approaches(drive, LookAhead())) == 0
+    assert foreseen(straight_drive(1, pings=3, lon=114.2999, speed_mps=1.0)) == []
 
 
 def test_zone_that_concerns_nobody_is_not_looked_for() -> None:
     drive = straight_drive(1, pings=3, lon=114.299, speed_mps=10.0)
-    assert len(approaches(drive, LookAhead())) == 1
-    assert len(approaches(drive, LookAhead(), wanted=False)) == 0
+    assert len(foreseen(drive)) == 1
+    assert foreseen(drive, zone=box_zone("z", applies_to=AppliesTo(kinds=frozenset({VehicleKind.CAR})))) == []
 
 
 def test_zone_the_user_is_in_is_not_ahead() -> None:
-    assert len(approaches(straight_drive(1, pings=3, lon=114.305, speed_mps=10.0), LookAhead())) == 0
+    assert foreseen(straight_drive(1, pings=3, lon=114.305, speed_mps=10.0)) == []
+
+
+def test_turn_is_looked_along_at_once() -> None:
+    to_the_corner = straight_drive(1, pings=3, lon=114.3005, lat=30.5905, bearing_deg=270.0, speed_mps=10.0)
+    corner_ms = int(to_the_corner.time_ms[-1])
+    onward = straight_drive(
+        1, pings=2, lon=float(to_the_corner.lon[-1]), lat=30.5905, bearing_deg=0.0, start_ms=corner_ms, speed_mps=10.0
+    )
+    zone = Zone("z", ZoneKind.TRUCK_RESTRICTION, "z", shapely.box(114.29, 30.593, 114.31, 30.6))
+    turned = PingBatch.concat([to_the_corner, onward.take(slice(1, 2))])
+    assert [row for row, _ in foreseen(turned, zone=zone)] == [3]
