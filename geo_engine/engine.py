@@ -128,9 +128,11 @@ class Engine:
         self._recipe = Recipe(index, self.config.policy, default, self.config.venue_within_m)
         self._running = Revision.of(zones, self._recipe)
         learning = self.config.learning if COMPILED and self.config.approach else None
-        self._learner = None if learning is None else Learner(learning, roads, background)
-        if self._learner is not None and roads is not None:
-            self._foresee_with(self._learner.first_forecast(zones, self._running.ground.index))
+        self._learner: Learner | None = None
+        if learning is not None and self.config.approach is not None:
+            self._learner = Learner(learning, self.config.approach.scope, roads, background)
+            if roads is not None:
+                self._foresee_with(self._learner.learn_now(zones, self._running.ground.index))
         self._users = UserRows()
         ground = self._running.ground
         tracker = ColumnTracker if ground.combo_set is None else FusedTracker
@@ -317,7 +319,7 @@ class Engine:
         arrays = {"visits": self._judge.visits.records().reshape(-1), "set_first": self._running.sets.first}
         arrays["wishes"] = self.wishes.entries().reshape(-1)
         if self._learner is not None:
-            facts["learnt"], learnt = self._learner.saved()
+            facts["learnt"], learnt = self._learner.saved(self._running.ground.forecast)
             arrays |= learnt
         return pack(facts, {**arrays, "set_members": self._running.sets.members, **self._users.saved()})
 

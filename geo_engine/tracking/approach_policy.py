@@ -10,6 +10,7 @@ import numpy as np
 from geo_engine.compiled import uncounted
 from geo_engine.errors import ConfigurationError
 from geo_engine.model import BoolColumn, FloatColumn
+from geo_engine.tracking.learnt import Scope
 
 __all__ = ["LEARNT", "ON_ROADS_UNLEARNT", "UNLEARNT", "ApproachPolicy", "Tier", "is_due"]
 
@@ -35,6 +36,11 @@ ON_ROADS_UNLEARNT: Final = (Tier(0.10, 28.0), Tier(0.3, 33.0))
 UNLEARNT: Final = (Tier(0.0, 30.0),)
 """For places where only the heading is known: whatever lies in the cone and is near."""
 _USUAL_S: Final = 30.0
+_ON_ROADS: Final = 5.0 / 6.0
+"""Chances on roads are mixed with others before they are judged."""
+_OTHERS_TAKE: Final = 2.3
+"""What others took so much longer for than the longest tier allows is near for nobody: on simulated cities the same
+warnings come of twice as many records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,13 @@ class ApproachPolicy:
     def cone_s(self) -> float:
         """How far to look where nothing was learnt, seconds, at the usual interval."""
         return max((tier.most_eta_s for tier in self.unlearnt), default=0.0)
+
+    @property
+    def scope(self) -> Scope:
+        """What is worth keeping in a forecast for these tiers."""
+        least = min((tier.least_chance for tier in self.learnt), default=1.0)
+        longest_s = max((tier.most_eta_s for tier in self.learnt), default=0.0)
+        return Scope(least, least * _ON_ROADS, longest_s * _OTHERS_TAKE)
 
     def table(self) -> FloatColumn:
         """Return the tiers for ``is_due``: (tiers, 3) whether learnt (0, 1), least chance, most seconds."""

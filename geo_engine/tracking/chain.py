@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from geo_engine.model import FloatColumn, IntColumn
 from geo_engine.tracking.flow import MOVE
-from geo_engine.tracking.flow_kernels import HEADINGS, ROWS_PER_DEGREE, columns_per_degree, moved_into
+from geo_engine.tracking.flow_kernels import HEADINGS, ROWS_PER_DEGREE, columns_per_degree, moved_into, slots_of
 
 __all__ = ["Chain", "LearntChain", "learnt_chain"]
 
@@ -42,12 +42,14 @@ class LearntChain(NamedTuple):
 
     Attributes:
         chain: the chain.
-        state: the state's number of 40 bits, ascending.
+        state: the state's number of 40 bits.
+        slot: where it lies among the slots of all tiles (``slots_of``), ascending.
         known: bool: enough was seen there.
     """
 
     chain: Chain
     state: IntColumn
+    slot: IntColumn
     known: npt.NDArray[np.bool_]
 
 
@@ -66,7 +68,9 @@ def learnt_chain(moves: npt.NDArray[np.void], *, known_from: float = _KNOWN_FROM
         message = f"found records of {moves.dtype.names}, expected {MOVE.names}"
         raise TypeError(message)
     begin, end = moved_into(columns_per_degree(), moves["key"])
-    state, number = np.unique(np.concatenate([begin, end]), return_inverse=True)
+    both = np.concatenate([begin, end])
+    slot, first, number = np.unique(slots_of(both), return_index=True, return_inverse=True)
+    state = both[first]
     source, target = number[: len(moves)], number[len(moves) :]
     count = moves["seen"].astype(np.float64)
     left = np.bincount(source, weights=count, minlength=len(state))
@@ -78,15 +82,17 @@ def learnt_chain(moves: npt.NDArray[np.void], *, known_from: float = _KNOWN_FROM
     per_degree = columns_per_degree()[((state >> 22) // ROWS_PER_DEGREE).astype(np.int64)]
     lon = lon + np.where(left > 0.0, east, 0.5) / per_degree
     lat = lat + np.where(left > 0.0, north, 0.5) / ROWS_PER_DEGREE
+    order = np.argsort(source, kind="stable")
+    source, target, count = source[order], target[order], count[order]
     chain = Chain(
         lon=lon,
         lat=lat,
         source=source.astype(np.int32),
         target=target.astype(np.int32),
         share=(count / seen[source]).astype(np.float32),
-        seconds=(moves["seconds"] / np.maximum(count, 1e-9)).astype(np.float32),
+        seconds=(moves["seconds"][order] / np.maximum(count, 1e-9)).astype(np.float32),
     )
-    return LearntChain(chain, state, left >= known_from)
+    return LearntChain(chain, state, slot, left >= known_from)
 
 
 def _corner(state: IntColumn) -> tuple[FloatColumn, FloatColumn]:

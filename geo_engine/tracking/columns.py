@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_engine.geodesy.kernels import degree_table
-from geo_engine.index.border_grid import BorderGrid, mark_wanted, unmarked
+from geo_engine.index.border_grid import mark_wanted, unmarked
 from geo_engine.index.protocol import Pairs
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch, RejectReason
 from geo_engine.tracking.driven import driven_steps
@@ -26,6 +26,7 @@ from geo_engine.tracking.settling import settle
 from geo_engine.tracking.state import FRESH, KEPT_FLAGS, MOVING, PLACED, UserRows
 from geo_engine.tracking.steps import Steps
 from geo_engine.tracking.transitions import chosen, joined, listed, without
+from geo_engine.tracking.wanted import Wanted, wanted_of
 
 __all__ = ["ColumnTracker", "make_events"]
 
@@ -75,7 +76,7 @@ class ColumnTracker:
         """Match against another ground from the next step on; the rows hold numbers of ``sets`` already."""
         self._ground, self._sets = ground, sets
         self._borders = unmarked(ground.borders)
-        self._marked_with: npt.NDArray[np.uint64] | None = None
+        self._wanted: Wanted | None = None
         self._ahead = ahead_room(max(len(ground.warnable), 1))
 
     def step(self, batch: PingBatch, moment: Moment) -> StepResult:
@@ -248,29 +249,25 @@ class ColumnTracker:
             lat=steps.lat[rows],
             east_mps=motion.east_mps[rows],
             north_mps=motion.north_mps[rows],
+            speed_mps=motion.speed_mps[rows],
+            told_deg=motion.told_deg[rows],
             reach_s=policy.reach_s(elapsed_s),
             profile=profile[rows],
         )
-        found = foresee(
-            self._ground.forecast.known,
-            self._marked(moment.wanted_bits),
-            self._frame,
-            movers,
-            moment.wanted_bits,
-            self._ahead,
-        )
+        wanted = self._wanting(moment.wanted_bits)
+        found = foresee(self._ground.forecast.known, self._borders, self._frame, movers, wanted, self._ahead)
         due = policy.due(found.chance, found.eta_s, found.learnt, elapsed_s[found.query])
         pairs = Pairs(rows[found.query], found.zone)
         kept = np.flatnonzero(due & ~listed(pairs, here))
         ahead = (found.distance_m[kept], found.eta_s[kept], found.bearing_deg[kept])
         return _at_steps(steps, Pairs(pairs.query[kept], pairs.zone[kept]), APPROACH, ahead=ahead)
 
-    def _marked(self, wanted: npt.NDArray[np.uint64]) -> BorderGrid:
-        """Return the borders marked with what each profile wants; the rules give the same array until that changes."""
-        if self._marked_with is not wanted:
-            mark_wanted(self._borders, wanted)
-            self._marked_with = wanted
-        return self._borders
+    def _wanting(self, bits: npt.NDArray[np.uint64]) -> Wanted:
+        """Return what profiles want, the borders marked with it; the rules give the same array until it changes."""
+        if self._wanted is None or self._wanted.bits is not bits:
+            mark_wanted(self._borders, bits)
+            self._wanted = wanted_of(bits, self._ground.forecast.groups)
+        return self._wanted
 
     def _move_on(self, steps: Steps, motion: Motion, now: Pairs, moment: Moment) -> int:
         """Write the steps into the rows; return the change of the number of memberships."""

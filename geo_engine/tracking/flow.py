@@ -7,7 +7,6 @@ no user, no time, no track. A move that was seen less often than ``least_seen`` 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -42,7 +41,7 @@ class Flow:
     the steps, whose sums are exact up to a million each.
     """
 
-    def __init__(self, *, most_moves: int = 2_500_000, half_life_s: float = 14 * 86_400.0) -> None:
+    def __init__(self, *, most_moves: int = 1_250_000, half_life_s: float = 14 * 86_400.0) -> None:
         """Know nothing yet.
 
         Args:
@@ -96,13 +95,8 @@ class Flow:
         ordered: npt.NDArray[np.void] = kept[np.argsort(kept["key"])]
         return ordered
 
-    def saved(self) -> dict[str, npt.NDArray[Any]]:
-        """Return everything as arrays for a snapshot."""
-        return {"flow_moves": self.moves()}
-
-    def load(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Know what was saved and nothing else; a snapshot from before anything was learnt has no such array."""
-        moves = arrays.get("flow_moves", np.zeros(0, dtype=MOVE))
+    def load(self, moves: npt.NDArray[np.void]) -> None:
+        """Know what ``moves`` told and nothing else."""
         slots = _FIRST_SLOTS
         while slots * _FULL < len(moves):
             slots *= 2

@@ -23,6 +23,7 @@ __all__ = [
     "MOST_MOVE_MS",
     "MOVING_MPS",
     "ROWS_PER_DEGREE",
+    "TILES_A_DEGREE",
     "DrivenStep",
     "DrivenSteps",
     "MoveColumns",
@@ -33,6 +34,7 @@ __all__ = [
     "heading_of",
     "moved_into",
     "sample_of",
+    "slots_of",
     "state_of",
     "steps_in",
 ]
@@ -41,6 +43,8 @@ ROWS_PER_DEGREE: Final = 1_408
 """Rows of cells in a degree of latitude: a row is 79 m; a multiple of ``CELLS_A_SIDE``."""
 CELLS_A_SIDE: Final = 16
 """Cells along a side of a tile; no cell lies in two degrees."""
+TILES_A_DEGREE: Final = ROWS_PER_DEGREE // CELLS_A_SIDE
+"""Tiles along a side of a degree; fewer lie side by side away from the equator."""
 HEADINGS: Final = 8
 """Headings told apart: north, north-east and so on, each 45 degrees wide."""
 MOVING_MPS: Final = 2.0
@@ -268,6 +272,18 @@ def add_moves(table: MoveColumns, moves: MoveColumns, share: float) -> int:
                 east, north = np.rint(east * part * _PARTS) / _PARTS, np.rint(north * part * _PARTS) / _PARTS
             taken += _add(table, moves.key[k] & ~_USED, seen, seconds, (east, north))
     return taken
+
+
+def slots_of(states: IntColumn) -> IntColumn:
+    """Return where states lie when tiles of 16 x 16 cells follow one another, degree by degree: 2,048 slots a tile."""
+    heading, cell = states % HEADINGS, states // HEADINGS
+    row, column = cell >> _COLUMN_BITS, cell & ((1 << _COLUMN_BITS) - 1)
+    per_degree = columns_per_degree()[row // ROWS_PER_DEGREE].astype(np.int64)
+    inner_row, inner_column = row % ROWS_PER_DEGREE, column % per_degree
+    degree = (row // ROWS_PER_DEGREE) * 360 + column // per_degree
+    tile = (degree * TILES_A_DEGREE + inner_row // CELLS_A_SIDE) * TILES_A_DEGREE + inner_column // CELLS_A_SIDE
+    inner = (inner_row % CELLS_A_SIDE) * CELLS_A_SIDE + inner_column % CELLS_A_SIDE
+    return np.asarray((tile * CELLS_A_SIDE**2 + inner) * HEADINGS + heading)
 
 
 def moved_into(columns: FloatColumn, keys: IntColumn) -> tuple[IntColumn, IntColumn]:

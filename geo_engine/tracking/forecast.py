@@ -29,12 +29,11 @@ OUTLOOK: Final = np.dtype(
 )
 """One zone ahead of a state, 16 bytes."""
 
-_LEAST_CHANCE: Final = 0.1
-_MOST_ETA_S: Final = 120.0
 _ROOM: Final = 32_768
 """States within 180 s of one zone; a city of 80 m cells has about 5,000."""
 _FARTHEST_M: Final = 32_767.0
 _FEW: Final = 64
+_STRIDED: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +95,24 @@ class Outlooks:
         """
         moved = position[self.outlook["zone"]]
         kept = np.flatnonzero(moved >= 0)
-        outlook = self.outlook[kept]
+        outlook, state = self.outlook[kept], self.state[kept]
         outlook["zone"] = moved[kept]
-        return _joined([Outlooks(self.state[kept], outlook), fresh])
+        # The order of the zones is that of their ids before and after, so what is kept is in order still.
+        place = np.searchsorted(_order(state, outlook), _order(fresh.state, fresh.outlook))
+        return Outlooks(np.insert(state, place, fresh.state), np.insert(outlook, place, fresh.outlook))
+
+    def of_known(self, known: BoolColumn) -> Outlooks:
+        """Return those of states that are known."""
+        kept = np.flatnonzero(known[self.state])
+        return Outlooks(self.state[kept], self.outlook[kept])
 
 
 def fields_of(outlook: npt.NDArray[np.void]) -> dict[str, npt.NDArray[Any]]:
     """Return the fields of ``OUTLOOK`` records as strided views, for kernels."""
     # Of fewer than two records they would be contiguous arrays, for which the kernels would be compiled once more.
-    padded = np.concatenate([outlook, np.zeros(max(2 - len(outlook), 0), dtype=OUTLOOK)])
+    padded = outlook
+    if len(outlook) < _STRIDED:
+        padded = np.concatenate([outlook, np.zeros(_STRIDED - len(outlook), dtype=OUTLOOK)])
     return {name: padded[name] for name in OUTLOOK.names or ()}
 
 
@@ -113,8 +121,8 @@ def outlooks_of(
     zones: ZoneSet,
     index: ZoneIndex,
     *,
-    least_chance: float = _LEAST_CHANCE,
-    most_eta_s: float = _MOST_ETA_S,
+    least_chance: float,
+    most_eta_s: float,
     only: IntColumn | None = None,
 ) -> Outlooks:
     """Compute the zones ahead of every state of a chain.
@@ -167,8 +175,13 @@ def _joined(parts: list[Outlooks]) -> Outlooks:
         return Outlooks.none()
     state = np.concatenate([part.state for part in parts])
     outlook = np.concatenate([part.outlook for part in parts])
-    order = np.lexsort((outlook["zone"], state))
+    order = np.argsort(_order(state, outlook))
     return Outlooks(state[order], outlook[order])
+
+
+def _order(state: npt.NDArray[np.int32], outlook: npt.NDArray[np.void]) -> IntColumn:
+    """Return numbers in the order of states, then zones."""
+    return np.asarray((state.astype(np.int64) << 32) + outlook["zone"])
 
 
 def _ways_to(lon: FloatColumn, lat: FloatColumn, shape: shapely.Geometry) -> FloatColumn:
@@ -217,8 +230,8 @@ def _near(chain: Chain, zones: ZoneSet, asked: BoolColumn) -> IntColumn:
     if len(few) > _FEW:
         return np.arange(len(chain.source))
     near = np.zeros(len(chain.lon), dtype=np.bool_)
-    # A learnt move is shorter than 32 cells; twice that is beyond any.
-    reach_lat = 0.05
+    # A learnt move is shorter than 32 cells, 0.023 degrees; a piece of a road is shorter still.
+    reach_lat = 0.03
     for west, south, east, north in shapely.bounds([zones.zones[row].geometry for row in few]).reshape(-1, 4):
         reach_lon = reach_lat / max(np.cos(np.radians(max(abs(south), abs(north)))), 0.01)
         beside = (chain.lon - west + reach_lon) % 360.0 <= east - west + 2 * reach_lon

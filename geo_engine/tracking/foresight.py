@@ -17,8 +17,17 @@ from geo_engine.geodesy.kernels import degree_lengths
 from geo_engine.index.border_grid import BorderGrid
 from geo_engine.index.cone import Cone, Found, wanted_within
 from geo_engine.model import FloatColumn, IntColumn
-from geo_engine.tracking.outlook_table import UNKNOWN, Ahead, Mover, OutlookTable, blend_chances, forecast_at
+from geo_engine.tracking.outlook_table import (
+    UNKNOWN,
+    Ahead,
+    Mover,
+    OutlookTable,
+    blend_chances,
+    forecast_at,
+    velocity_of,
+)
 from geo_engine.tracking.road_kernels import RoadTable, forecast_on_road
+from geo_engine.tracking.wanted import Wanted
 
 __all__ = ["Foreseen", "Known", "Movers", "foresee", "look_ahead"]
 
@@ -41,21 +50,14 @@ class Known(NamedTuple):
 
 
 class Movers(NamedTuple):
-    """Moving users in columns.
-
-    Attributes:
-        lon: longitude, degrees.
-        lat: latitude.
-        east_mps: velocity.
-        north_mps: the same, to the north.
-        reach_s: how far to look where nothing was learnt.
-        profile: row of ``wanted``.
-    """
+    """Moving users in columns: see ``Mover``."""
 
     lon: FloatColumn
     lat: FloatColumn
     east_mps: FloatColumn
     north_mps: FloatColumn
+    speed_mps: FloatColumn
+    told_deg: FloatColumn
     reach_s: FloatColumn
     profile: IntColumn
 
@@ -89,43 +91,39 @@ class Foreseen:
 
 @uncounted
 def look_ahead(
-    known: Known,
-    borders: BorderGrid,
-    mover: Mover,
-    profile: int,
-    wanted: npt.NDArray[np.uint64],
-    ahead: Ahead,
+    known: Known, borders: BorderGrid, frame: FloatColumn, mover: Mover, wanted: Wanted, ahead: Ahead
 ) -> tuple[int, bool]:
     """Write the wanted zones ahead of one moving user.
 
     Args:
         known: what was learnt.
         borders: borders marked with ``wanted``, for where nothing was.
+        frame: metres per degree by latitude.
         mover: who, and where to; of somebody who stands, or of whom that is not known, nothing is foreseen.
-        profile: row of ``wanted``.
-        wanted: what ``mark_wanted`` was given.
+        wanted: what profiles want.
         ahead: written from the front; room for every zone.
 
     Returns:
         (number of zones, whether it was learnt). Zones the user is inside may be among them.
     """
-    lon, lat, lon_m, lat_m, east_mps, north_mps, reach_s = mover
-    speed_mps = math.sqrt(east_mps * east_mps + north_mps * north_mps)
-    if not speed_mps > 0.0:
+    if not mover.speed_mps > 0.0:
         return 0, False
-    count = forecast_on_road(known.roads, mover, profile, wanted, ahead)
+    count = forecast_on_road(known.roads, frame, mover, wanted, ahead)
     if count != UNKNOWN:
         blend_chances(known.flow, mover, _FLOW_SHARE, ahead, count)
     else:
-        count = forecast_at(known.flow, mover, profile, wanted, ahead)
+        count = forecast_at(known.flow, frame, mover, wanted, ahead)
     if count != UNKNOWN:
         return count, True
-    x, y = east_mps / speed_mps, north_mps / speed_mps
-    cone = Cone(lon, lat, lon_m, lat_m, x, y, _HALF_CONE_COSINE, speed_mps * reach_s)
+    lon_m, lat_m = degree_lengths(frame, mover.lat)
+    east_mps, north_mps = velocity_of(mover)
+    x, y = east_mps / mover.speed_mps, north_mps / mover.speed_mps
+    reach_m = mover.speed_mps * mover.reach_s
+    cone = Cone(mover.lon, mover.lat, lon_m, lat_m, x, y, _HALF_CONE_COSINE, reach_m)
     found = Found(ahead.zone, ahead.distance_m, ahead.east_m, ahead.north_m)
-    count = wanted_within(borders, cone, profile, wanted, found)
+    count = wanted_within(borders, cone, mover.profile, wanted.bits, found)
     for at in range(count):
-        ahead.eta_s[at] = ahead.distance_m[at] / speed_mps
+        ahead.eta_s[at] = ahead.distance_m[at] / mover.speed_mps
         # Straight ahead is likelier than aside: of no use for a choice, but not without meaning.
         cosine = (x * ahead.east_m[at] + y * ahead.north_m[at]) / max(ahead.distance_m[at], 1e-9)
         ahead.chance[at] = _CONE_CHANCE * max(cosine, 0.0)
@@ -134,21 +132,16 @@ def look_ahead(
 
 @kernel
 def _foresee(
-    known: Known,
-    borders: BorderGrid,
-    frame: FloatColumn,
-    movers: Movers,
-    wanted: npt.NDArray[np.uint64],
-    ahead: Ahead,
+    known: Known, borders: BorderGrid, frame: FloatColumn, movers: Movers, wanted: Wanted, ahead: Ahead
 ) -> tuple[IntColumn, FloatColumn, int]:
     ints, floats = np.empty((1024, 3), dtype=np.int64), np.empty((1024, 4))
     total = 0
     for k in range(len(movers.lon)):
-        lon_m, lat_m = degree_lengths(frame, movers.lat[k])
         mover = Mover(
-            movers.lon[k], movers.lat[k], lon_m, lat_m, movers.east_mps[k], movers.north_mps[k], movers.reach_s[k]
-        )
-        count, learnt = look_ahead(known, borders, mover, movers.profile[k], wanted, ahead)
+            movers.lon[k], movers.lat[k], movers.east_mps[k], movers.north_mps[k],
+            movers.speed_mps[k], movers.told_deg[k], movers.reach_s[k], movers.profile[k],
+        )  # fmt: skip
+        count, learnt = look_ahead(known, borders, frame, mover, wanted, ahead)
         if total + count > len(ints):
             ints = np.concatenate((ints, np.empty((len(ints) + count, 3), dtype=np.int64)))
             floats = np.concatenate((floats, np.empty((len(floats) + count, 4))))
@@ -162,12 +155,7 @@ def _foresee(
 
 
 def foresee(
-    known: Known,
-    borders: BorderGrid,
-    frame: FloatColumn,
-    movers: Movers,
-    wanted: npt.NDArray[np.uint64],
-    ahead: Ahead,
+    known: Known, borders: BorderGrid, frame: FloatColumn, movers: Movers, wanted: Wanted, ahead: Ahead
 ) -> Foreseen:
     """Return the wanted zones ahead of moving users; arguments as of ``look_ahead``."""
     ints, floats, total = _foresee(known, borders, frame, movers, wanted, ahead)

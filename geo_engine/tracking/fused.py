@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_engine.geodesy.kernels import degree_table
-from geo_engine.index.border_grid import BorderGrid, mark_wanted, unmarked
+from geo_engine.index.border_grid import mark_wanted, unmarked
 from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import Pairs
 from geo_engine.model import IntColumn, PingBatch
@@ -21,6 +21,7 @@ from geo_engine.tracking.outlook_table import ahead_room
 from geo_engine.tracking.packing import PING, TILES, BatchColumns, PingColumns, Screen, arrange
 from geo_engine.tracking.sets import Numbers, ZoneSets
 from geo_engine.tracking.state import UserRows
+from geo_engine.tracking.wanted import Wanted, wanted_of
 
 __all__ = ["FusedTracker", "combo_sets"]
 
@@ -64,7 +65,7 @@ class FusedTracker:
         numbers = combo_sets(ground.index, len(ground.warnable), sets) if made is None else made
         self._combo_set = sets.less(ground.validity.retired)[numbers] if ground.validity.some else numbers
         self._borders = unmarked(ground.borders)
-        self._marked_with: npt.NDArray[np.uint64] | None = None
+        self._wanted: Wanted | None = None
         self._no_openings: IntColumn = np.zeros(len(ground.warnable) + 1, dtype=np.int64)
         zones = max(len(ground.warnable), 1)
         self._scratch, self._ahead = np.zeros(zones, dtype=np.int64), ahead_room(zones)
@@ -141,6 +142,7 @@ class FusedTracker:
         )
 
     def _world(self, moment: Moment) -> World:
+        wanted = self._wanting(moment.wanted_bits)
         opening_first = self._no_openings
         order = np.lexsort((moment.opening_ms, moment.opening_zone))
         if len(order):
@@ -149,9 +151,9 @@ class FusedTracker:
             frame=self._frame,
             cells=self._index.cells,
             combo_set=self._combo_set,
-            borders=self._marked(moment.wanted_bits),
+            borders=self._borders,
             venues=self._ground.venues.grid,
-            wanted=moment.wanted_bits,
+            wanted=wanted,
             wants_any=np.asarray(moment.wanted_bits.any(axis=1)),
             known=self._ground.forecast.known,
             tiers=self._tiers,
@@ -162,12 +164,12 @@ class FusedTracker:
             **self._numbered(),
         )
 
-    def _marked(self, wanted: npt.NDArray[np.uint64]) -> BorderGrid:
-        """Return the borders marked with what each profile wants; the rules give the same array until that changes."""
-        if self._marked_with is not wanted:
-            mark_wanted(self._borders, wanted)
-            self._marked_with = wanted
-        return self._borders
+    def _wanting(self, bits: npt.NDArray[np.uint64]) -> Wanted:
+        """Return what profiles want, the borders marked with it; the rules give the same array until it changes."""
+        if self._wanted is None or self._wanted.bits is not bits:
+            mark_wanted(self._borders, bits)
+            self._wanted = wanted_of(bits, self._ground.forecast.groups)
+        return self._wanted
 
     def _walk(self, moment: Moment) -> Walk:
         limits, approach, jumps = self._limits, self._limits.approach or ApproachPolicy(), self._limits.jumps

@@ -31,6 +31,7 @@ from geo_engine.tracking.sets import mixed
 from geo_engine.tracking.settling import FIRST_STILL_S, doubt_m, radius_m, settled, still_for
 from geo_engine.tracking.state import BLOCK, CONSENTED, FRESH, KEPT_FLAGS, MOVING, PLACED, TOLD
 from geo_engine.tracking.steps import PHASE
+from geo_engine.tracking.wanted import Wanted
 
 __all__ = ["EventColumns", "RowColumns", "Walk", "World", "advance", "combo_members", "locate"]
 
@@ -97,7 +98,7 @@ class World(NamedTuple):
         set_members: zone positions.
         set_sums: sums of all sets, ascending.
         set_by_sum: which set each is of.
-        wanted: uint64 (profiles, words): bit z of word z >> 6 = zone z may concern the profile and may be in force.
+        wanted: zones that may concern a profile and may be in force.
         wants_any: whether a profile wants any zone.
         known: what is known of the ways of drivers.
         tiers: which forecasts are approaches: ``ApproachPolicy.table``.
@@ -116,7 +117,7 @@ class World(NamedTuple):
     set_members: npt.NDArray[np.int32]
     set_sums: npt.NDArray[np.uint64]
     set_by_sum: npt.NDArray[np.int32]
-    wanted: npt.NDArray[np.uint64]
+    wanted: Wanted
     wants_any: BoolColumn
     known: Known
     tiers: FloatColumn
@@ -585,22 +586,20 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                     tally[4] = at + 1
         profile = rows.profile[u7]
         if walk.foresees and world.wants_any[profile]:
-            told_mps, heading_deg = pings.speed_mps[k], pings.heading_deg[k]
-            if 0.0 <= told_mps <= _MAX_SPEED_MPS and math.isfinite(heading_deg):
-                heading = math.radians(heading_deg)
-                east_mps, north_mps = told_mps * math.sin(heading), told_mps * math.cos(heading)
+            told_mps, told_deg = pings.speed_mps[k], pings.heading_deg[k]
+            east_mps, north_mps = east / 100.0, north / 100.0
+            if 0.0 <= told_mps <= _MAX_SPEED_MPS and 0.0 <= told_deg <= 360.0:
                 speed_mps = told_mps
             else:
-                east_mps, north_mps = east / 100.0, north / 100.0
+                told_deg = np.nan
                 speed_mps = math.sqrt(east_mps * east_mps + north_mps * north_mps)
             if walk.min_speed_mps <= speed_mps <= _MAX_SPEED_MPS:
-                lon_m, lat_m = degree_lengths(world.frame, lat)
                 # Whoever reports rarely must be warned earlier.
                 interval_s = elapsed_ms / 1000.0 if joined else 0.0
                 over_s = min(max(interval_s - walk.interval_s, 0.0), walk.most_interval_s - walk.interval_s)
                 later_s = walk.per_second * over_s
-                mover = Mover(lon, lat, lon_m, lat_m, east_mps, north_mps, later_s + walk.cone_s)
-                met, learnt = look_ahead(world.known, world.borders, mover, profile, world.wanted, ahead)
+                mover = Mover(lon, lat, east_mps, north_mps, speed_mps, told_deg, later_s + walk.cone_s, profile)
+                met, learnt = look_ahead(world.known, world.borders, world.frame, mover, world.wanted, ahead)
                 for at in range(met):
                     zone = ahead.zone[at]
                     if not is_due(world.tiers, ahead.chance[at], ahead.eta_s[at] - later_s, learnt):

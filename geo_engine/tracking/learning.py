@@ -20,7 +20,7 @@ from geo_engine.index.protocol import ZoneIndex
 from geo_engine.model import IntColumn
 from geo_engine.tracking.flow import Flow
 from geo_engine.tracking.flow_kernels import DrivenSteps
-from geo_engine.tracking.learnt import Forecast
+from geo_engine.tracking.learnt import Forecast, Scope
 from geo_engine.tracking.roads import RoadFlow, RoadNet
 from geo_engine.zones.edit import Edit
 from geo_engine.zones.zoneset import ZoneSet
@@ -55,7 +55,7 @@ class Learning:
     every_s: float = 600.0
     grown_by: float = 0.05
     steps_a_period: int = 4_000_000
-    most_moves: int = 2_500_000
+    most_moves: int = 1_250_000
     half_life_s: float = 14 * 86_400.0
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class Learning:
 
 
 class Lesson(NamedTuple):
-    """What was learnt up to a moment; never written again.
+    """What was learnt up to a moment; never written again, but for the one of now.
 
     Attributes:
         flow: of places and headings.
@@ -75,14 +75,13 @@ class Lesson(NamedTuple):
     flow: Flow
     roads: RoadFlow | None
 
-    def forecast(self, zones: ZoneSet, index: ZoneIndex) -> Forecast:
-        """Make a forecast for zones. Cost: see ``outlooks_of``."""
-        return Forecast.of(self.flow, self.roads, zones, index)
+    def copy(self) -> Lesson:
+        """Return what is known now. Cost: a copy of it."""
+        return Lesson(self.flow.copy(), None if self.roads is None else self.roads.copy())
 
-    def saved(self, name: str) -> dict[str, npt.NDArray[Any]]:
-        """Return everything as arrays for a snapshot."""
-        arrays = self.flow.saved() | ({} if self.roads is None else self.roads.saved())
-        return {f"{name}_{key}": array for key, array in arrays.items()}
+    def forecast(self, zones: ZoneSet, index: ZoneIndex, scope: Scope) -> Forecast:
+        """Make a forecast for zones. Cost: see ``outlooks_of``."""
+        return Forecast.of(self.flow.moves(), self.roads, zones, index, scope)
 
 
 @dataclass(slots=True)
@@ -109,15 +108,17 @@ class Learner:
         mask: of a step's number ``sample_of`` these bits are 0 where it is learnt.
     """
 
-    def __init__(self, learning: Learning, net: RoadNet | None = None, background: Background = at_once) -> None:
+    def __init__(
+        self, learning: Learning, scope: Scope, net: RoadNet | None = None, background: Background = at_once
+    ) -> None:
         """Know nothing yet but the roads."""
         self._learning = learning
+        self._scope = scope
         self._background = background
         self._now = Lesson(
             Flow(most_moves=learning.most_moves, half_life_s=learning.half_life_s),
             None if net is None else RoadFlow(net, half_life_s=learning.half_life_s),
         )
-        self._in_force = self._copied()
         self._coming: _Coming | None = None
         self._known, self._fresh, self._period = 0.0, 0.0, 0
         self._aged_day = 0
@@ -133,10 +134,6 @@ class Learner:
                 self._now.roads.learn(steps)
             self._fresh += count
             self._period += count
-
-    def first_forecast(self, zones: ZoneSet, index: ZoneIndex) -> Forecast:
-        """Return the forecast of what is in force for zones."""
-        return self._in_force.forecast(zones, index)
 
     def moments(self, time_ms: IntColumn, until_ms: int) -> IntColumn:
         """Return the moments up to ``until_ms`` at which to ``renew`` while pings of such times are judged, ascending.
@@ -166,23 +163,21 @@ class Learner:
         """
         found = running
         if self._coming is not None:
-            found, self._in_force = self._coming.ready(), self._coming.lesson
-            self._coming = None
+            found, self._coming = self._coming.ready(), None
         self._age(moment_ms // _DAY_MS)
         if self._fresh and self._fresh >= self._learning.grown_by * (self._known + self._fresh):
-            lesson = self._copied()
             self._known, self._fresh = self._known + self._fresh, 0.0
-            self._coming = _Coming(lesson, self._background(lambda: lesson.forecast(zones, index)))
+            self._coming = self._making(self._now.copy(), zones, index)
         self._sample()
         self.next_ms = moment_ms + self._every_ms
         return found
 
     def learn_now(self, zones: ZoneSet, index: ZoneIndex) -> Forecast:
         """Make a forecast of everything learnt so far, in force at once. Cost: see ``outlooks_of``."""
-        self._in_force, self._coming = self._copied(), None
+        self._coming = None
         self._known, self._fresh = self._known + self._fresh, 0.0
         self._sample()
-        return self.first_forecast(zones, index)
+        return self._now.copy().forecast(zones, index, self._scope)
 
     def edited(self, edit: Edit, zones: ZoneSet, index: ZoneIndex) -> None:
         """Let a forecast that is being made be one of the zones after an edit."""
@@ -190,8 +185,8 @@ class Learner:
             before = self._coming.ready
             self._coming.ready = self._background(lambda: before().after(edit, zones, index))
 
-    def saved(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        """Return numbers and arrays for a snapshot."""
+    def saved(self, running: Forecast) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return numbers and arrays for a snapshot; ``running`` is the forecast in force."""
         numbers = {
             "next_ms": self.next_ms,
             "aged_day": self._aged_day,
@@ -201,32 +196,38 @@ class Learner:
             "period": self._period,
             "coming": self._coming is not None,
         }
-        arrays = self._now.saved("now") | self._in_force.saved("force")
-        return numbers, arrays | ({} if self._coming is None else self._coming.lesson.saved("coming"))
+        lessons = {"now": (self._now.flow.moves(), self._now.roads), "force": (running.moves, running.road_flow)}
+        if self._coming is not None:
+            lessons["coming"] = (self._coming.lesson.flow.moves(), self._coming.lesson.roads)
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for name, (moves, roads) in lessons.items():
+            arrays[f"{name}_moves"] = moves
+            arrays |= {} if roads is None else {f"{name}_{key}": array for key, array in roads.saved().items()}
+        return numbers, arrays
 
     def load(
         self, numbers: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], zones: ZoneSet, index: ZoneIndex
     ) -> Forecast:
         """Go on from a snapshot; return the forecast in force. Cost: that of making it anew."""
-        self._now, self._in_force = self._read("now", arrays), self._read("force", arrays)
+        self._now = self._read("now", arrays)
         self.next_ms, self.mask, self._aged_day = numbers["next_ms"], numbers["mask"], numbers["aged_day"]
         self._known, self._fresh, self._period = numbers["known"], numbers["fresh"], numbers["period"]
         self._coming = None
         if numbers["coming"]:
-            lesson = self._read("coming", arrays)
-            self._coming = _Coming(lesson, self._background(lambda: lesson.forecast(zones, index)))
-        return self.first_forecast(zones, index)
+            self._coming = self._making(self._read("coming", arrays), zones, index)
+        return self._read("force", arrays).forecast(zones, index, self._scope)
 
     def _read(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Lesson:
-        own = {key.removeprefix(f"{name}_"): array for key, array in arrays.items() if key.startswith(f"{name}_")}
-        lesson = self._copied()
-        lesson.flow.load(own)
+        lesson = self._now.copy()
+        lesson.flow.load(arrays[f"{name}_moves"])
         if lesson.roads is not None:
-            lesson.roads.load(own)
+            lesson.roads.load(
+                {key.removeprefix(f"{name}_"): array for key, array in arrays.items() if key.startswith(f"{name}_")}
+            )
         return lesson
 
-    def _copied(self) -> Lesson:
-        return Lesson(self._now.flow.copy(), None if self._now.roads is None else self._now.roads.copy())
+    def _making(self, lesson: Lesson, zones: ZoneSet, index: ZoneIndex) -> _Coming:
+        return _Coming(lesson, self._background(lambda: lesson.forecast(zones, index, self._scope)))
 
     def _age(self, day: int) -> None:
         """Let the days pass for what was learnt."""

@@ -3,43 +3,73 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from geo_engine.index.protocol import ZoneIndex
 from geo_engine.model import BoolColumn, IntColumn
-from geo_engine.tracking.chain import Chain, LearntChain, learnt_chain
-from geo_engine.tracking.flow import Flow
+from geo_engine.tracking.chain import Chain, learnt_chain
+from geo_engine.tracking.flow import MOVE
 from geo_engine.tracking.forecast import Outlooks, Prepared, outlooks_of
 from geo_engine.tracking.foresight import Known
-from geo_engine.tracking.outlook_table import outlook_table
-from geo_engine.tracking.road_kernels import RoadGrid, no_roads, road_table
+from geo_engine.tracking.outlook_table import Layout, layout_of, outlook_table
+from geo_engine.tracking.road_kernels import no_roads, road_table
 from geo_engine.tracking.roads import RoadFlow
+from geo_engine.tracking.wanted import Groups, zone_groups
 from geo_engine.zones.edit import Edit
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["Forecast"]
+__all__ = ["Forecast", "Scope"]
+
+
+class Scope(NamedTuple):
+    """What is worth keeping in a forecast.
+
+    Attributes:
+        least_chance: what is less likely is nobody's warning.
+        least_on_roads: the same on roads, whose chances are mixed with those of the place.
+        most_eta_s: what others took longer for is nobody's warning either, however fast he drives.
+    """
+
+    least_chance: float = 0.12
+    least_on_roads: float = 0.1
+    most_eta_s: float = 75.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Ahead:
-    """A chain and the zones ahead of its states."""
+    """A chain and the zones ahead of its states.
+
+    Attributes:
+        prepared: the chain.
+        known: bool per state: enough was seen there to be believed.
+        least_chance: see ``Scope``.
+        most_eta_s: see ``Scope``.
+        outlooks: the zones ahead of known states.
+    """
 
     prepared: Prepared
+    known: BoolColumn
+    least_chance: float
+    most_eta_s: float
     outlooks: Outlooks
 
     @classmethod
-    def of(cls, chain: Chain, zones: ZoneSet, index: ZoneIndex) -> Self:
-        prepared = Prepared.of(chain)
-        return cls(prepared, outlooks_of(prepared, zones, index) if len(chain.source) else Outlooks.none())
+    def of(cls, chain: Chain, known: BoolColumn, zones: ZoneSet, index: ZoneIndex, scope: tuple[float, float]) -> Self:
+        blank = cls(Prepared.of(chain), known, *scope, Outlooks.none())
+        return replace(blank, outlooks=blank._computed(None, zones, index))
 
     def after(self, position: IntColumn, only: IntColumn, zones: ZoneSet, index: ZoneIndex) -> Self:
         """Return the same after an edit: ``only`` these zones are computed anew."""
-        if not len(self.prepared.chain.source):
-            return self
-        fresh = outlooks_of(self.prepared, zones, index, only=only) if len(only) else Outlooks.none()
-        return replace(self, outlooks=self.outlooks.after(position, fresh))
+        return replace(self, outlooks=self.outlooks.after(position, self._computed(only, zones, index)))
+
+    def _computed(self, only: IntColumn | None, zones: ZoneSet, index: ZoneIndex) -> Outlooks:
+        if not len(self.known) or (only is not None and not len(only)):
+            return Outlooks.none()
+        limits = {"least_chance": self.least_chance, "most_eta_s": self.most_eta_s}
+        return outlooks_of(self.prepared, zones, index, only=only, **limits).of_known(self.known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,54 +77,68 @@ class Forecast:
     """What is known of the ways of drivers, and what it means for the zones of a revision; immutable.
 
     Attributes:
-        learnt: states of places and headings.
+        moves: what it was made of: ``Flow.moves``.
+        road_flow: what it was made of on roads, None = there is no map.
+        layout: where the states of places and headings lie.
         flow: the zones ahead of them.
-        grid: pieces of roads by place, and what lies ahead of them; None = there is no map.
-        roads: the same of pieces of roads.
+        roads: the zones ahead of pieces of roads.
         warnable: bool per zone: it was forecast for.
+        groups: group of each zone.
         known: all of it as the kernels read it.
     """
 
-    learnt: LearntChain
+    moves: npt.NDArray[np.void]
+    road_flow: RoadFlow | None
+    layout: Layout
     flow: _Ahead
-    grid: RoadGrid | None
     roads: _Ahead | None
     warnable: BoolColumn
+    groups: Groups
     known: Known
 
     @classmethod
-    def of(cls, flow: Flow, roads: RoadFlow | None, zones: ZoneSet, index: ZoneIndex) -> Self:
+    def of(
+        cls,
+        moves: npt.NDArray[np.void],
+        road_flow: RoadFlow | None,
+        zones: ZoneSet,
+        index: ZoneIndex,
+        scope: Scope | None = None,
+    ) -> Self:
         """Make a forecast of what was learnt. Cost: see ``outlooks_of``, once for places and once for roads."""
-        learnt = learnt_chain(flow.moves())
-        ahead = _Ahead.of(learnt.chain, zones, index)
-        grid = None if roads is None else roads.net.grid
-        on_roads = None if roads is None else _Ahead.of(roads.chain(), zones, index)
-        return cls(learnt, ahead, grid, on_roads, zones.warnable, _known(learnt, ahead, grid, on_roads))
+        scope = scope or Scope()
+        learnt = learnt_chain(moves)
+        layout = layout_of(learnt)
+        flow = _Ahead.of(learnt.chain, learnt.known, zones, index, (scope.least_chance, scope.most_eta_s))
+        roads = None
+        if road_flow is not None:
+            chain = road_flow.chain()
+            every = np.ones(len(chain.lon), dtype=np.bool_)
+            roads = _Ahead.of(chain, every, zones, index, (scope.least_on_roads, scope.most_eta_s))
+        groups = zone_groups(zones)
+        known = _known(layout, flow, road_flow, roads, groups)
+        return cls(moves, road_flow, layout, flow, roads, zones.warnable, groups, known)
 
     @classmethod
     def nothing(cls, zones: ZoneSet, index: ZoneIndex) -> Self:
         """Return the forecast of who has learnt nothing: there is none anywhere."""
-        return cls.of(Flow(), None, zones, index)
+        return cls.of(np.zeros(0, dtype=MOVE), None, zones, index)
 
     def after(self, edit: Edit, zones: ZoneSet, index: ZoneIndex) -> Self:
-        """Return the same for the zones after an edit. Cost: see ``outlooks_of`` of the zones that changed."""
+        """Return the same for the zones after an edit. Cost: 20 ns an outlook, and that of what changed."""
         was = np.append(self.warnable, False)[edit.before]
         only = np.flatnonzero(zones.warnable & (edit.shaped | ~was))
         # What is computed anew, and what is nobody's warning any more, goes.
         stays = (edit.position >= 0) & ~edit.reshaped
-        stays[stays] = zones.warnable[edit.position[stays]] & was[edit.position[stays]]
+        stays[stays] = zones.warnable[edit.position[stays]] & self.warnable[stays]
         position = np.where(stays, edit.position, -1)
         flow = self.flow.after(position, only, zones, index)
         roads = None if self.roads is None else self.roads.after(position, only, zones, index)
-        known = _known(self.learnt, flow, self.grid, roads)
-        return replace(self, flow=flow, roads=roads, warnable=zones.warnable, known=known)
-
-    @property
-    def nbytes(self) -> int:
-        """Return the bytes of the table a ping looks things up in."""
-        return self.known.flow.nbytes
+        groups = zone_groups(zones)
+        known = _known(self.layout, flow, self.road_flow, roads, groups)
+        return replace(self, flow=flow, roads=roads, warnable=zones.warnable, groups=groups, known=known)
 
 
-def _known(learnt: LearntChain, flow: _Ahead, grid: RoadGrid | None, roads: _Ahead | None) -> Known:
-    table = no_roads() if grid is None or roads is None else road_table(grid, roads.outlooks)
-    return Known(outlook_table(learnt, flow.outlooks), table)
+def _known(layout: Layout, flow: _Ahead, road_flow: RoadFlow | None, roads: _Ahead | None, groups: Groups) -> Known:
+    on_roads = no_roads() if road_flow is None or roads is None else road_table(road_flow.net.grid, roads.outlooks)
+    return Known(outlook_table(layout, flow.outlooks, groups), on_roads)

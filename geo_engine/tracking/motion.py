@@ -22,6 +22,7 @@ class Motion:
     """Velocity per ping, metres per second east and north, and speed over ground; NaN = unknown.
 
     The speed of a device is kept as it was told, so that a limit means the same whatever the heading.
+    ``told_deg`` is the device's heading where it is used.
     ``step_east_cmps`` and ``step_north_cmps`` are the plain displacement over the last step in centimetres per second,
     rounded as the state keeps it.
     """
@@ -29,6 +30,7 @@ class Motion:
     east_mps: FloatColumn
     north_mps: FloatColumn
     speed_mps: FloatColumn
+    told_deg: FloatColumn
     step_east_cmps: FloatColumn
     step_north_cmps: FloatColumn
 
@@ -43,7 +45,8 @@ def estimate_motion(steps: Steps) -> Motion:
     """
     east, north = _step_velocity(steps)
     device_mps, heading_deg = steps.pings.speed_mps, steps.pings.heading_deg
-    told: BoolColumn = np.isfinite(heading_deg) & (device_mps >= 0.0) & (device_mps <= _MAX_SPEED_MPS)
+    told: BoolColumn = (heading_deg >= 0.0) & (heading_deg <= 360.0)
+    told &= (device_mps >= 0.0) & (device_mps <= _MAX_SPEED_MPS)
     speed, heading = np.where(told, device_mps, np.nan), np.radians(np.where(told, heading_deg, np.nan))
     east_mps = np.where(told, speed * np.sin(heading), east / 100.0)
     north_mps = np.where(told, speed * np.cos(heading), north / 100.0)
@@ -53,6 +56,7 @@ def estimate_motion(steps: Steps) -> Motion:
         east_mps=np.where(credible, east_mps, np.nan),
         north_mps=np.where(credible, north_mps, np.nan),
         speed_mps=np.where(credible, speed_mps, np.nan),
+        told_deg=np.where(told, heading_deg, np.nan),
         step_east_cmps=east,
         step_north_cmps=north,
     )

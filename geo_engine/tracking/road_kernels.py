@@ -14,9 +14,11 @@ import numpy.typing as npt
 
 from geo_engine.compiled import kernel, uncounted
 from geo_engine.geodesy.frame import metres_per_degree
+from geo_engine.geodesy.kernels import degree_lengths
 from geo_engine.model import FloatColumn, IntColumn
 from geo_engine.tracking.forecast import Outlooks, fields_of
-from geo_engine.tracking.outlook_table import LEARNT_SHARE, UNKNOWN, Ahead, Mover
+from geo_engine.tracking.outlook_table import LEARNT_SHARE, UNKNOWN, Ahead, Mover, velocity_of
+from geo_engine.tracking.wanted import Wanted
 
 __all__ = ["RoadGrid", "RoadTable", "forecast_on_road", "no_roads", "road_grid", "road_table", "snap", "snap_all"]
 
@@ -189,24 +191,26 @@ def no_roads() -> RoadTable:
 
 
 @uncounted
-def forecast_on_road(table: RoadTable, mover: Mover, profile: int, wanted: npt.NDArray[np.uint64], ahead: Ahead) -> int:
+def forecast_on_road(table: RoadTable, frame: FloatColumn, mover: Mover, wanted: Wanted, ahead: Ahead) -> int:
     """Write the wanted zones ahead of a moving user along the road; return their number, ``UNKNOWN`` off all roads.
 
     Arguments and the meaning of what is written are those of ``forecast_at``. Cost: see ``snap``, 5 ns a zone.
     """
-    lon, lat, lon_m, lat_m, east_mps, north_mps, _ = mover
-    piece, along_m = snap(table.grid, (lon, lat), (lon_m, lat_m), (east_mps, north_mps))
+    if len(table.grid.piece) == 0:
+        return UNKNOWN
+    lon, lat, speed_mps = mover.lon, mover.lat, mover.speed_mps
+    lon_m, lat_m = degree_lengths(frame, lat)
+    piece, along_m = snap(table.grid, (lon, lat), (lon_m, lat_m), velocity_of(mover))
     if piece < 0:
         return UNKNOWN
     grid = table.grid
     x0, x1 = (grid.lon0[piece] - lon) * lon_m, (grid.lon1[piece] - lon) * lon_m
     y0, y1 = (grid.lat0[piece] - lat) * lat_m, (grid.lat1[piece] - lat) * lat_m
-    speed_mps = math.sqrt(east_mps * east_mps + north_mps * north_mps)
     behind_s = (along_m - math.sqrt((x1 - x0) ** 2 + (y1 - y0) ** 2) * 0.5) / speed_mps
     count = 0
     for at in range(table.begin[piece], table.begin[piece + 1]):
         zone = table.zone[at]
-        if (wanted[profile, zone >> 6] >> np.uint64(zone & 63)) & np.uint64(1) == np.uint64(0):
+        if (wanted.bits[mover.profile, zone >> 6] >> np.uint64(zone & 63)) & np.uint64(1) == np.uint64(0):
             continue
         east_m, north_m = table.east_m[at] + (x0 + x1) * 0.5, table.north_m[at] + (y0 + y1) * 0.5
         distance_m = math.sqrt(east_m * east_m + north_m * north_m)

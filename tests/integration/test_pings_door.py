@@ -85,7 +85,7 @@ def drive(door: Door, pings: PingBatch) -> None:
 
 
 def test_driver_is_warned_through_the_channel_before_the_border(door: Door) -> None:
-    drive(door, straight_drive(1, pings=20))
+    drive(door, straight_drive(1, pings=22))
     door.service.ingest.stop()
     door.service.relay.stop(5.0)
     (message,) = door.sender.messages

@@ -11,7 +11,7 @@ from geo_engine.tracking.chain import learnt_chain
 from geo_engine.tracking.flow import MOVE, Flow
 from geo_engine.tracking.flow_kernels import DrivenSteps, columns_per_degree, heading_of, moved_into, state_of
 from geo_engine.tracking.forecast import Outlooks
-from geo_engine.tracking.outlook_table import outlook_table
+from geo_engine.tracking.outlook_table import layout_of, outlook_table
 
 LON, LAT = 114.3051, 30.6003
 
@@ -120,18 +120,32 @@ def test_no_time_changes_nothing() -> None:
 def test_a_snapshot_is_taken_up_whole_and_holds_no_user() -> None:
     flow, other = Flow(), Flow()
     flow.learn(random_steps(6_000))
-    saved = flow.saved()
-    other.load(saved)
+    other.load(flow.moves())
     assert np.array_equal(flow.moves(), other.moves())
-    assert set(saved) == {"flow_moves"}
     assert set(MOVE.names or ()) == {"key", "seen", "seconds", "east", "north"}
 
 
-def test_a_snapshot_from_before_anything_was_learnt_is_empty() -> None:
+def test_what_is_taken_up_is_all_that_is_known() -> None:
     flow = Flow()
     flow.learn(steps([0.0]))
-    flow.load({})
+    flow.load(Flow().moves())
     assert len(flow) == 0
+
+
+def test_a_copy_learns_apart() -> None:
+    flow = Flow()
+    flow.learn(steps([0.0]))
+    other = flow.copy()
+    other.learn(steps([500.0]))
+    assert (len(flow), len(other)) == (1, 2)
+
+
+def test_steps_in_any_order_teach_exactly_the_same() -> None:
+    some = random_steps(5_000)
+    one, other = Flow(), Flow()
+    one.learn(some)
+    other.learn(DrivenSteps(*(column[::-1] for column in some)))
+    assert one.moves().tobytes() == other.moves().tobytes()
 
 
 def test_what_few_drove_is_not_handed_out() -> None:
@@ -193,6 +207,6 @@ def test_places_at_the_edge_of_the_map_have_states_like_any_other(lon: float, la
     flow = Flow()
     place = (np.full(3, value) for value in (lon, lat, 12.0, 0.0, lon, lat, 12.0, 0.0))
     flow.learn(DrivenSteps(*place, np.full(3, 5_000)))
-    outlook_table(learnt_chain(flow.moves()), Outlooks.none())
+    outlook_table(layout_of(learnt_chain(flow.moves())), Outlooks.none(), np.zeros(0, dtype=np.uint8))
     columns = columns_per_degree()
     assert state_of(columns, 180.0, 10.0, 0) == state_of(columns, -180.0, 10.0, 0)

@@ -17,13 +17,15 @@ from geo_engine.tracking.flow import Flow
 from geo_engine.tracking.flow_kernels import DrivenSteps
 from geo_engine.tracking.forecast import Outlooks, Prepared, outlooks_of
 from geo_engine.tracking.foresight import Foreseen, Known, Movers, foresee
-from geo_engine.tracking.outlook_table import ahead_room, outlook_table
+from geo_engine.tracking.outlook_table import ahead_room, layout_of, outlook_table
 from geo_engine.tracking.road_kernels import no_roads, road_table
 from geo_engine.tracking.roads import RoadFlow, RoadNet, road_net
+from geo_engine.tracking.wanted import wanted_of, zone_groups
 from geo_engine.zones.zone import Zone
 from geo_engine.zones.zoneset import ZoneSet
 
 LON, LAT = 114.3, 30.6
+LIMITS = {"least_chance": 0.1, "most_eta_s": 120.0}
 EAST, NORTH = 1.0 / 95_893.0, 1.0 / 110_862.0
 """Degrees of a metre."""
 
@@ -71,7 +73,8 @@ def learnt(*some: DrivenSteps) -> LearntChain:
 
 
 def known_of(chain: LearntChain, zones: ZoneSet) -> Known:
-    return Known(outlook_table(chain, outlooks_of(Prepared.of(chain.chain), zones, CellIndex(zones))), no_roads())
+    outlooks = outlooks_of(Prepared.of(chain.chain), zones, CellIndex(zones), **LIMITS)
+    return Known(outlook_table(layout_of(chain), outlooks.of_known(chain.known), zone_groups(zones)), no_roads())
 
 
 def ahead_of(
@@ -85,8 +88,9 @@ def ahead_of(
     borders = unmarked(CellIndex(zones).borders)
     mark_wanted(borders, words)
     lon, lat = at(*place_m)
-    one = Movers(*(np.array([value]) for value in (lon, lat, *velocity, 30.0)), np.zeros(1, dtype=np.int64))
-    return foresee(known, borders, degree_table(), one, words, ahead_room(len(zones)))
+    columns = (np.array([value]) for value in (lon, lat, *velocity, np.hypot(*velocity), np.nan, 30.0))
+    one = Movers(*columns, np.zeros(1, dtype=np.int64))
+    return foresee(known, borders, degree_table(), one, wanted_of(words, zone_groups(zones)), ahead_room(len(zones)))
 
 
 ROUND_THE_CORNER = zone_set(box(480.0, 300.0, 520.0, 340.0))
@@ -221,8 +225,8 @@ def test_one_zone_of_many_is_computed_alone() -> None:
     chain = Prepared.of(learnt(drives(ON, TURN, times=3)).chain)
     zones = zone_set(box(400.0, -30.0, 450.0, 30.0), box(480.0, 300.0, 520.0, 340.0), box(900.0, -30.0, 950.0, 30.0))
     index = CellIndex(zones)
-    every = outlooks_of(chain, zones, index)
-    alone = outlooks_of(chain, zones, index, only=np.array([1]))
+    every = outlooks_of(chain, zones, index, **LIMITS)
+    alone = outlooks_of(chain, zones, index, only=np.array([1]), **LIMITS)
     assert len(alone)
     assert np.array_equal(alone.outlook, every.outlook[every.outlook["zone"] == 1])
     others = every.after(np.array([0, -1, 1]), Outlooks.none())
@@ -242,7 +246,7 @@ def on_roads(net: RoadNet, zones: ZoneSet, steps: DrivenSteps | None = None) -> 
     roads = RoadFlow(net)
     if steps is not None:
         roads.learn(steps)
-    found = outlooks_of(Prepared.of(roads.chain()), zones, CellIndex(zones))
+    found = outlooks_of(Prepared.of(roads.chain()), zones, CellIndex(zones), **LIMITS)
     return known_of(learnt(), zones)._replace(roads=road_table(net.grid, found))
 
 
@@ -335,6 +339,6 @@ def test_a_tier_that_makes_no_sense_is_refused() -> None:
 @pytest.mark.parametrize("velocity", [(0.0, 0.0), (float("nan"), float("nan"))])
 def test_of_who_stands_or_moves_nobody_knows_how_nothing_is_foreseen(velocity: tuple[float, float]) -> None:
     zones = zone_set(box(10.0, -10.0, 40.0, 10.0))
-    unlearnt = Known(flow=outlook_table(learnt_chain(Flow().moves()), Outlooks.none()), roads=no_roads())
+    unlearnt = known_of(learnt(), zones)
     assert ahead_of(unlearnt, zones, (0.0, 0.0), (10.0, 0.0)).zone.tolist() == [0]
     assert ahead_of(unlearnt, zones, (0.0, 0.0), velocity).zone.tolist() == []

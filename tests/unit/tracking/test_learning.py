@@ -17,7 +17,6 @@ from geo_engine.index import CellIndex, RtreeIndex, ZoneIndex
 from geo_engine.model import AlertReason, ZoneKind
 from geo_engine.testing import noon_ms, straight_drive
 from geo_engine.tracking.chain import learnt_chain
-from geo_engine.tracking.flow import Flow
 from geo_engine.tracking.forecast import Prepared, outlooks_of
 from geo_engine.tracking.learning import Learner, Learning
 from geo_engine.tracking.learnt import Forecast
@@ -187,30 +186,26 @@ def test_known_road_is_followed_before_anything_was_learnt() -> None:
 
 
 def test_edited_forecast_is_that_of_the_new_zones() -> None:
-    flow = Flow()
-    engine = learnt()
-    flow.load({"flow_moves": learner_of(engine)._now.flow.moves()})
+    moves = learner_of(learnt())._now.flow.moves()
     parts = shapely.MultiPolygon(
         [shapely.box(114.299, 30.6035, 114.301, 30.6040), shapely.box(114.29, 30.61, 114.3, 30.62)]
     )
     new = ZoneSet.of([replace(AHEAD, kind=ZoneKind.VENUE), replace(NORTH, geometry=parts), replace(AHEAD, zone_id="z")])
     index = CellIndex(new)
-    fresh = Forecast.of(flow, None, new, index)
-    edited = Forecast.of(flow, None, ZONES, CellIndex(ZONES)).after(Edit.between(ZONES, new), new, index)
+    fresh = Forecast.of(moves, None, new, index)
+    edited = Forecast.of(moves, None, ZONES, CellIndex(ZONES)).after(Edit.between(ZONES, new), new, index)
     assert len(fresh.flow.outlooks)
     np.testing.assert_array_equal(edited.flow.outlooks.state, fresh.flow.outlooks.state)
     np.testing.assert_array_equal(edited.flow.outlooks.outlook, fresh.flow.outlooks.outlook)
 
 
 def test_way_to_a_zone_of_two_parts_leads_to_the_nearer_one_also_beyond_the_180_degree_meridian() -> None:
-    flow = Flow()
-    engine = learnt()
-    flow.load({"flow_moves": learner_of(engine)._now.flow.moves()})
-    prepared = Prepared.of(learnt_chain(flow.moves()).chain)
+    moves = learner_of(learnt())._now.flow.moves()
+    prepared = Prepared.of(learnt_chain(moves).chain)
     far = shapely.box(-114.0, 30.0, -113.9, 30.1)
     for geometry in (NORTH_BOX, shapely.MultiPolygon([NORTH_BOX, far]), shapely.MultiPolygon([far, NORTH_BOX])):
         zones = ZoneSet.of([replace(NORTH, geometry=geometry)])
-        found = outlooks_of(prepared, zones, CellIndex(zones)).outlook
+        found = outlooks_of(prepared, zones, CellIndex(zones), least_chance=0.1, most_eta_s=75.0).outlook
         assert len(found)
         assert np.hypot(found["east_m"].astype(float), found["north_m"].astype(float)).max() < 3_000
 
