@@ -17,7 +17,7 @@ from geo_engine.alerting.people import People
 from geo_engine.alerting.policy import QuietHours
 from geo_engine.alerting.quota import Admission, Arbiter, QuotaLimits
 from geo_engine.alerting.visits import VisitChanges
-from geo_engine.alerting.weighing import concern_of, freed_events, next_change_ms, openings
+from geo_engine.alerting.weighing import concern_of, freed_events, newly_concerned, next_change_ms, openings
 from geo_engine.alerting.wishes import Wishes
 from geo_engine.compiled import COMPILED
 from geo_engine.config import EngineConfig, milliseconds, span_ms
@@ -447,6 +447,8 @@ class Engine:
             now_ms=now,
             heard_after_ms=now - (span_ms(self.config.lost_after_s) or now),
         )
+        profile_of = self._users.rows["profile"]
+        others = newly_concerned(running.rules, self._people, profile_of, ready.edit, others)
         ended = self._judged(np.concatenate([outlasting(found.events, edit), exits]), now)
         self._memberships += change
         carry_venues(self._users, ready.edit, running.ground, next_one.ground)

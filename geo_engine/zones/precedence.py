@@ -10,6 +10,7 @@ import numpy.typing as npt
 import shapely
 
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, RuleEffect, ZoneKind
+from geo_engine.zones.edit import GONE, Edit
 from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = ["Precedence"]
@@ -66,6 +67,32 @@ class Precedence:
         """Return the zones a rule can silence."""
         beaten: IntColumn = self.loser[self.winner == winner]
         return beaten
+
+    def freed_by(self, edit: Edit, before: Precedence) -> BoolColumn:
+        """Say for each zone whether an edit changed what can silence it, so that it may apply where it did not.
+
+        That is so when a rule that can silence it came or went (with its effect, its place in the order of listing, its
+        being a road), or one that stays has another shape or other terms. Zones that are new are left out.
+
+        Args:
+            edit: what differs between the zones of ``before`` and these.
+            before: the pairs of the earlier zones.
+        """
+        freed = np.zeros(len(self._zones), dtype=np.bool_)
+        if not (len(self.winner) or len(before.winner)):
+            return freed
+        count = len(self._zones) + 1
+        was = edit.position[before.loser] != GONE
+        # A winner that is gone has a number that no winner has now.
+        winner, loser = before.winner[was], edit.position[before.loser[was]]
+        same = (edit.position[winner] != GONE) & ~edit.reshaped[winner]
+        old = loser * count + np.where(same, edit.position[winner], count - 1)
+        new = self.loser * count + self.winner
+        other = np.setxor1d(old, new) // count
+        freed[other] = True
+        freed[self.loser[edit.rewritten[self.winner] | edit.shaped[self.winner]]] = True
+        freed &= edit.before != GONE
+        return freed
 
     def at(self, lon: float, lat: float) -> list[int]:
         """Return the rules whose shapes cover a place, the one that beats the others first. Cost: some 10 us."""

@@ -107,6 +107,10 @@ class RuleBook:
         """First flip of a warnable zone's rule after the last ``advance``; see ``Timetable.next_change_ms``."""
         return self._timetable.next_change_ms
 
+    def freed_by(self, edit: Edit, before: RuleBook) -> BoolColumn:
+        """Say for each zone whether an edit changed what can silence it; see ``Precedence.freed_by``."""
+        return self._precedence.freed_by(edit, before._precedence)
+
     @property
     def asks_for_places(self) -> bool:
         """Whether the answer to a question may depend on its place."""
