@@ -23,7 +23,8 @@ class Precedence:
     """The pairs of rules of one zone set of which one can silence the other, and which rules stand at a place.
 
     A rule silences another of the same kind when it is an exception or decides alone (``RuleEffect``), its shape meets
-    the other's, and it beats it. Two closures never silence each other: both are true.
+    the other's, it beats it, and the other is among ``exception_to`` where that is given. Two closures never silence
+    each other: both are true.
 
     Attributes:
         allows: bool per zone: it is an exception.
@@ -117,6 +118,7 @@ class Precedence:
                 zones[one].kind is zones[other].kind
                 and zones[other].effect is not RuleEffect.ALLOWED
                 and zones[one].rank > zones[other].rank
+                and (not zones[one].exception_to or zones[other].zone_id in zones[one].exception_to)
                 for one, other in zip(winner.tolist(), loser.tolist(), strict=True)
             ],
             dtype=np.bool_,

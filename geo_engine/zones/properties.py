@@ -20,6 +20,7 @@ from geo_engine.zones.values import (
     Refusal,
     choice,
     did_you_mean,
+    list_of,
     moment,
     number,
     object_of,
@@ -85,6 +86,7 @@ class ZoneProperties:
     effect: RuleEffect = RuleEffect.CLOSED
     level: RoadLevel | None = None
     boundary: Boundary | None = None
+    exception_to: frozenset[str] = frozenset()
 
 
 _NOTED_FROM_MS: Final = 1_767_225_600_000
@@ -154,6 +156,11 @@ ZONE_PROPERTIES: Final = (
         "closures it beats do not count here. A road beats an area, later listed beats earlier; absent = closed",
     ),
     PropertySpec(
+        "exception_to",
+        list_of(text(200, example="ring3"), up_to=100),
+        "ids of the zones an allowed or decides zone silences; absent = every closure it beats",
+    ),
+    PropertySpec(
         "road_level",
         choice(RoadLevel),
         "which of several roads above one another is meant; a position cannot tell, and the warning says so",
@@ -198,6 +205,7 @@ def read_properties(
     schedule = _read_schedule(found, path, findings, calendar)
     _check_validity(found, raw, path, findings)
     _check_boundary(found, path, findings)
+    _check_exception(found, path, findings)
     if schedule is None or len(findings.faults) > before:
         return None
     _note_never_in_force(found, schedule, path, findings)
@@ -285,6 +293,12 @@ def _check_boundary(found: Mapping[str, Any], path: str, findings: Findings) -> 
             findings.fault(f"{path}.{other}", "nothing", expected, "missing_property")
 
 
+def _check_exception(found: Mapping[str, Any], path: str, findings: Findings) -> None:
+    if "exception_to" in found and found.get("effect", RuleEffect.CLOSED) is RuleEffect.CLOSED:
+        expected = "effect allowed or decides beside exception_to; a plain closure silences nothing"
+        findings.fault(f"{path}.exception_to", "no exception", expected, "no_exception")
+
+
 def _note_never_in_force(found: Mapping[str, Any], schedule: Schedule, path: str, findings: Findings) -> None:
     start_ms = max(found.get("valid_from", _NOTED_FROM_MS), 0)
     end_ms = min(found.get("valid_to", LATEST_TIME_MS), LATEST_TIME_MS)
@@ -318,4 +332,5 @@ def _assemble(found: Mapping[str, Any], schedule: Schedule) -> ZoneProperties:
         effect=found.get("effect", RuleEffect.CLOSED),
         level=found.get("road_level"),
         boundary=boundary,
+        exception_to=frozenset(found.get("exception_to", ())),
     )

@@ -162,6 +162,8 @@ def test_further_bad_positions_of_a_ring_are_counted_not_listed() -> None:
         ({"days": {"dates": "prime"}}, ".days.dates", "unknown_value"),
         ({"days": "off"}, ".days", "wrong_type"),
         ({"effect": "open"}, ".effect", "unknown_value"),
+        ({"exception_to": ["ring3"]}, ".exception_to", "no_exception"),
+        ({"effect": "allowed", "exception_to": [3]}, ".exception_to[0]", "wrong_type"),
         ({"boundary_road": "included"}, ".boundary_width_m", "missing_property"),
         ({"boundary_width_m": 40}, ".boundary_road", "missing_property"),
         ({"schedules": "07:00-09:00"}, "", "misspelt_property"),

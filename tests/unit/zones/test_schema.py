@@ -78,6 +78,7 @@ RICH = FULL | {
     },
     "days": {"holiday": "Su", "makeup_workday": "weekday", "dates": "odd"},
     "effect": "decides",
+    "exception_to": ["ring3"],
     "road_level": "tunnel",
     "boundary_road": "excluded",
     "boundary_width_m": 40,
@@ -144,6 +145,8 @@ def test_schema_and_reader_accept(good: dict[str, object]) -> None:
         document(POLYGON, days={"holidays": "off"}),
         document(POLYGON, days={"makeup_workday": "sunday"}),
         document(POLYGON, effect="open"),
+        document(POLYGON, effect="allowed", exception_to=[]),
+        document(POLYGON, effect="allowed", exception_to="ring3"),
         document(POLYGON, applies_to={"any_of": [{"axles": 3}]}),
         document(LINE),
         document(LINE, width_m=None),
@@ -210,6 +213,7 @@ def test_every_condition_reaches_the_rule() -> None:
     assert [kind.value for kind in rule.any_of[1].kinds] == ["farm_tractor"]
     assert [energy.value for energy in rule.unless[0].energies] == ["electric"]
     assert (zone.effect.value, zone.level and zone.level.value) == ("decides", "tunnel")
+    assert zone.exception_to == {"ring3"}
 
 
 @pytest.mark.parametrize(
