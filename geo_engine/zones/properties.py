@@ -197,9 +197,9 @@ def read_properties(
         findings.fault(path, describe(raw), "an object with at least kind and name", "no_properties")
         return None
     before = len(findings.faults)
-    members = ((raw.get(name), f"{path}.{name}") for name in ("applies_to", "days"))
-    for holder, place in ((raw, path), *members):
-        report_repeated_names(holder, place, findings)
+    report_repeated_names(raw, path, findings)
+    for name in ("applies_to", "days"):
+        _report_repeated_inside(raw.get(name), f"{path}.{name}", findings)
     _report_strangers(raw, path, findings)
     found = _read_table(raw, path, findings)
     schedule = _read_schedule(found, path, findings, calendar)
@@ -218,6 +218,20 @@ def report_repeated_names(holder: object, path: str, findings: Findings) -> None
         for name in holder.repeated:
             found = f"the name {describe(name)} more than once"
             findings.fault(path, found, "each name once", "repeated_name")
+
+
+def _report_repeated_inside(value: object, path: str, findings: Findings) -> None:
+    """Write a fault for each name that occurs twice in an object or anywhere inside it; however deep it nests."""
+    left = [(value, path)]
+    while left:
+        holder, place = left.pop()
+        report_repeated_names(holder, place, findings)
+        inner: list[tuple[object, str]] = []
+        if isinstance(holder, Mapping):
+            inner = [(entry, f"{place}.{name}") for name, entry in holder.items()]
+        elif isinstance(holder, list):
+            inner = [(entry, f"{place}[{row}]") for row, entry in enumerate(holder)]
+        left += inner
 
 
 def _report_strangers(raw: Mapping[str, object], path: str, findings: Findings) -> None:
