@@ -18,6 +18,9 @@ __all__ = ["Precedence"]
 _RULES: Final = (ZoneKind.TRUCK_RESTRICTION, ZoneKind.CONSTRUCTION)
 """Kinds that are rules; a jam is a fact and no exception ends it."""
 
+_TURNS: Final = (-360.0, 360.0)
+_ROUNDING_DEG: Final = 1e-9
+
 
 class Precedence:
     """The pairs of rules of one zone set of which one can silence the other, and which rules stand at a place.
@@ -54,6 +57,7 @@ class Precedence:
         for row in np.flatnonzero(self.silences).tolist():
             self._shapes[row] = zones.zones[row].geometry
         shapely.prepare(self._shapes[self.silences])
+        self._over = _over_meridian(self._shapes)
 
     def standing(self, zone: IntColumn, lon: FloatColumn, lat: FloatColumn) -> tuple[IntColumn, IntColumn]:
         """Return (row, winner): the rules that can silence the zone of a row and cover its place."""
@@ -62,6 +66,10 @@ class Precedence:
         row = np.repeat(np.arange(len(zone)), count)
         winner = self.winner[low[row] + np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)]
         covers = shapely.intersects_xy(self._shapes[winner], lon[row], lat[row])
+        # A shape over the 180 degree meridian is unwrapped, so a place may lie in it one turn away.
+        over = np.flatnonzero(self._over[winner] & ~covers)
+        for turn in _TURNS if len(over) else ():
+            covers[over] |= shapely.intersects_xy(self._shapes[winner[over]], lon[row[over]] + turn, lat[row[over]])
         return row[covers], winner[covers]
 
     def silenced_by(self, winner: int) -> IntColumn:
@@ -103,15 +111,16 @@ class Precedence:
             rows = np.array([row for row, zone in enumerate(self._zones.zones) if zone.kind in _RULES], dtype=np.int64)
             self._tree = rows, shapely.STRtree([self._zones.zones[row].geometry for row in rows])
         rows, tree = self._tree
-        found = rows[tree.query(shapely.Point(lon, lat), predicate="intersects")].tolist()
+        places = shapely.points([lon, *(lon + turn for turn in _TURNS)], lat)
+        found = np.unique(rows[tree.query(places, predicate="intersects")[1]]).tolist()
         return sorted(found, key=lambda row: (self._zones.zones[row].rank, row), reverse=True)
 
     def _pairs(self, speaks: IntColumn) -> tuple[IntColumn, IntColumn]:
         zones = self._zones.zones
         if not len(speaks):
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-        tree = shapely.STRtree([zone.geometry for zone in zones])
-        query, loser = tree.query([zones[row].geometry for row in speaks], predicate="intersects")
+        shapes = np.array([zone.geometry for zone in zones], dtype=object)
+        query, loser = _meeting(shapes, shapes[speaks])
         winner = speaks[query]
         beats = np.array(
             [
@@ -123,9 +132,33 @@ class Precedence:
             ],
             dtype=np.bool_,
         )
-        winner, loser = winner[beats], loser[beats].astype(np.int64)
-        order = np.lexsort((winner, loser))
-        return winner[order], loser[order]
+        pairs: npt.NDArray[np.int64] = np.unique(np.stack([loser[beats], winner[beats]]).astype(np.int64), axis=1)
+        return pairs[1], pairs[0]
+
+
+def _meeting(shapes: npt.NDArray[np.object_], asking: npt.NDArray[np.object_]) -> tuple[IntColumn, IntColumn]:
+    """Return (row of ``asking``, row of ``shapes``) of the shapes that meet, also one turn round the globe."""
+    tree = shapely.STRtree(shapes)
+    found = [tree.query(asking, predicate="intersects")]
+    if _over_meridian(shapes).any():
+        for turn in _TURNS:
+            moved = _moved(asking, np.array([turn, 0.0]))
+            # Moving rounds; whether a place lies in both is asked of the shapes themselves.
+            found.append(tree.query(moved, predicate="dwithin", distance=_ROUNDING_DEG))
+    query, met = np.concatenate(found, axis=1)
+    return query, met
+
+
+def _moved(shapes: npt.NDArray[np.object_], by_deg: FloatColumn) -> npt.NDArray[np.object_]:
+    moved: npt.NDArray[np.object_] = shapely.transform(shapes, lambda positions: positions + by_deg)
+    return moved
+
+
+def _over_meridian(shapes: npt.NDArray[np.object_]) -> BoolColumn:
+    """Say which shapes reach the 180 degree meridian or run past it; a place on the other side may lie in them."""
+    west, _, east, _ = shapely.bounds(shapes).reshape(-1, 4).T
+    over: BoolColumn = (west <= -180.0) | (east >= 180.0)
+    return over
 
 
 def _mask(rows: list[int], count: int) -> BoolColumn:

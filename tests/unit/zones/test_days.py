@@ -178,6 +178,7 @@ def test_calendar_agrees_with_the_holidays_recorded_elsewhere() -> None:
     [
         ([], "$.years", "not_a_calendar"),
         ({"years": {"26": {"holidays": [], "makeup_workdays": []}}}, "$.years", "bad_year"),
+        ({"years": {"２０２６": {"holidays": [], "makeup_workdays": []}}}, "$.years", "bad_year"),
         ({"years": {"2026": {"holidays": []}}}, "$.years.2026", "not_a_year"),
         ({"years": {"2026": {"holidays": "10-01", "makeup_workdays": []}}}, "$.years.2026.holidays", "not_dates"),
         ({"years": {"2026": {"holidays": ["soon"], "makeup_workdays": []}}}, "$.years.2026.holidays", "bad_date"),
