@@ -17,7 +17,7 @@ from geo_engine.alerting.people import People
 from geo_engine.alerting.policy import QuietHours
 from geo_engine.alerting.quota import Admission, Arbiter, QuotaLimits
 from geo_engine.alerting.visits import VisitChanges
-from geo_engine.alerting.weighing import concern_of, freed_events, next_change_ms, openings
+from geo_engine.alerting.weighing import concern_of, freed_events, newly_concerned, next_change_ms, openings
 from geo_engine.alerting.wishes import Wishes
 from geo_engine.compiled import COMPILED
 from geo_engine.config import EngineConfig, milliseconds, span_ms
@@ -146,7 +146,7 @@ class Engine:
             default=default,
             admission=admission,
         )
-        self._retold = Retold(self._users, default_consents=default.consent_warnings)
+        self._retold = Retold(self._users, self._people.permits.of, default_consents=default.consent_warnings)
         self._memberships = 0
         self._judged_ms: int | None = None
         self._restored_ms = 0
@@ -160,8 +160,9 @@ class Engine:
     def put_vehicles(self, vehicles: Iterable[Vehicle]) -> None:
         """Set what is known of users: vehicle, consent, language.
 
-        Whoever is inside a zone whose rule concerns him only now, or agrees only now to be warned, is warned at the
-        next step, with trigger ``vehicle_changed``; that a rule concerns him no more is not said.
+        Whoever is inside a zone whose rule concerns him only now, whose permit was taken back, or who agrees only now
+        to be warned, is warned at the next step, with trigger ``vehicle_changed``; that a rule concerns him no more is
+        not said.
 
         Raises:
             ConfigurationError: the zones tell too many vehicles apart; then nothing is set.
@@ -171,8 +172,8 @@ class Engine:
         u7 = np.array(list(told), dtype=np.int64)
         _refuse_strangers(u7)
         profiles = [self._running.rules.profile_of(vehicle) for vehicle in told.values()]
-        self._people.put(told.values())
         self._retold.note(u7)
+        self._people.put(told.values())
         self._users.rows["profile"][u7] = profiles
         self._tell(u7, list(told.values()))
 
@@ -183,8 +184,8 @@ class Engine:
         """
         _refuse_strangers(u7)
         profile = self._running.rules.profile_of(vehicle)
-        self._people.put_fleet(u7, vehicle)
         self._retold.note(u7)
+        self._people.put_fleet(u7, vehicle)
         self._users.rows["profile"][u7] = profile
         self._judge.tell(
             u7,
@@ -283,7 +284,7 @@ class Engine:
         self._running = self._running.with_ground(ground)
         self._memberships += found.memberships
         opened, lost = self._opened(moment), self._silent(now)
-        retold, agreed = self._retold.events(self._running.sets, self._running.rules.concern, now)
+        retold, agreed = self._retold.events(self._running.sets, self._running.rules, now)
         self._judge.visits.reopen(agreed.query, agreed.zone, now)
         self._judged_ms = now
         freed = freed_events(self._running.rules, found.events, self._running.sets, self._users.rows["inside"])
@@ -449,6 +450,8 @@ class Engine:
             now_ms=now,
             heard_after_ms=now - (span_ms(self.config.lost_after_s) or now),
         )
+        profile_of = self._users.rows["profile"]
+        others = newly_concerned(running.rules, self._people, profile_of, ready.edit, others)
         ended = self._judged(np.concatenate([outlasting(found.events, edit), exits]), now)
         self._memberships += change
         carry_venues(self._users, ready.edit, running.ground, next_one.ground)
@@ -529,7 +532,9 @@ class Engine:
             accepted=accepted,
             rejects=Rejects(rejected, codes[rejected]),
             transitions=happenings.transitions(np.flatnonzero(judged.reported)),
-            alerts=judged.alerts.by_rules(self._running.rules, self._people.permits, self._users.rows["profile"]),
+            alerts=judged.alerts.by_rules(
+                self._running.rules, self._people.permits, self.wishes, self._users.rows["profile"]
+            ),
             visits=judged.visits,
             inside=self._memberships,
             next_deadline_ms=self._next_deadline_ms(),

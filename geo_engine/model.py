@@ -245,6 +245,10 @@ class Permit:
     from_ms: int
     until_ms: int
 
+    def allows(self, zone_id: str, time_ms: int) -> bool:
+        """Say whether it holds for a zone at a moment."""
+        return self.zone_id == zone_id and self.from_ms <= time_ms < self.until_ms
+
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:

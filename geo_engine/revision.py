@@ -93,6 +93,7 @@ class Revision:
         forecast = running.forecast.after(edit, zones, index)
         ground = replace(ground, borders=_borders(zones, index), forecast=forecast)
         rules = RuleBook(zones, recipe.default, facts.pushed, (self.rules, edit))
+        edit = replace(edit, freed=rules.freed_by(edit, self.rules))
         return Revision(zones, _numbered(ground, sets, known), sets, facts, rules), edit
 
     def at(self, now_ms: int) -> Revision:

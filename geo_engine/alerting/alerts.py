@@ -15,6 +15,7 @@ from geo_engine.alerting.kernels import SENT_REASON
 from geo_engine.alerting.permits import Permits
 from geo_engine.alerting.rulewords import Evidence, evidence_text, rule_words
 from geo_engine.alerting.weighing import place_of
+from geo_engine.alerting.wishes import Wishes
 from geo_engine.alerting.wording import Facts, warning_text
 from geo_engine.geodesy.measure import compass_point
 from geo_engine.model import (
@@ -25,6 +26,7 @@ from geo_engine.model import (
     FloatColumn,
     IntColumn,
     Language,
+    RuleEffect,
     SuppressReason,
     ZoneKind,
 )
@@ -33,7 +35,7 @@ from geo_engine.zones.zoneset import Zone, ZoneSet
 
 __all__ = ["Alerts"]
 
-_SHARED: Final = frozenset({"zones", "digests", "profile", "rules", "permits"})
+_SHARED: Final = frozenset({"zones", "digests", "profile", "rules", "permits", "wishes"})
 """Fields that are not columns of every row, or may be absent."""
 _MOST_OTHERS: Final = 5
 """More rules than this nobody reads while driving."""
@@ -68,6 +70,7 @@ class Alerts(ColumnSequence[Alert]):
         profile: int64, profile of the user's vehicle under ``rules``.
         rules: the rules it was judged by, so that the words can name every rule that applied; None = name none.
         permits: who need not be told of which of them.
+        wishes: who does not want to hear of which of them.
     """
 
     zones: ZoneSet
@@ -90,6 +93,7 @@ class Alerts(ColumnSequence[Alert]):
     profile: IntColumn | None = None
     rules: RuleBook | None = None
     permits: Permits | None = None
+    wishes: Wishes | None = None
 
     def __len__(self) -> int:
         """Return the number of decisions."""
@@ -108,9 +112,9 @@ class Alerts(ColumnSequence[Alert]):
         columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in names}
         return replace(self, profile=profile, **columns)
 
-    def by_rules(self, rules: RuleBook, permits: Permits, profiles: npt.NDArray[np.int16]) -> Self:
+    def by_rules(self, rules: RuleBook, permits: Permits, wishes: Wishes, profiles: npt.NDArray[np.int16]) -> Self:
         """Return the decisions with what they were made by; ``profiles`` is the profile of every u7."""
-        return replace(self, rules=rules, permits=permits, profile=profiles[self.u7].astype(np.int64))
+        return replace(self, rules=rules, permits=permits, wishes=wishes, profile=profiles[self.u7].astype(np.int64))
 
     def counts(self) -> dict[tuple[ZoneKind, AlertReason | SuppressReason], int]:
         """Return the number of decisions per kind of zone and reason; a sent one has its trigger for a reason.
@@ -136,7 +140,7 @@ class Alerts(ColumnSequence[Alert]):
         language = _LANGUAGES[self.language[row]]
         others = self.digests.others(int(self.row[row])) if suppressed is None else []
         # When the rule changes is asked of its schedule, which is dear: only for words that somebody reads.
-        until_ms = zone.next_change_ms(self._matters_ms(row)) if suppressed is None else None
+        until_ms = self._until_ms(row, zone) if suppressed is None else None
         facts = self._facts(row, zone, until_ms, tuple(_name_of(self._zone(other), language) for other in others))
         return Alert(
             alert_id=_alert_id(u7, zone.zone_id, visit_ms, suppressed),
@@ -194,6 +198,12 @@ class Alerts(ColumnSequence[Alert]):
         """Return when the rule matters to the user: now, or when they are at the border."""
         return int(self.time_ms[row]) + int(self.eta_s[row] * 1000)
 
+    def _until_ms(self, row: int, zone: Zone) -> int | None:
+        """Return when the rule ends or pauses for the user's vehicle, None = until further notice."""
+        if self.rules is None or self.profile is None:
+            return zone.next_change_ms(self._matters_ms(row))
+        return self.rules.changes_ms(int(self.profile[row]), int(self.zone[row]), self._matters_ms(row))
+
     def _told_by(self, row: int, u7: int) -> str:
         teller = self.digests.teller(int(self.row[row]))
         return "" if teller is None else _alert_id(u7, self._zone(teller[0]).zone_id, teller[1], None)
@@ -209,12 +219,18 @@ class Alerts(ColumnSequence[Alert]):
         names = dict.fromkeys(
             _name_of(other, language)
             for other in standing
-            if other.zone_id != zone.zone_id and not self._permitted(row, other, when_ms)
+            if other.zone_id != zone.zone_id and self._may_name(row, other, when_ms)
         )
         return tuple(names)[:_MOST_OTHERS]
 
-    def _permitted(self, row: int, zone: Zone, when_ms: int) -> bool:
-        return self.permits is not None and self.permits.allows(int(self.u7[row]), zone.zone_id, when_ms)
+    def _may_name(self, row: int, zone: Zone, when_ms: int) -> bool:
+        """Say whether a rule is a closure to the user, and one he wants to hear of."""
+        u7, zone_id = int(self.u7[row]), zone.zone_id
+        if zone.effect is RuleEffect.ALLOWED or (
+            self.permits is not None and self.permits.allows(u7, zone_id, when_ms)
+        ):
+            return False
+        return self.wishes is None or not self.wishes.mutes(u7, zone_id, int(self.time_ms[row]))
 
     def _zone(self, position: int) -> Zone:
         return self.zones.zones[position]

@@ -44,10 +44,11 @@ class Permits:
 
     def allows(self, u7: int, zone_id: str, time_ms: int) -> bool:
         """Say whether a permit of the user holds for the zone at the moment."""
-        return any(
-            permit.zone_id == zone_id and permit.from_ms <= time_ms < permit.until_ms
-            for permit in self._of_user.get(u7, ())
-        )
+        return any(permit.allows(zone_id, time_ms) for permit in self._of_user.get(u7, ()))
+
+    def of(self, u7: IntColumn) -> dict[int, tuple[Permit, ...]]:
+        """Return the permits of those of the given users who hold any. Cost: nothing while nobody does."""
+        return {one: self._of_user[one] for one in u7[self.held_by(u7)].tolist()}
 
     def ends_between(self, after_ms: int, until_ms: int) -> list[tuple[int, str]]:
         """Return (time_ms, zone_id) of the permits that end in (after_ms, until_ms], in order."""

@@ -8,11 +8,12 @@ from geo_engine.alerting.people import People
 from geo_engine.geodesy.measure import destination
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 from geo_engine.tracking.columns import make_events
-from geo_engine.tracking.events import ENTER, EXIT, LOST, OWED, Events
+from geo_engine.tracking.events import ENTER, EXIT, LOST, OPENED, OWED, Events
 from geo_engine.tracking.sets import Numbers, ZoneSets
+from geo_engine.zones.edit import Edit
 from geo_engine.zones.rulebook import Question, RuleBook
 
-__all__ = ["concern_of", "freed_events", "next_change_ms", "openings", "place_of"]
+__all__ = ["concern_of", "freed_events", "newly_concerned", "next_change_ms", "openings", "place_of"]
 
 _BEYOND_BORDER_M = 1.0
 """A border belongs to both sides; a step further only one zone is left."""
@@ -96,6 +97,28 @@ def _inside_then(left: Events, zone: IntColumn, ends_inside: BoolColumn, events:
             first = min(then)
             stays[row] = first[1] and first[0] > time_ms
     return stays
+
+
+def newly_concerned(rules: RuleBook, people: People, profiles: Numbers, edit: Edit, events: Events) -> Events:
+    """Leave out, of zones whose winners alone an edit changed, those users whom the rule concerned before it too.
+
+    Such a zone is what it was, and whoever it concerned has been told what there was to tell.
+
+    Args:
+        rules: the rules before the edit.
+        people: who has a permit.
+        profiles: profile of every u7 under ``rules``.
+        edit: what differs.
+        events: what the edit began, zones by their new positions.
+    """
+    zone = events["zone"]
+    asked = np.flatnonzero((events["kind"] == OPENED) & edit.freed[zone] & ~edit.rewritten[zone])
+    if not len(asked):
+        return events
+    before = events[asked]
+    before["zone"] = edit.before[before["zone"]]
+    told = concern_of(rules, people, profiles[before["u7"]].astype(np.int64), before) > 0
+    return np.delete(events, asked[told])
 
 
 def openings(rules: RuleBook, people: People, after_ms: int, until_ms: int) -> tuple[IntColumn, IntColumn]:

@@ -26,7 +26,7 @@ __all__ = ["GisFields", "GisFormat", "read_gis", "write_gis"]
 
 _WGS84: Final = "EPSG:4326"
 _NAMES: Final = tuple(spec.name for spec in ZONE_PROPERTIES)
-_NESTED: Final = ("applies_to", "exempt", "days")
+_NESTED: Final = ("applies_to", "exempt", "days", "exception_to")
 """Properties that are no plain value; they stand in a column as JSON text."""
 
 _SHAPEFILE_NAME_CHARACTERS: Final = 10

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import partial
@@ -26,6 +25,7 @@ from geo_engine.model import (
     VehicleClass,
     VehicleKind,
 )
+from geo_engine.zones.values import Refusal, moment, number, whole
 
 __all__ = ["VehicleFile", "read_vehicles", "vehicle_profiles"]
 
@@ -81,10 +81,10 @@ def read_vehicles(path: Path) -> VehicleFile:
     faults: list[Fault] = []
     consents: dict[int, bool] = {}
     open_ids: dict[int, str] = {}
-    for number, line in enumerate(_text_of(path).split("\n"), start=1):
+    for row, line in enumerate(_text_of(path).split("\n"), start=1):
         if not line.strip():
             continue
-        found = _Line(f"{path.name} line {number}", faults)
+        found = _Line(f"{path.name} line {row}", faults)
         vehicle = found.vehicle(line)
         if vehicle is None:
             continue
@@ -193,22 +193,21 @@ def _member_of(kind: type[_E], given: object) -> _E | None:
     raise _ValueRefusedError(f"{near[0]} (did you mean it?)" if near else f"one of {', '.join(names)}", "unknown_value")
 
 
-def _number(unit: str, given: object) -> float | None:
-    if given is None:
-        return None
-    if isinstance(given, bool) or not isinstance(given, int | float) or not 0.0 < given < math.inf:
-        expected = f"{unit} above 0"
-        raise _ValueRefusedError(expected)
-    return float(given)
+def _number(unit: str, most: float, given: object) -> float | None:
+    return None if given is None else _read_by(number(unit, at_least=_LEAST, up_to=most).read, f"{unit} above 0", given)
 
 
 def _whole(highest: int, given: object) -> int | None:
-    if given is None:
-        return None
-    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= highest:
-        expected = f"a whole number 1..{highest}"
-        raise _ValueRefusedError(expected)
-    return given
+    read = whole("", at_least=1, up_to=highest).read
+    return None if given is None else _read_by(read, f"a whole number 1..{highest}", given)
+
+
+def _read_by(read: Callable[[object], object], expected: str, given: object) -> Any:  # noqa: ANN401 - what it reads
+    """Read a value as a zone file does, and say here what was expected."""
+    try:
+        return read(given)
+    except Refusal as refusal:
+        raise _ValueRefusedError(expected) from refusal
 
 
 def _permits(given: object) -> tuple[Permit, ...]:
@@ -225,20 +224,10 @@ def _permit(given: object) -> Permit:
     if not isinstance(given, dict) or set(given) != {"zone", "from", "until"}:
         raise _ValueRefusedError(expected)
     zone_id = given["zone"]
-    from_ms, until_ms = _moment_ms(given["from"], expected), _moment_ms(given["until"], expected)
+    from_ms, until_ms = (_read_by(moment().read, expected, given[name]) for name in ("from", "until"))
     if not isinstance(zone_id, str) or not zone_id.strip() or from_ms >= until_ms:
         raise _ValueRefusedError(expected)
     return Permit(zone_id.strip(), from_ms, until_ms)
-
-
-def _moment_ms(given: object, expected: str) -> int:
-    try:
-        moment = datetime.fromisoformat(given) if isinstance(given, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise _ValueRefusedError(expected)
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
 def _text(given: object) -> str | None:
@@ -268,8 +257,10 @@ def _consent(given: object) -> bool:
 
 
 _MOST_PERMITS: Final = 100
-_metres = partial(_number, "metres")
-_tonnes = partial(_number, "tonnes")
+_LEAST: Final = math.ulp(0.0)
+"""The least number above 0."""
+_metres = partial(_number, "metres", 10_000.0)
+_tonnes = partial(_number, "tonnes", 100_000.0)
 
 _OF_VEHICLE: Final[dict[str, tuple[str, Callable[[object], object]]]] = {
     "kind": ("kind", partial(_member_of, VehicleKind)),

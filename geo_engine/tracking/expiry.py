@@ -75,16 +75,16 @@ def step_past_ends(
     cuts = np.unique(np.concatenate([ends, renewals]))
     part = np.searchsorted(cuts, batch.time_ms, side="right")
     nothing = steps_in(np.zeros(0, dtype=DRIVEN))
-    total = StepResult(np.empty(len(batch), dtype=np.int8), 0, np.zeros(0, dtype=EVENT), 0, nothing)
+    # Of a ping that was not judged yet the code is that of a reject: it uncovers nothing.
+    total = StepResult(np.zeros(len(batch), dtype=np.int8), 0, np.zeros(0, dtype=EVENT), 0, nothing)
     # Before the last part nobody's last ping is known yet, so what a late one uncovers is told at the end.
-    early = np.flatnonzero(part < len(cuts))
-    since_ms = min(moment.before_now_ms, int(batch.time_ms[early].min(initial=moment.before_now_ms)) - 1)
     waiting = replace(moment, before_now_ms=0)
     passed = 0
     for number in np.unique(np.append(part, len(cuts))).tolist():
         before, behind, passed = ground, cuts[passed:number], number
         if np.isin(behind, ends).any():
-            ground, left, exits = _retire(holders, ground, moment, int(behind[-1]), since_ms)
+            heard = batch.take(np.flatnonzero(total.codes < 0))
+            ground, left, exits = _retire(holders, ground, moment, int(behind[-1]), heard)
             total = _joined(total, left, -exits)
         forecast = pupil.renew(behind[np.isin(behind, renewals)], ground.forecast, ground.index)
         if forecast is not ground.forecast:
@@ -97,9 +97,10 @@ def step_past_ends(
         pupil.learn(found.steps)
         total.codes[rows] = found.codes
         total = _joined(replace(total, accepted=total.accepted + found.accepted), found.events, found.memberships)
+    early = batch.take(np.flatnonzero((part < len(cuts)) & (total.codes < 0)))
     if len(early):
-        opened = _openings(holders, moment, moment.opening_ms <= moment.before_now_ms, since_ms)
-        late = np.setdiff1d(batch.u7[early], batch.u7[(part == len(cuts)) & (total.codes < 0)])
+        opened = _openings(holders, moment, moment.opening_ms <= moment.before_now_ms, early)
+        late = np.setdiff1d(early.u7, batch.u7[(part == len(cuts)) & (total.codes < 0)])
         total = _joined(total, opened[np.isin(opened["u7"], late)], 0)
     return total, ground
 
@@ -119,20 +120,28 @@ def _without_retired(found: StepResult, validity: Validity) -> StepResult:
 
 
 def _retire(
-    holders: Holders, ground: Ground, moment: Moment, until_ms: int, since_ms: int
+    holders: Holders, ground: Ground, moment: Moment, until_ms: int, heard: PingBatch
 ) -> tuple[Ground, Events, int]:
-    """Let the zones go that end by ``until_ms``; return (the ground without them, what happened, number of exits)."""
+    """Let the zones go that end by ``until_ms``; return (the ground without them, what happened, number of exits).
+
+    ``heard`` are the pings of the call that moved somebody before that.
+    """
     validity = ground.validity.at(until_ms)
     gone: BoolColumn = validity.retired & ~ground.validity.retired
     # That the rule of such a zone began to apply is told before it goes: afterwards nobody is found inside.
-    opened = _openings(holders, moment, gone[moment.opening_zone], since_ms)
+    opened = _openings(holders, moment, gone[moment.opening_zone], heard)
     exits = _leave(holders, gone, validity.until_ms, moment.restored_ms)
     return replace(ground, validity=validity), np.concatenate([opened, exits]), len(exits)
 
 
-def _openings(holders: Holders, moment: Moment, chosen: BoolColumn, since_ms: int) -> Events:
-    """Find the users inside zones that came into force after ``since_ms`` and after their last ping."""
-    return opened_on_the_spot(
+def _openings(holders: Holders, moment: Moment, chosen: BoolColumn, heard: PingBatch) -> Events:
+    """Find the users inside zones that came into force after their last ping and were not told of it before.
+
+    What opened up to the call before was told then to everybody but those who were heard since, by pings from before
+    it; a ping of somebody else, or one that was not used, tells nothing anew.
+    """
+    since_ms = min(moment.before_now_ms, int(heard.time_ms.min(initial=moment.before_now_ms)) - 1)
+    opened = opened_on_the_spot(
         holders.users,
         holders.sets,
         moment.opening_ms[chosen],
@@ -141,6 +150,7 @@ def _openings(holders: Holders, moment: Moment, chosen: BoolColumn, since_ms: in
         silence_counts_from_ms=moment.restored_ms,
         lost_after_ms=holders.lost_after_ms,
     )
+    return opened[(opened["time_ms"] > moment.before_now_ms) | np.isin(opened["u7"], heard.u7)]
 
 
 def _leave(holders: Holders, gone: BoolColumn, until_ms: IntColumn, restored_ms: int) -> Events:

@@ -83,7 +83,7 @@ def read_day_calendar(source: object, *, where: str = "day calendar") -> tuple[D
 
 
 def _year(name: object, findings: Findings) -> int:
-    if isinstance(name, str) and len(name) == 4 and name.isdecimal():
+    if isinstance(name, str) and len(name) == 4 and name.isascii() and name.isdecimal():
         return int(name)
     findings.fault("$.years", describe(name), "a year such as 2026", "bad_year")
     return 0

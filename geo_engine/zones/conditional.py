@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
+from math import isfinite
 from typing import Final
 
 from geo_engine.zones.findings import TextError, describe
@@ -22,6 +24,7 @@ __all__ = [
     "Word",
     "format_conditional",
     "parse_conditional",
+    "written_number",
 ]
 
 MAX_CHARACTERS: Final = 1_000
@@ -61,7 +64,7 @@ class Comparison:
     unit: str = ""
 
     def __str__(self) -> str:
-        return f"{self.measure}{self.operator}{self.number:g}{' ' if self.unit else ''}{self.unit}"
+        return f"{self.measure}{self.operator}{written_number(self.number)}{' ' if self.unit else ''}{self.unit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,12 @@ class Clause:
     def value(self) -> str:
         """The value as it is written."""
         return "|".join(self.lanes)
+
+
+def written_number(number: float) -> str:
+    """Return a finite number with every digit it has and no exponent, which tags do not know."""
+    digits = f"{Decimal(repr(number)):f}"
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
 def parse_conditional(text: str) -> tuple[Clause, ...]:
@@ -154,7 +163,7 @@ def _conditions(text: str, clause: str) -> tuple[Condition, ...]:
 
 def _condition(text: str) -> Condition:
     comparison = _COMPARISON.fullmatch(text)
-    if comparison:
+    if comparison and isfinite(float(comparison[3])):
         return Comparison(comparison[1].lower(), comparison[2], float(comparison[3]), comparison[4].lower())
     if _TIMES.search(text):
         return Times(" ".join(text.split()))

@@ -89,6 +89,9 @@ _CONDITIONS: Final = (
     PropertySpec("services", _words("sprinkler"), "concerned when it works for one of these services"),
 )
 
+_CASE: Final = object_of(_CONDITIONS, "condition", may_be_empty=False)
+"""Without a condition it would hold for everybody: an exception that spares all, an alternative that asks nothing."""
+
 APPLIES_TO: Final = (
     *_CONDITIONS,
     PropertySpec(
@@ -98,12 +101,12 @@ APPLIES_TO: Final = (
     ),
     PropertySpec(
         "any_of",
-        list_of(object_of(_CONDITIONS, "condition"), up_to=20),
+        list_of(_CASE, up_to=20),
         "alternatives: all conditions of one of them must hold as well",
     ),
     PropertySpec(
         "except",
-        list_of(object_of(_CONDITIONS, "condition"), up_to=20),
+        list_of(_CASE, up_to=20),
         "exceptions: not concerned when all conditions of one of them hold",
     ),
 )
@@ -118,12 +121,17 @@ def applies_to_of(conditions: Mapping[str, Any], *, exempt: frozenset[str], only
     Args:
         conditions: the conditions by name.
         exempt: services that are never concerned.
-        only_goods: where no kind is named, every kind but cars and coaches is meant.
+        only_goods: where no kind is named, every kind but cars and coaches is meant; where some alternatives name
+            kinds, that is so of each that does not.
     """
-    rule = _conditions(conditions, exempt)
-    if only_goods and not any(part.kinds for part in (rule, *rule.any_of)):
-        return _conditions({**conditions, "vehicle_kinds": tuple(GOODS_KINDS)}, exempt)
-    return rule
+    usual = {"vehicle_kinds": tuple(GOODS_KINDS)}
+    if only_goods and "vehicle_kinds" not in conditions:
+        choices = conditions.get("any_of", ())
+        if any("vehicle_kinds" in choice for choice in choices):
+            conditions = {**conditions, "any_of": tuple(usual | choice for choice in choices)}
+        else:
+            conditions = {**conditions, **usual}
+    return _conditions(conditions, exempt)
 
 
 def _conditions(conditions: Mapping[str, Any], exempt: frozenset[str] = frozenset()) -> AppliesTo:

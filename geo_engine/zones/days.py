@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from geo_engine.zones.calendar import NO_CALENDAR, DayCalendar, DayKind
@@ -21,8 +22,16 @@ Hours = Callable[[datetime, datetime], Iterator[Stretch]]
 """Compiled opening hours: yields the open stretches of a time on the wall clock, in order, half-open."""
 
 _DAY: Final = timedelta(days=1)
+_HALF_DAY: Final = timedelta(hours=12)
 _WINDOW: Final = re.compile(r"(\d{1,2}):(\d\d)\s*-\s*(\d{1,2}):(\d\d)")
 _LAST_MINUTE: Final = "23:59-24:00"
+_ALL_DAY: Final = "00:00-24:00"
+_HALF_DAY_MIN: Final = 720
+_ALWAYS: Final = re.compile(r"\b24/7\b")
+_BETWEEN_RULES: Final = re.compile(r"(;|\|\|)")
+_ADDED_RULE: Final = re.compile(r"(?<=:\d\d)\s*,\s*(?!\d{1,2}:\d\d)")
+_OFF: Final = re.compile(r"\b(?:off|closed)\s*$", re.IGNORECASE)
+_OPEN: Final = re.compile(r"\bopen\s*$", re.IGNORECASE)
 _DAYS_BEFORE_A_LEAP: Final = 2
 _DAYS_KEPT: Final = 32
 
@@ -60,25 +69,40 @@ class Days:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """One opening_hours text in three forms.
+    """One opening_hours text in several forms.
 
     Attributes:
         whole: as written.
         own: windows cut at the midnight after the day they begin on.
-        beyond: on a day that begins a window over midnight: from 00:00 on, how far it reaches into the next day. Other
-            windows shrink to the last minute of the day, which nobody looks at. None = no window reaches over midnight.
+        beyond: on a day that begins a window over midnight: what it reaches of each half of the next day, from 00:00
+            on. Other windows shrink to the last minute of the day, which nobody looks at. Empty = none reaches so far.
+        cut: of the rules that close for a time (``Su 02:00-03:00 off``) the opposite, in the form of ``own``; None =
+            there is none.
+        cut_beyond: the same in the form of ``beyond``.
     """
 
     whole: Hours
     own: Hours
-    beyond: Hours | None
+    beyond: tuple[Hours, ...]
+    cut: Hours | None
+    cut_beyond: tuple[Hours, ...]
 
     @classmethod
     def of(cls, text: str, compiled: Callable[[str], Hours]) -> _Text:
-        """Compile the three forms."""
-        beyond = _WINDOW.sub(_beyond_midnight, text)
-        reaches = any(not _is_last_minute(window.group()) for window in _WINDOW.finditer(beyond))
-        return cls(compiled(text), compiled(_WINDOW.sub(_until_midnight, text)), compiled(beyond) if reaches else None)
+        """Compile the forms."""
+        by_clock = _by_clock_times(text)
+        closing = _closing_rules(by_clock)
+        cuts = "; ".join([_ALL_DAY, *closing])
+        return cls(
+            whole=compiled(text),
+            own=compiled(_WINDOW.sub(_until_midnight, by_clock)),
+            beyond=tuple(compiled(_WINDOW.sub(form, by_clock)) for form in _reaching(by_clock)),
+            cut=compiled(_WINDOW.sub(_until_midnight, cuts)) if closing else None,
+            cut_beyond=tuple(
+                compiled("; ".join([_ALL_DAY, *(_WINDOW.sub(form, rule) for rule in closing)]))
+                for form in _reaching("; ".join(closing))
+            ),
+        )
 
 
 class DayClock:
@@ -138,31 +162,46 @@ class DayClock:
     def _look_up(self, day: int) -> list[Stretch]:
         if self._is_plain(day - 1) and self._is_plain(day):
             return _merged(self._text.whole(_midnight(day), _midnight(day + 1)))
-        return _merged([*self._from_yesterday(day), *self._own(day)])
+        yesterday, today = self._reading(day - 1), self._reading(day)
+        # What closes for a time closes whatever is open then, on whichever day it began.
+        over = self._beyond(day, yesterday and yesterday[0].beyond, yesterday)
+        if today is not None and today[0].cut is not None:
+            over = _common(over, self._read(today[0].cut, day, today[1]))
+        own = [] if today is None else self._read(today[0].own, day, today[1])
+        if yesterday is not None and yesterday[0].cut_beyond:
+            own = _common(own, self._beyond(day, yesterday[0].cut_beyond, yesterday, rest=True))
+        return _merged([*over, *own])
 
-    def _own(self, day: int) -> list[Stretch]:
-        """Return the windows that begin on a day, until its end."""
-        reading = self._reading(day)
-        if reading is None:
-            return []
-        text, read_as = reading
+    @staticmethod
+    def _read(hours: Hours, day: int, read_as: int) -> list[Stretch]:
+        """Return the stretches of a day that is read as another."""
         shift = (day - read_as) * _DAY
-        found = text.own(_midnight(read_as), _midnight(read_as + 1))
+        found = hours(_midnight(read_as), _midnight(read_as + 1))
         return [(start + shift, end + shift) for start, end in found]
 
-    def _from_yesterday(self, day: int) -> list[Stretch]:
-        """Return what the windows that began on the day before leave over for a day."""
-        reading = self._reading(day - 1)
-        if reading is None or reading[0].beyond is None:
+    def _beyond(
+        self, day: int, forms: tuple[Hours, ...] | None, yesterday: tuple[_Text, int] | None, *, rest: bool = False
+    ) -> list[Stretch]:
+        """Return what the day before leaves over for a day, half by half.
+
+        Args:
+            day: the day.
+            forms: the hours for each half of it.
+            yesterday: how the day before is read.
+            rest: a half without hours is open: they are those of what is not closed.
+        """
+        if not forms or yesterday is None:
             return []
-        text, read_as = reading
-        start = _midnight(read_as)
-        hours = text.beyond or text.own
-        first = next(hours(start, start + _DAY), None)
-        # A day without clock times is open from end to end in every form; it leaves nothing over.
-        if first is None or first[0] != start or first[1] == start + _DAY:
-            return []
-        return [(_midnight(day), _midnight(day) + (first[1] - start))]
+        found: list[Stretch] = []
+        for half in range(2):
+            begins = _midnight(day) + half * _HALF_DAY
+            if half < len(forms):
+                shift = begins - _midnight(yesterday[1])
+                parts = forms[half](_midnight(yesterday[1]), _midnight(yesterday[1]) + _HALF_DAY)
+                found += [(start + shift, end + shift) for start, end in parts]
+            elif rest:
+                found.append((begins, begins + _HALF_DAY))
+        return found
 
     def _reading(self, day: int) -> tuple[_Text, int] | None:
         """Return the text of a day and the day it is read as, None = nothing begins on it."""
@@ -239,10 +278,35 @@ def _until_midnight(window: re.Match[str]) -> str:
     return f"{window[1]}:{window[2]}-24:00" if end > 1440 else window.group()
 
 
-def _beyond_midnight(window: re.Match[str]) -> str:
-    _, end = _minutes(window)
-    return f"00:00-{(end - 1440) // 60:02}:{end % 60:02}" if end > 1440 else _LAST_MINUTE
+def _reaching(text: str) -> list[Callable[[re.Match[str]], str]]:
+    """Return the forms of windows for each half of the next day that a window of a text reaches into."""
+    furthest = max((_minutes(window)[1] - 1440 for window in _WINDOW.finditer(text)), default=0)
+    return [partial(_beyond_midnight, from_min=half) for half in (0, _HALF_DAY_MIN) if furthest > half]
 
 
-def _is_last_minute(window: str) -> bool:
-    return window == _LAST_MINUTE
+def _beyond_midnight(window: re.Match[str], *, from_min: int) -> str:
+    """Return what a window reaches of the half day from a minute of the next day on, as if that were midnight."""
+    reach = min(_minutes(window)[1] - 1440 - from_min, _HALF_DAY_MIN)
+    return f"00:00-{reach // 60:02}:{reach % 60:02}" if reach > 0 else _LAST_MINUTE
+
+
+def _by_clock_times(text: str) -> str:
+    """Return a text with the hours of every rule that opens whole days: ``Mo-Fr`` as ``Mo-Fr 00:00-24:00``."""
+    parts = _BETWEEN_RULES.split(_ALWAYS.sub(_ALL_DAY, text))
+    for place in range(0, len(parts), 2):
+        rule = parts[place]
+        if rule.strip() and not _WINDOW.search(rule) and not _OFF.search(rule):
+            parts[place] = f"{_OPEN.sub('', rule).rstrip()} {_ALL_DAY}"
+    return "".join(parts)
+
+
+def _closing_rules(text: str) -> list[str]:
+    """Return the rules that close for a time, not for whole days."""
+    rules = (rule for part in _BETWEEN_RULES.split(text)[::2] for rule in _ADDED_RULE.split(part))
+    return [rule.strip() for rule in rules if _OFF.search(rule) and _WINDOW.search(rule)]
+
+
+def _common(one: list[Stretch], other: list[Stretch]) -> list[Stretch]:
+    """Return what two lists of stretches have in common."""
+    both = ((max(a[0], b[0]), min(a[1], b[1])) for a in one for b in other)
+    return [stretch for stretch in both if stretch[0] < stretch[1]]

@@ -260,4 +260,5 @@ def _zone(zone_id: str, row: int, properties: ZoneProperties, geometry: shapely.
         road=road,
         listed=row,
         level=properties.level,
+        exception_to=properties.exception_to,
     )

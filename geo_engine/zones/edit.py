@@ -35,6 +35,8 @@ class Edit:
         altered: int64, positions in the new set of the zones that are new or not the very same object as before:
             nothing at all differs of the others.
         rewritten: bool per new zone: it was there before, but whom it concerns, when or its kind is another.
+        freed: bool per new zone: it was there before, but what can silence it is another (``Precedence.freed_by``): a
+            winner came or went, or was itself reshaped or rewritten. ``between`` knows of no precedence and sets none.
         bounds: float64 (shaped zones, 4): west, south, east, north of the new shapes.
     """
 
@@ -44,6 +46,7 @@ class Edit:
     shaped: BoolColumn
     altered: IntColumn
     rewritten: BoolColumn
+    freed: BoolColumn
     bounds: npt.NDArray[np.float64]
 
     @classmethod
@@ -67,7 +70,8 @@ class Edit:
             reshaped[before[row]] = shaped[row] = other_shape
             rewritten[row] = _TERMS(one) != _TERMS(other)
         shapes = np.array([new.zones[row].geometry for row in np.flatnonzero(shaped).tolist()], dtype=object)
-        return cls(position, before, reshaped, shaped, altered, rewritten, shapely.bounds(shapes).reshape(-1, 4))
+        freed, bounds = np.zeros(len(new), dtype=np.bool_), shapely.bounds(shapes).reshape(-1, 4)
+        return cls(position, before, reshaped, shaped, altered, rewritten, freed, bounds)
 
     @property
     def stays(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from geo_engine.zones.conditional import (
     Times,
     format_conditional,
     parse_conditional,
+    written_number,
 )
 from geo_engine.zones.findings import Findings, describe
 from geo_engine.zones.foreign import ImportedZones, keep_good_zones, zone_feature
@@ -39,6 +40,11 @@ _WHOM: Final[dict[str, dict[str, object]]] = {
 }
 """Whom the tag of an access right is about: ``hgv`` are goods vehicles above 3.5 t, ``goods`` those up to 3.5 t."""
 
+_ROADS: Final = ("access", "vehicle", "motor_vehicle")
+_ABOVE: Final = {"vehicle": _ROADS[:1], "motor_vehicle": _ROADS[:2], "goods": _ROADS, "hgv": _ROADS}
+"""The tags a tag is a special case of, so that its ``yes`` lifts what they close. What is carried is a matter of its
+own: ``hazmat=yes`` does not let anybody in."""
+
 _LIMITS: Final = {
     "maxweight": "gross_weight_over_t",
     "maxweightrating": "gross_weight_over_t",
@@ -61,6 +67,8 @@ _COMPARED: Final = {
     ("seats", ">"): "seats_over",
     ("seats", "<="): "seats_at_most",
 }
+_ORDER: Final = (*_ROADS, *(base for base in _WHOM if base not in _ROADS), *_LIMITS)
+"""The general before the special, for what is listed later beats what is listed earlier."""
 _COMPARISON_OF: Final = {condition: pair for pair, condition in reversed(_COMPARED.items())}
 
 _CLOSED: Final = ("no", "destination", "delivery", "customers", "private", "permit", "agricultural", "forestry")
@@ -69,6 +77,9 @@ _OPEN: Final = ("yes", "designated", "permissive", "none")
 _VALUE: Final = re.compile(r"OpenStreetMap: ([a-z]+)")
 _UNIT_OF_METRES: Final = {"m": 1.0, "cm": 0.01, "ft": 0.3048, "": 1.0}
 _UNIT_OF_TONNES: Final = {"t": 1.0, "kg": 0.001, "": 1.0}
+_NO_UNIT: Final = {"": 1.0}
+_DIGITS: Final = 6
+"""Behind the point, of tonnes and metres: a conversion must not show."""
 _PREFIX: Final = "#"
 _LANE_M: Final = 3.5
 _NARROWEST_M: Final = 10.0
@@ -79,9 +90,10 @@ def zones_from_osm(collection: object, *, where: str = "osm", timezone: str = DE
 
     Reads a FeatureCollection whose properties are tags (osmium export, osmtogeojson), of each feature the tags of
     ``hgv``, ``goods``, ``hazmat``, ``motor_vehicle``, ``vehicle``, ``access`` and ``max*`` with and without
-    ``:conditional``. Each clause becomes a zone; ``yes`` and ``none`` become exceptions, and as later clauses win in
-    OpenStreetMap, later zones beat earlier ones here. ``destination`` and the like close the road, and the note keeps
-    the value. Features without such a tag are left out.
+    ``:conditional``. Each clause becomes a zone. ``yes`` and ``none`` become exceptions to what they override on the
+    same way: earlier clauses of their own tag, and the tags theirs is a special case of (``hgv`` of ``access``), in
+    whatever order the tags stand; one that overrides nothing is left out. ``destination`` and the like close the road,
+    and the note keeps the value. Features without such a tag are left out.
 
     Rejected, with their reason: rules of single lanes, and conditions the engine cannot judge (weather, trip).
 
@@ -122,36 +134,53 @@ class _Way:
         found = feature.get("id") or properties.get("@id") or properties.get("id") or properties.get("osm_id")
         return cls(str(found or f"way-{row}"), feature.get("geometry"), tags, timezone)
 
-    def zones(self, findings: Findings, path: str) -> Iterator[dict[str, object]]:
-        for key, value in self.tags.items():
-            base = key.removesuffix(":conditional")
-            if not isinstance(value, str) or base.split(":")[0] not in {*_WHOM, *_LIMITS}:
-                continue
-            place = f"{path}.{key}"
-            if ":" in base:
-                expected = "a rule of the whole road; lanes and directions cannot be told apart"
-                findings.fault(place, describe(key), expected, "part_of_road")
-                continue
+    def zones(self, findings: Findings, path: str) -> list[dict[str, object]]:
+        zones: list[dict[str, object]] = []
+        closures: dict[str, list[str]] = {}
+        for key, base in self._keys(findings, path):
+            place, value = f"{path}.{key}", str(self.tags[key])
             try:
                 clauses = parse_conditional(value) if key != base else (Clause((value.strip(),)),)
             except ConditionalError as error:
                 findings.fault(place, error.found, error.expected, "bad_conditional")
                 continue
             for number, clause in enumerate(clauses):
-                zone = self._zone(key, base, number, clause, place, findings)
-                if zone is not None:
-                    yield zone
+                rule = _rule(base, clause, place, findings)
+                if rule is None:
+                    continue
+                zone_id = f"{self.way_id}{_PREFIX}{key}{_PREFIX}{number}"
+                if "effect" in rule:
+                    lifted = [found for tag in (*_ABOVE.get(base, ()), base) for found in closures.get(tag, ())]
+                    if not lifted:
+                        continue
+                    rule["exception_to"] = lifted
+                else:
+                    closures.setdefault(base, []).append(zone_id)
+                zones.append(self._zone(zone_id, rule))
+        return zones
 
-    def _zone(
-        self, key: str, base: str, number: int, clause: Clause, path: str, findings: Findings
-    ) -> dict[str, object] | None:
-        rule = _rule(base, clause, path, findings)
-        if rule is None:
-            return None
+    def _keys(self, findings: Findings, path: str) -> list[tuple[str, str]]:
+        """Return the restriction tags, each with its name without ``:conditional``, in the order they are to be listed.
+
+        A tag with conditions overrides the one without.
+        """
+        keys: list[tuple[str, str]] = []
+        for key, value in self.tags.items():
+            base = key.removesuffix(":conditional")
+            if not isinstance(value, str) or base.split(":")[0] not in _ORDER:
+                continue
+            if ":" in base:
+                expected = "a rule of the whole road; lanes and directions cannot be told apart"
+                findings.fault(f"{path}.{key}", describe(key), expected, "part_of_road")
+                continue
+            keys.append((key, base))
+        return sorted(keys, key=lambda pair: (_ORDER.index(pair[1]), pair[0] != pair[1]))
+
+    def _zone(self, zone_id: str, rule: Mapping[str, object]) -> dict[str, object]:
         is_line = isinstance(self.geometry, Mapping) and "Line" in str(self.geometry.get("type"))
         name = self.tags.get("name") or self.tags.get("ref") or self.way_id
         return zone_feature(
-            f"{self.way_id}{_PREFIX}{key}{_PREFIX}{number}",
+            zone_id,
             self.geometry,
             {
                 "kind": ZoneKind.TRUCK_RESTRICTION.value,
@@ -182,8 +211,6 @@ def _rule(base: str, clause: Clause, path: str, findings: Findings) -> dict[str,
         if clause.conditions:
             findings.fault(path, describe(value), f"one of {', '.join((*_CLOSED, *_OPEN))}", "unknown_value")
         return None
-    elif value in _OPEN and not clause.conditions:
-        return None
     schedule = _conditions(clause.conditions, applies_to, path, findings)
     if schedule is None:
         return None
@@ -202,8 +229,15 @@ def _conditions(
     for condition in conditions:
         name = _condition_name(condition)
         if isinstance(condition, Comparison) and name is not None:
-            units = _UNIT_OF_TONNES if name.endswith("_t") else _UNIT_OF_METRES
-            applies_to[name] = round(condition.number * units.get(condition.unit, 1.0), 3)
+            units = _UNIT_OF_TONNES if name.endswith("_t") else _UNIT_OF_METRES if name.endswith("_m") else _NO_UNIT
+            if condition.unit not in units:
+                expected = f"a unit of {', '.join(filter(None, units)) or 'nothing'}, or none"
+                findings.fault(path, describe(str(condition)), expected, "unknown_unit")
+                return None
+            bound = round(condition.number * units[condition.unit], _DIGITS)
+            # All conditions hold together, those of the tag among them: the narrowest bound counts.
+            narrowest, before = max if "_over" in name else min, applies_to.get(name)
+            applies_to[name] = narrowest(bound, before) if isinstance(before, float) else bound
         elif not isinstance(condition, Times) or len(times) > 1:
             expected = "one time and measures of the vehicle; neither weather nor where somebody goes is known"
             findings.fault(path, describe(str(condition)), expected, "unknown_condition")
@@ -218,7 +252,7 @@ def _condition_name(condition: Condition) -> str | None:
 def _number_of(value: object, units: Mapping[str, float]) -> float | None:
     """Return the number in a tag, in tonnes or metres; None when there is none."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value).strip().lower())
-    return round(float(found[1]) * units[found[2]], 3) if found and found[2] in units else None
+    return round(float(found[1]) * units[found[2]], _DIGITS) if found and found[2] in units else None
 
 
 # ---- and back
@@ -301,7 +335,7 @@ def _clause_of(key: str, conditions: dict[str, Any], properties: Mapping[str, An
     kept = _VALUE.search(str(properties.get("note") or ""))
     value = kept[1] if kept else "yes" if properties.get("effect") == RuleEffect.ALLOWED else "no"
     if base in _LIMITS and value not in _OPEN:
-        value = f"{conditions.pop(_LIMITS[base]):g}"
+        value = written_number(conditions.pop(_LIMITS[base]))
     usual = _WHOM.get(base, {})
     times = [Times(properties["schedule"])] if properties.get("schedule", "24/7") != "24/7" else []
     compared = [

@@ -20,6 +20,7 @@ from geo_engine.zones.values import (
     Refusal,
     choice,
     did_you_mean,
+    list_of,
     moment,
     number,
     object_of,
@@ -85,6 +86,7 @@ class ZoneProperties:
     effect: RuleEffect = RuleEffect.CLOSED
     level: RoadLevel | None = None
     boundary: Boundary | None = None
+    exception_to: frozenset[str] = frozenset()
 
 
 _NOTED_FROM_MS: Final = 1_767_225_600_000
@@ -154,6 +156,11 @@ ZONE_PROPERTIES: Final = (
         "closures it beats do not count here. A road beats an area, later listed beats earlier; absent = closed",
     ),
     PropertySpec(
+        "exception_to",
+        list_of(text(200, example="ring3"), up_to=100),
+        "ids of the zones an allowed or decides zone silences; absent = every closure it beats",
+    ),
+    PropertySpec(
         "road_level",
         choice(RoadLevel),
         "which of several roads above one another is meant; a position cannot tell, and the warning says so",
@@ -190,14 +197,15 @@ def read_properties(
         findings.fault(path, describe(raw), "an object with at least kind and name", "no_properties")
         return None
     before = len(findings.faults)
-    members = ((raw.get(name), f"{path}.{name}") for name in ("applies_to", "days"))
-    for holder, place in ((raw, path), *members):
-        report_repeated_names(holder, place, findings)
+    report_repeated_names(raw, path, findings)
+    for name in ("applies_to", "days"):
+        _report_repeated_inside(raw.get(name), f"{path}.{name}", findings)
     _report_strangers(raw, path, findings)
     found = _read_table(raw, path, findings)
     schedule = _read_schedule(found, path, findings, calendar)
     _check_validity(found, raw, path, findings)
     _check_boundary(found, path, findings)
+    _check_exception(found, path, findings)
     if schedule is None or len(findings.faults) > before:
         return None
     _note_never_in_force(found, schedule, path, findings)
@@ -210,6 +218,20 @@ def report_repeated_names(holder: object, path: str, findings: Findings) -> None
         for name in holder.repeated:
             found = f"the name {describe(name)} more than once"
             findings.fault(path, found, "each name once", "repeated_name")
+
+
+def _report_repeated_inside(value: object, path: str, findings: Findings) -> None:
+    """Write a fault for each name that occurs twice in an object or anywhere inside it; however deep it nests."""
+    left = [(value, path)]
+    while left:
+        holder, place = left.pop()
+        report_repeated_names(holder, place, findings)
+        inner: list[tuple[object, str]] = []
+        if isinstance(holder, Mapping):
+            inner = [(entry, f"{place}.{name}") for name, entry in holder.items()]
+        elif isinstance(holder, list):
+            inner = [(entry, f"{place}[{row}]") for row, entry in enumerate(holder)]
+        left += inner
 
 
 def _report_strangers(raw: Mapping[str, object], path: str, findings: Findings) -> None:
@@ -285,6 +307,12 @@ def _check_boundary(found: Mapping[str, Any], path: str, findings: Findings) -> 
             findings.fault(f"{path}.{other}", "nothing", expected, "missing_property")
 
 
+def _check_exception(found: Mapping[str, Any], path: str, findings: Findings) -> None:
+    if "exception_to" in found and found.get("effect", RuleEffect.CLOSED) is RuleEffect.CLOSED:
+        expected = "effect allowed or decides beside exception_to; a plain closure silences nothing"
+        findings.fault(f"{path}.exception_to", "no exception", expected, "no_exception")
+
+
 def _note_never_in_force(found: Mapping[str, Any], schedule: Schedule, path: str, findings: Findings) -> None:
     start_ms = max(found.get("valid_from", _NOTED_FROM_MS), 0)
     end_ms = min(found.get("valid_to", LATEST_TIME_MS), LATEST_TIME_MS)
@@ -318,4 +346,5 @@ def _assemble(found: Mapping[str, Any], schedule: Schedule) -> ZoneProperties:
         effect=found.get("effect", RuleEffect.CLOSED),
         level=found.get("road_level"),
         boundary=boundary,
+        exception_to=frozenset(found.get("exception_to", ())),
     )

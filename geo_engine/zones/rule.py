@@ -77,8 +77,8 @@ class AppliesTo:
         energies: energies concerned; empty = every energy.
         emission_stage_at_most: concerned up to this emission stage.
         bodies: bodies concerned; empty = every body.
-        goods: goods concerned; empty = whatever it carries. A hazmat vehicle carries ``hazmat`` unless it is known
-            what it carries.
+        goods: goods concerned; empty = whatever it carries. A hazmat vehicle carries ``hazmat`` when nothing is told,
+            may carry it under any other word, and does not when it is ``empty``.
         services: concerned when it works for one of these; a vehicle without a service works for none.
         any_of: alternatives: one of them must hold too.
         unless: not concerned when all conditions of one of these hold (exceptions inside the rule).
@@ -124,8 +124,7 @@ class AppliesTo:
             return self
         wanted = 1 if odd is (self.tail_parity is TailParity.AS_DATE) else 0
         digits = frozenset(digit for digit in self.tail_digits or range(10) if digit % 2 == wanted)
-        # An impossible digit stands for "none of them": the empty set would mean every plate.
-        return replace(self, tail_parity=None, tail_digits=digits or frozenset({-1}))
+        return replace(self, tail_parity=None, tail_digits=digits or _NO_DIGIT)
 
     def parts(self) -> Iterator[AppliesTo]:
         """Return this and every set of conditions inside it."""
@@ -144,20 +143,27 @@ class AppliesTo:
         inside = _listed(plate and plate.startswith(self.plate_prefixes), _TRUE if self.plate_prefixes else _ANY)
         except_ = self.plate_prefixes_except
         outside = _listed(plate and not plate.startswith(except_), _TRUE if except_ else _ANY)
-        tail = _listed(plate_tail_digit(plate), self.tail_digits)
+        tail = _NO if self.tail_digits == _NO_DIGIT else _listed(plate_tail_digit(plate), self.tail_digits)
         return min(inside, outside, tail, _listed(vehicle.plate_colour, self.plate_colours))
 
     def _drive_and_use(self, vehicle: Vehicle) -> Applicability:
         stage, at_most = vehicle.emission_stage, self.emission_stage_at_most
         old = _YES if at_most is None else _listed(None if stage is None else stage <= at_most, _TRUE)
-        carried = vehicle.goods or ("hazmat" if vehicle.kind is VehicleKind.HAZMAT else None)
         return min(
             old,
             _listed(vehicle.energy, self.energies),
             _listed(vehicle.body, self.bodies),
-            _listed(carried, self.goods),
+            self._carries(vehicle),
             _listed(vehicle.service or "", self.services),
         )
+
+    def _carries(self, vehicle: Vehicle) -> Applicability:
+        hazmat = vehicle.kind is VehicleKind.HAZMAT
+        found = _listed(vehicle.goods or ("hazmat" if hazmat else None), self.goods)
+        # Nobody keeps a list of words for dangerous goods: what such a vehicle carries may be one of them by any name.
+        if found is _NO and hazmat and "hazmat" in self.goods and vehicle.goods != _EMPTY:
+            return _MAYBE
+        return found
 
 
 EVERYONE: Final = AppliesTo()
@@ -167,6 +173,12 @@ GOODS_KINDS: Final = frozenset(VehicleKind) - {VehicleKind.CAR, VehicleKind.COAC
 
 NEW_ENERGY: Final = frozenset({Energy.PLUG_IN_HYBRID, Energy.ELECTRIC, Energy.HYDROGEN})
 """新能源: battery, plug-in hybrid, fuel cell."""
+
+_NO_DIGIT: Final = frozenset({-1})
+"""An impossible digit stands for "none of them": the empty set would mean every plate."""
+
+_EMPTY: Final = "empty"
+"""The one word for goods that clears a hazmat vehicle."""
 
 _TRUE: Final = frozenset({True})
 _ANY: Final[frozenset[object]] = frozenset()

@@ -107,6 +107,10 @@ class RuleBook:
         """First flip of a warnable zone's rule after the last ``advance``; see ``Timetable.next_change_ms``."""
         return self._timetable.next_change_ms
 
+    def freed_by(self, edit: Edit, before: RuleBook) -> BoolColumn:
+        """Say for each zone whether an edit changed what can silence it; see ``Precedence.freed_by``."""
+        return self._precedence.freed_by(edit, before._precedence)
+
     @property
     def asks_for_places(self) -> bool:
         """Whether the answer to a question may depend on its place."""
@@ -205,6 +209,19 @@ class RuleBook:
         freed = [self._precedence.silenced_by(int(zone[row])) for row in rows.tolist()]
         counts = [len(found) for found in freed]
         return np.repeat(rows, counts), np.concatenate([*freed, np.empty(0, dtype=np.int64)])
+
+    def changes_ms(self, profile: int, zone: int, time_ms: int) -> int | None:
+        """Return the first moment after ``time_ms`` at which a rule in force for a profile ends, None = never.
+
+        Of a rule by odd and even plates that is the end of the dates that concern the vehicle; where both kinds of
+        dates do (the plate is not known), that of its hours. Cost: that of ``Zone.next_change_ms``.
+        """
+        second = int(self._second[zone])
+        if second >= 0:
+            halves = [column for column in (zone, second) if self._matrix.matrix[profile, column]]
+            if len(halves) == 1:
+                return self._timetable.next_change_after_ms(halves[0], time_ms)
+        return self._zones.zones[zone].next_change_ms(time_ms)
 
     def standing_at(self, profile: int, time_ms: int, lon: float, lat: float) -> list[Zone]:
         """Return the zones whose rules apply, or may apply, to a vehicle then and there; the one that wins first.

@@ -95,7 +95,8 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.days is not None and self.days.holiday not in ("off", "same", *WEEKDAYS):
             _compile(self.days.holiday)
-        clock = _TextClock(_compile(self.text)) if self.days is None else DayClock(self.text, self.days, _hours)
+        hours = _compile(self.text)
+        clock = _TextClock(hours) if self.days is None else DayClock(self.text, self.days, _hours)
         object.__setattr__(self, "_clock", clock)
         object.__setattr__(self, "_zone", _time_zone(self.timezone))
 
@@ -204,7 +205,7 @@ class _TextClock:
 
 def _hours(text: str) -> Hours:
     """Return the open stretches of a text; one made from a text of a zone file by exchanging windows is always read."""
-    compiled = _compile(text)
+    compiled = _parsed(text)
 
     def stretches(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
         for begins, ends, state, _ in compiled.intervals(start, end):
@@ -212,6 +213,11 @@ def _hours(text: str) -> Hours:
                 yield begins, min(ends, end)
 
     return stretches
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> OpeningHours:
+    return OpeningHours(text)
 
 
 @lru_cache(maxsize=4096)
@@ -229,7 +235,7 @@ def _compile(text: str) -> OpeningHours:
             raise ScheduleError(found, expected)
     _check_size_and_dates(text)
     try:
-        return OpeningHours(text)
+        return _parsed(text)
     except ParserError as error:
         place = re.search(r"--> \d+:(\d+)", str(error))
         rest = text[int(place.group(1)) - 1 :] if place else text

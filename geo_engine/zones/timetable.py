@@ -164,6 +164,10 @@ class Timetable:
         order = np.lexsort((zone, time_ms))
         return time_ms[order], zone[order]
 
+    def next_change_after_ms(self, zone: int, time_ms: int) -> int | None:
+        """Return the first flip of a zone's rule after any moment, None = never; it is asked of the schedule."""
+        return self._example[int(self.rule_of_zone[zone])].next_change_ms(time_ms)
+
     def open_between(self, low_ms: int, high_ms: int) -> BoolColumn:
         """Say for each zone whether it may be in force at some moment of [low_ms, high_ms].
 

@@ -194,7 +194,7 @@ def list_of(item: ValueType, *, up_to: int) -> ValueType:
     return ValueType(read, {"type": "array", "items": item.schema, "minItems": 1, "maxItems": up_to})
 
 
-def object_of(specs: Sequence[PropertySpec], what: str) -> ValueType:
+def object_of(specs: Sequence[PropertySpec], what: str, *, may_be_empty: bool = True) -> ValueType:
     """An object with members of a table; a null counts as absent, and an unknown member is refused.
 
     Unlike a stray column of a zone, a member that is not understood would change what the others mean.
@@ -202,22 +202,27 @@ def object_of(specs: Sequence[PropertySpec], what: str) -> ValueType:
     Args:
         specs: the members.
         what: what one of them is called, e.g. ``condition``.
+        may_be_empty: False = at least one member is not null.
     """
     known = {spec.name: spec for spec in specs}
 
     def read(value: object) -> dict[str, object]:
         if not isinstance(value, Mapping):
             raise Refusal(describe(value), f"an object of {what}s", "wrong_type")
-        return {name: _read_member(known, name, entry, what) for name, entry in value.items() if entry is not None}
+        given = {name: entry for name, entry in value.items() if entry is not None}
+        if not given and not may_be_empty:
+            raise Refusal(describe(value), f"an object with at least one {what}", f"no_{what.replace(' ', '_')}")
+        return {name: _read_member(known, name, entry, what) for name, entry in given.items()}
 
-    return ValueType(
-        read,
-        {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {spec.name: {"description": spec.meaning, **spec.holds.schema} for spec in specs},
+    nothing = {"type": "null"}
+    schema: dict[str, object] = {
+        "type": "object",
+        "additionalProperties": nothing,
+        "properties": {
+            spec.name: {"description": spec.meaning, "anyOf": [spec.holds.schema, nothing]} for spec in specs
         },
-    )
+    }
+    return ValueType(read, schema if may_be_empty else schema | {"not": {"additionalProperties": nothing}})
 
 
 def did_you_mean(name: object, known: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from geo_engine.model import Severity, ZoneKind
 from geo_engine.zones.findings import Findings, describe
 from geo_engine.zones.foreign import ImportedZones, keep_good_zones, zone_feature
 from geo_engine.zones.rule import GOODS_KINDS
+from geo_engine.zones.values import Refusal, number
 
 __all__ = ["wzdx_from_zones", "zones_from_wzdx"]
 
@@ -41,6 +42,7 @@ _IMPACT: Final = re.compile(r"vehicle_impact ([a-z-]+)")
 _IMPACT_OF: Final = {Severity.HIGH: "all-lanes-closed", Severity.LOW: "all-lanes-open"}
 _GOODS: Final = sorted(kind.value for kind in GOODS_KINDS)
 _DATA_SOURCE: Final = "1"
+_ANY_NUMBER: Final = number("any unit", at_least=0.0, up_to=1e9)
 
 
 def zones_from_wzdx(feed: object, *, where: str = "wzdx") -> ImportedZones:
@@ -143,8 +145,11 @@ def _applies_to(
 def _bound(condition: str, restriction: Mapping[str, object], path: str, findings: Findings) -> float | None:
     units = _TONNES if condition.endswith("_t") else _METRES
     value, unit = restriction.get("value"), restriction.get("unit")
-    if isinstance(value, int | float) and isinstance(unit, str) and unit in units:
-        return round(value * units[unit], 3)
+    if isinstance(unit, str) and unit in units:
+        try:
+            return round(float(str(_ANY_NUMBER.read(value))) * units[unit], 3)
+        except Refusal:
+            pass
     found, what = f"{describe(value)} {describe(unit)}", "weight" if units is _TONNES else "length"
     findings.note(path, found, f"a {what} in {', '.join(units)}; it is ignored", f"unknown_{what}")
     return None

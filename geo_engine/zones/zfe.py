@@ -73,7 +73,7 @@ def _zone(feature: object, path: str, findings: Findings) -> dict[str, object] |
         expected = "a Crit'Air class for heavy goods vehicles"
         findings.fault(f"{path}.properties.pl_critair", "nothing", expected, "not_for_trucks")
         return None
-    if sticker not in _OLD:
+    if not isinstance(sticker, str) or sticker not in _OLD:
         found, expected = describe(sticker), f"one of {', '.join(_OLD)}"
         findings.fault(f"{path}.properties.pl_critair", found, expected, "unknown_critair")
         return None

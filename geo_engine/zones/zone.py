@@ -37,6 +37,7 @@ class Zone:
         effect: what the rule does to the vehicles it applies to, and to the rules it beats.
         road: drawn as a line: a rule of a road beats one of an area.
         listed: place in the order of listing; of two roads, or two areas, the rule listed later beats the other.
+        exception_to: ids of the zones it may silence, when it is no plain closure; empty = every one it beats.
         level: which of several roads above one another the rule is about, None = no such difference.
     """
 
@@ -56,6 +57,7 @@ class Zone:
     road: bool = False
     listed: int = 0
     level: RoadLevel | None = None
+    exception_to: frozenset[str] = frozenset()
 
     @property
     def rank(self) -> tuple[bool, int]:

@@ -51,6 +51,7 @@ class Driver:
         self.now_ms = start_ms
         self.alerts: list[tuple[str, AlertReason]] = []
         self.texts: list[str] = []
+        self.ends_ms: list[int | None] = []
 
     def go(self, lon: float, lat: float = ON_ROAD, *, to_ms: int | None = None) -> Driver:
         self.now_ms = self.now_ms + 60_000 if to_ms is None else to_ms
@@ -65,6 +66,7 @@ class Driver:
         self.deadline_ms = step.next_deadline_ms
         self.alerts += [(alert.zone_id, alert.trigger) for alert in step.alerts if alert.send]
         self.texts += [alert.text for alert in step.alerts if alert.send]
+        self.ends_ms += [alert.until_ms for alert in step.alerts if alert.send]
         return self
 
 
@@ -100,6 +102,32 @@ def test_plate_nobody_told_may_be_meant_on_any_date(index: Callable) -> None:
     assert driver.alerts == [("area", AlertReason.ENTER)]
     assert "可能适用于您的车辆" in driver.texts[0]
     assert "资料不全" in driver.texts[0]
+
+
+@pytest.mark.parametrize(
+    ("plate", "schedule", "until"),
+    [
+        ("鄂A12344", "24/7", "2026-11-18T00:00"),
+        ("鄂A12344", "07:00-20:00", "2026-11-17T20:00"),
+        ("鄂A12344", "22:00-06:00", "2026-11-18T06:00"),
+        (None, "24/7", None),
+        (None, "07:00-20:00", "2026-11-17T20:00"),
+    ],
+)
+def test_end_of_a_rule_by_date_is_that_of_the_dates_that_concern_the_plate(
+    plate: str | None, schedule: str, until: str | None
+) -> None:
+    zone = replace(BY_DATE, schedule=Schedule.parse(schedule))
+    start = "2026-11-17T23:00" if schedule == "22:00-06:00" else "2026-11-17T12:00"
+    driver = Driver(zone, vehicle=replace(TRUCK, plate=plate), start_ms=at(start)).go(114.32)
+    assert driver.ends_ms == [None if until is None else at(until)]
+
+
+def test_end_of_a_rule_by_date_at_the_end_of_an_odd_month_is_the_second_midnight() -> None:
+    zone = replace(BY_DATE, schedule=Schedule.parse("24/7"))
+    even = replace(TRUCK, plate="鄂A12344")
+    driver = Driver(zone, vehicle=even, start_ms=at("2026-10-31T12:00")).go(114.32)
+    assert driver.ends_ms == [at("2026-11-02T00:00")]
 
 
 def test_vehicle_is_looked_ahead_for_only_on_dates_that_concern_it() -> None:
@@ -161,6 +189,66 @@ def test_permit_of_a_fleet_holds_for_each_of_its_vehicles() -> None:
     assert driver.go(114.32).alerts == []
     driver.engine.put_fleet(np.array([1, 2]), replace(fleet, permits=()))
     assert driver.go(114.295).go(114.32).alerts == [("area", AlertReason.ENTER)]
+
+
+HOLDS = replace(TRUCK, permits=(Permit("area", noon_ms, noon_ms + 3_600_000),))
+LAPSED = {
+    "taken back": (),
+    "shortened": (Permit("area", noon_ms, noon_ms + 30_000),),
+    "for another zone": (Permit("other", noon_ms, noon_ms + 3_600_000),),
+    "from later on": (Permit("area", noon_ms + 1_800_000, noon_ms + 3_600_000),),
+}
+
+
+@INDEXES
+@pytest.mark.parametrize("permits", LAPSED.values(), ids=LAPSED)
+def test_driver_whose_permit_is_taken_back_inside_is_warned_at_the_next_step_once(
+    index: Callable, permits: tuple[Permit, ...]
+) -> None:
+    driver = Driver(AREA, index=index, vehicle=HOLDS).go(114.32)
+    assert driver.alerts == []
+    driver.engine.put_vehicles([replace(HOLDS, permits=permits)])
+    driver.wait(noon_ms + 120_000).wait(noon_ms + 130_000).go(114.33)
+    assert driver.alerts == [("area", AlertReason.VEHICLE_CHANGED)]
+
+
+@pytest.mark.parametrize(
+    "permits",
+    [
+        HOLDS.permits,
+        (Permit("area", noon_ms, noon_ms + 7_200_000),),
+        (Permit("area", noon_ms + 1, noon_ms + 3_600_000), Permit("area", noon_ms, noon_ms + 9)),
+    ],
+)
+def test_driver_whose_permit_is_renewed_inside_hears_nothing(permits: tuple[Permit, ...]) -> None:
+    driver = Driver(AREA, vehicle=HOLDS).go(114.32)
+    driver.engine.put_vehicles([replace(HOLDS, permits=permits)])
+    assert driver.wait(noon_ms + 120_000).alerts == []
+
+
+def test_permit_gained_inside_says_nothing_and_its_loss_repeats_no_warning() -> None:
+    driver = Driver(AREA, vehicle=TRUCK).go(114.32)
+    assert driver.alerts == [("area", AlertReason.ENTER)]
+    driver.engine.put_vehicles([HOLDS])
+    driver.wait(noon_ms + 120_000)
+    driver.engine.put_vehicles([TRUCK])
+    assert driver.wait(noon_ms + 130_000).alerts == [("area", AlertReason.ENTER)]
+
+
+def test_permit_gained_and_taken_back_between_two_steps_changes_nothing() -> None:
+    driver = Driver(replace(AREA, applies_to=AppliesTo(kinds=frozenset({VehicleKind.CAR}))), vehicle=TRUCK).go(114.32)
+    driver.engine.put_vehicles([HOLDS])
+    driver.engine.put_vehicles([TRUCK])
+    assert driver.wait(noon_ms + 120_000).alerts == []
+
+
+def test_permit_of_a_fleet_that_is_taken_back_warns_those_inside_only() -> None:
+    driver = Driver(AREA)
+    driver.engine.put_fleet(np.array([1, 2]), HOLDS)
+    driver.go(114.32)
+    driver.engine.put_fleet(np.array([1, 2]), TRUCK)
+    step = driver.engine.process(PingBatch.empty(), driver.now_ms + 1000)
+    assert [(alert.u7, alert.trigger) for alert in step.alerts] == [(1, AlertReason.VEHICLE_CHANGED)]
 
 
 # ---- exceptions
@@ -246,11 +334,27 @@ def test_rule_the_driver_has_a_permit_for_is_not_named() -> None:
     assert "还适用" not in driver.texts[0]
 
 
-def test_closure_an_exception_silences_is_not_named() -> None:
-    works = replace(box_zone("works", west=114.30, east=114.34), kind=ZoneKind.CONSTRUCTION, name="施工区")
-    driver = Driver(works, replace(AREA, name="区域"), replace(ROAD, name="快速路")).go(114.31)
+WORKS = replace(box_zone("works", west=114.30, east=114.34), kind=ZoneKind.CONSTRUCTION, name="施工区")
+
+
+def test_neither_an_exception_nor_the_closure_it_silences_is_named_as_a_rule_that_applies() -> None:
+    driver = Driver(WORKS, replace(AREA, name="区域"), replace(ROAD, name="快速路")).go(114.31)
     assert [zone for zone, _ in driver.alerts] == ["works"]
-    assert "此处还适用：快速路。" in driver.texts[0]
+    assert "还适用" not in driver.texts[0]
+
+
+@pytest.mark.parametrize(
+    ("u7", "until_ms", "named"),
+    [(1, None, False), (1, noon_ms + 3_600_000, False), (1, noon_ms, True), (2, None, True)],
+)
+def test_zone_the_driver_muted_is_not_named_while_it_is_muted(u7: int, until_ms: int | None, named: bool) -> None:
+    area = replace(AREA, name="区域")
+    driver = Driver(area).go(114.31)
+    driver.engine.mute(u7, "area", until_ms)
+    _, began = driver.engine.publish(ZoneSet.of([area, WORKS], revision=2), driver.now_ms)
+    (alert,) = began.alerts
+    assert alert.zone_id == "works"
+    assert ("此处还适用：区域" in alert.text) is named
 
 
 def test_exception_that_becomes_a_closure_warns_who_stands_on_it() -> None:

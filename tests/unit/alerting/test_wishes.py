@@ -165,3 +165,13 @@ def test_other_texts_are_no_quiet_hours(text: str) -> None:
         QuietHours.parse(text)
     with pytest.raises(ConfigurationError, match="1439"):
         QuietHours(0, 1440)
+
+
+def test_mute_is_known_by_zone_id_until_its_end_also_of_a_zone_that_is_not_there() -> None:
+    wishes = Wishes(ZoneSet.of([box_zone("a")]))
+    for zone_id in ("a", "gone"):
+        wishes.mute(Mute(7, zone_id, 100))
+        assert (wishes.mutes(7, zone_id, 99), wishes.mutes(7, zone_id, 100)) == (True, False)
+        assert not wishes.mutes(8, zone_id, 99)
+        wishes.unmute(7, zone_id)
+        assert not wishes.mutes(7, zone_id, 99)

@@ -178,6 +178,7 @@ def test_calendar_agrees_with_the_holidays_recorded_elsewhere() -> None:
     [
         ([], "$.years", "not_a_calendar"),
         ({"years": {"26": {"holidays": [], "makeup_workdays": []}}}, "$.years", "bad_year"),
+        ({"years": {"２０２６": {"holidays": [], "makeup_workdays": []}}}, "$.years", "bad_year"),
         ({"years": {"2026": {"holidays": []}}}, "$.years.2026", "not_a_year"),
         ({"years": {"2026": {"holidays": "10-01", "makeup_workdays": []}}}, "$.years.2026.holidays", "not_dates"),
         ({"years": {"2026": {"holidays": ["soon"], "makeup_workdays": []}}}, "$.years.2026.holidays", "bad_date"),
@@ -203,3 +204,67 @@ def test_faulty_year_is_named_and_left_out_whole(source: object, path: str, reas
     calendar, faults = read_day_calendar(source)
     assert [(fault.path, fault.reason) for fault in faults] == [(path, reason)]
     assert not calendar.knows(2026)
+
+
+# ---- windows taken apart at the border of a special day
+
+
+DAILY = [
+    "22:00-06:00",
+    "20:00-48:00",
+    "20:00-47:59",
+    "10:00-36:00",
+    "10:00-36:01",
+    "10:00-10:00",
+    "20:00-02:00,22:00-40:00",
+    "24/7",
+    "open",
+    "Mo-Su",
+    "Mo-We 12:00-48:00",
+    "2026 Nov 16-2026 Nov 20 20:00-04:00",
+    "2026 Nov 16-2026 Nov 20",
+]
+CLOSING = [
+    "",
+    "; We 03:00-05:00 off",
+    "; Sa 22:00-02:00 off",
+    "; 22:00-40:00 off",
+    "; Th 00:00-48:00 off",
+    "; We 03:00-05:00,23:00-24:00 closed",
+    ", We 03:00-05:00 off",
+    "; We 23:59-24:00 off",
+]
+NOVEMBER = frozenset(date(2026, 11, 1).toordinal() + day for day in range(30))
+EVERY_DAY = DayCalendar(frozenset({2026}), NOVEMBER)
+
+
+@pytest.mark.parametrize("closing", CLOSING)
+@pytest.mark.parametrize("text", DAILY)
+def test_text_taken_apart_at_every_midnight_says_what_it_says_as_a_whole(text: str, closing: str) -> None:
+    whole = Schedule.parse(text + closing)
+    apart = Schedule.parse(text + closing, days=Days(text + closing, calendar=EVERY_DAY))
+    quarters = range(at("2026-11-14T00:00"), at("2026-11-25T00:00"), 15 * MINUTE_MS)
+    moments = [moment for quarter in quarters for moment in (quarter, quarter + 14 * MINUTE_MS)]
+    assert [apart.is_open(moment) for moment in moments] == [whole.is_open(moment) for moment in moments]
+
+
+@pytest.mark.parametrize(
+    ("text", "moment", "is_open"),
+    [
+        ("20:00-48:00", "2026-10-01T23:59", True),  # began on 30 September
+        ("20:00-48:00", "2026-10-02T00:00", False),
+        ("20:00-36:00", "2026-10-01T12:00", False),
+        ("Mo-Su; We 10:00-12:00 off", "2026-10-01T09:00", False),  # the Wednesday before leaves nothing over
+        ("22:00-06:00; We 22:00-02:00 off", "2026-10-01T01:00", False),
+        ("22:00-06:00; We 22:00-02:00 off", "2026-10-01T03:00", True),
+    ],
+)
+def test_what_a_day_leaves_over_for_the_holiday_after_it(text: str, moment: str, is_open: bool) -> None:
+    assert Schedule.parse(text, days=OFF).is_open(at(moment)) is is_open
+
+
+def test_longest_text_is_read_by_days_too() -> None:
+    rules = ["2026 Nov 16-2026 Nov 20"] * 30
+    assert Schedule.parse("; ".join(rules), days=OFF).is_open(at("2026-11-16T10:30"))
+    with pytest.raises(ScheduleError, match="rules and windows"):
+        Schedule.parse("; ".join([*rules, "We"]), days=OFF)

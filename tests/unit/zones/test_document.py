@@ -155,6 +155,8 @@ def test_further_bad_positions_of_a_ring_are_counted_not_listed() -> None:
         ({"applies_to": {"plate_prefixes_except": ["鄂Ａ"]}}, ".applies_to.plate_prefixes_except[0]", "bad_text"),
         ({"applies_to": {"any_of": [{"axles": 3}]}}, ".applies_to.any_of[0]", "unknown_condition"),
         ({"applies_to": {"except": [{"seats_over": 9.5}]}}, ".applies_to.except[0].seats_over", "not_whole"),
+        ({"applies_to": {"except": [{"seats_over": 9}, {}]}}, ".applies_to.except[1]", "no_condition"),
+        ({"applies_to": {"any_of": [{"seats_over": None}]}}, ".applies_to.any_of[0]", "no_condition"),
         ({"applies_to": {"plate_tail_digits": [10]}}, ".applies_to.plate_tail_digits[0]", "out_of_range"),
         ({"applies_to": {"any_of": [{"plate_tail_parity": "as_date"}]}}, ".applies_to.any_of[0]", "unknown_condition"),
         ({"days": {"holidays": "off"}}, ".days", "unknown_day_rule"),
@@ -162,6 +164,8 @@ def test_further_bad_positions_of_a_ring_are_counted_not_listed() -> None:
         ({"days": {"dates": "prime"}}, ".days.dates", "unknown_value"),
         ({"days": "off"}, ".days", "wrong_type"),
         ({"effect": "open"}, ".effect", "unknown_value"),
+        ({"exception_to": ["ring3"]}, ".exception_to", "no_exception"),
+        ({"effect": "allowed", "exception_to": [3]}, ".exception_to[0]", "wrong_type"),
         ({"boundary_road": "included"}, ".boundary_width_m", "missing_property"),
         ({"boundary_width_m": 40}, ".boundary_road", "missing_property"),
         ({"schedules": "07:00-09:00"}, "", "misspelt_property"),
@@ -351,6 +355,26 @@ def test_repeated_name_is_a_fault_of_its_feature(name: str) -> None:
     document = read_zone_document(f'{{"type":"FeatureCollection","features":[{bad},{json.dumps(GOOD)}]}}')
     assert [fault.reason for fault in document.faults] == ["repeated_name"]
     assert [zone.zone_id for zone in document.zones] == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("seats_over", ".applies_to.any_of[1]"),
+        ("axles_over", ".applies_to.except[0]"),
+        ("vehicle_kinds", ".applies_to.any_of[0]"),
+        ("dates", ".days"),
+    ],
+)
+def test_name_repeated_deep_inside_a_rule_is_a_fault_of_that_place(name: str, path: str) -> None:
+    rule = {"any_of": [{"vehicle_kinds": ["car"]}, {"seats_over": 9}], "except": [{"axles_over": 3}]}
+    good = json.dumps(feature(polygon(SQUARE), applies_to=rule, days={"dates": "odd"}, other={"a": 1}))
+    bad = good.replace(f'"{name}":', f'"{name}": null, "{name}":').replace('"a": 1', '"a": 1, "a": 2')
+    document = read_zone_document(f'{{"type":"FeatureCollection","features":[{bad},{json.dumps(GOOD)}]}}')
+    assert [(fault.path, fault.reason) for fault in document.faults] == [
+        (f"$.features[0].properties{path}", "repeated_name")
+    ]
+    assert read_zone_document(f'{{"type":"FeatureCollection","features":[{good}]}}').faults == ()
 
 
 def test_byte_order_mark_is_skipped() -> None:

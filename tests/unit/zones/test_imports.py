@@ -80,6 +80,14 @@ def test_no_trucks_on_a_lane_concerns_goods_kinds_and_is_kept_in_the_note() -> N
     assert "no-trucks" in str(found["note"])
 
 
+@pytest.mark.parametrize("value", [True, False, 10**400, float("nan"), float("inf"), -3, "8", None, [8]])
+def test_limit_that_is_no_number_is_noted_and_the_zone_kept_for_everybody(value: object) -> None:
+    good = {"type": "reduced-height", "value": 400, "unit": "centimeters"}
+    imported = wzdx(work(restrictions=[{"type": "reduced-weight", "value": value, "unit": "tons"}, good]))
+    assert properties_of(imported)["applies_to"] == {"height_over_m": 4.0}
+    assert [note.reason for note in imported.notes] == ["unknown_weight"]
+
+
 def test_weight_in_an_unknown_unit_is_noted() -> None:
     imported = wzdx(work(restrictions=[{"type": "gross-weight-limit", "value": 3, "unit": "stones"}]))
     assert [note.reason for note in imported.notes] == ["unknown_weight"]
@@ -221,6 +229,13 @@ def test_road_section_becomes_a_corridor() -> None:
     assert properties_of(imported)["width_m"] == 10.0
     assert properties_of(imported)["effect"] == "decides"
     assert imported.faults == ()
+
+
+@pytest.mark.parametrize("sticker", [["V3"], {"V3": 1}, 3, True, "V9"])
+def test_zfe_class_that_is_none_is_named(sticker: object) -> None:
+    imported = zfe(pl_critair=sticker)
+    assert [fault.reason for fault in imported.faults] == ["unknown_critair"]
+    assert zfe(pl_critair="V3").faults == ()
 
 
 @pytest.mark.parametrize("bad", [7, {"type": "Feature"}, {"type": "Feature", "properties": None}])

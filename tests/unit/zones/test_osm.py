@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo_engine.model import Applicability, RuleEffect, Vehicle, VehicleClass, VehicleKind
+from geo_engine.testing import noon_ms
 from geo_engine.zones.conditional import (
     Clause,
     Comparison,
@@ -21,6 +25,9 @@ from geo_engine.zones.conditional import (
 )
 from geo_engine.zones.document import read_zone_document
 from geo_engine.zones.osm import osm_from_zones, zones_from_osm
+from geo_engine.zones.precedence import Precedence
+from geo_engine.zones.rulebook import Question, RuleBook
+from geo_engine.zones.zoneset import ZoneSet
 
 VECTORS = Path(__file__).resolve().parents[4] / "shared/data/vectors/osm_conditional_values.json"
 LINE = {"type": "LineString", "coordinates": [[8.67, 49.41], [8.68, 49.41]]}
@@ -42,6 +49,9 @@ WEEK = "Mo-Fr 09:00-15:00, 18:00-07:00; Sa-Su 24 h"
         ("none @ destination", (Clause(("none",), (Word("destination"),)),)),
         ("no @ (22:00-06:00); yes @ wet", (Clause(("no",), (Times("22:00-06:00"),)), Clause(("yes",), (Word("wet"),)))),
         ("no; yes @ (axles <= 3)", (Clause(("no",)), Clause(("yes",), (Comparison("axles", "<=", 3.0),)))),
+        ("no @ (weight>12.3456789)", (Clause(("no",), (Comparison("weight", ">", 12.3456789),)),)),
+        ("no @ (weight>3500000 kg)", (Clause(("no",), (Comparison("weight", ">", 3_500_000.0, "kg"),)),)),
+        ("no @ (length>0.00001)", (Clause(("no",), (Comparison("length", ">", 0.00001),)),)),
         ("no @ (length>10 m)", (Clause(("no",), (Comparison("length", ">", 10.0, "m"),)),)),
         ("no @ ((07:00-09:00) AND (hgv))", (Clause(("no",), (Times("07:00-09:00"), Word("hgv"))),)),
     ],
@@ -62,6 +72,7 @@ def test_value_is_read_clause_by_clause(text: str, clauses: tuple[Clause, ...]) 
         "no) @ x",
         "no @ Mo-Fr 07:00-09:00; Sa 10:00-12:00",
         "no @ (>5)",
+        f"no @ (weight>{'9' * 400})",
         "x" * 1_001,
     ],
 )
@@ -136,6 +147,9 @@ CAR = Vehicle(3, VehicleKind.CAR, None, 1.5, height_m=1.5)
         ({"maxweight": "2000 kg"}, [TRUCK, VAN], "24/7"),
         ({"maxweight:conditional": "2.8 @ (Mo-Fr 07:00-19:00)"}, [TRUCK, VAN], "Mo-Fr 07:00-19:00"),
         ({"maxheight": "3 m"}, [TRUCK], "24/7"),
+        ({"hgv:conditional": "no @ (weight>2)"}, [TRUCK], "24/7"),
+        ({"motor_vehicle:conditional": "no @ (weight>2000 kg)"}, [TRUCK, VAN], "24/7"),
+        ({"motor_vehicle:conditional": "no @ (length>15 ft AND axles>1)"}, [], "24/7"),
     ],
 )
 def test_tags_become_a_rule(tags: dict[str, object], concerned: list[Vehicle], schedule: str) -> None:
@@ -161,6 +175,9 @@ def test_later_clause_becomes_a_rule_that_beats_the_earlier_one() -> None:
         ({"hgv:conditional": "no @ wet"}, "unknown_condition"),
         ({"hgv:conditional": "no @ (07:00-09:00 AND Su)"}, "unknown_condition"),
         ({"maxweight:conditional": "none @ destination"}, "unknown_condition"),
+        ({"hgv:conditional": "no @ (weight>12 st)"}, "unknown_unit"),
+        ({"hgv:conditional": "no @ (weight>12 m)"}, "unknown_unit"),
+        ({"hgv:conditional": "no @ (axles>3 t)"}, "unknown_unit"),
         ({"hgv:conditional": "perhaps @ (Su)"}, "unknown_value"),
         ({"maxweight:conditional": "heavy @ (Su)"}, "bad_limit"),
         ({"hgv:conditional": "no @ ("}, "bad_conditional"),
@@ -173,7 +190,67 @@ def test_tag_the_engine_cannot_judge_is_named_and_the_good_one_kept(tags: dict[s
     assert [feature["id"] for feature in imported.document["features"]] == ["way/1#hgv#0"]
 
 
-@pytest.mark.parametrize("tags", [{}, {"hgv": "yes"}, {"bicycle:conditional": "yes @ (Su)"}, {"highway": "primary"}])
+SUNDAY, MONDAY = (noon_ms + days * 86_400_000 for days in (6, 0))
+
+
+def closed_to(tags: dict[str, object], vehicle: Vehicle, time_ms: int = MONDAY) -> bool:
+    """Say whether the zones of a way let a vehicle pass in the middle of it."""
+    zones = read_zone_document(zones_from_osm(ways(tags), timezone="Asia/Shanghai").document).zones
+    rules = RuleBook(ZoneSet.of(zones), Vehicle(0))
+    asked = [np.full(len(zones), value) for value in (rules.profile_of(vehicle), time_ms, 8.675, 49.41)]
+    return bool((rules.weigh(Question(asked[0], np.arange(len(zones)), *asked[1:])) == Applicability.YES).any())
+
+
+PASSES = [
+    # tags, who, passes on a Monday, passes on a Sunday
+    ({"hgv": "no", "hgv:conditional": "yes @ (Su)"}, TRUCK, False, True),
+    ({"hgv": "no", "maxweight": "7.5", "hgv:conditional": "yes @ (Su)"}, TRUCK, False, False),
+    ({"maxheight": "3", "maxweight": "7.5", "maxweight:conditional": "none @ (Su)"}, TRUCK, False, False),
+    ({"maxheight": "5", "maxweight": "7.5", "maxweight:conditional": "none @ (Su)"}, TRUCK, False, True),
+    ({"hgv": "no", "access:conditional": "yes @ (Su)"}, TRUCK, False, False),
+    ({"hazmat": "no", "hgv": "yes", "access": "no"}, replace(TRUCK, goods="hazmat"), False, False),
+    ({"access": "no", "hgv": "yes"}, TRUCK, True, True),
+    ({"access": "no", "hgv": "yes"}, CAR, False, False),
+    ({"access": "no", "hgv": "yes"}, VAN, False, False),
+    ({"access": "no", "motor_vehicle": "yes"}, CAR, True, True),
+    ({"access": "no", "hgv": "designated", "hgv:conditional": "no @ (Su)"}, TRUCK, True, False),
+    ({"vehicle:conditional": "no @ (Mo-Su)", "goods": "permissive"}, VAN, True, True),
+    ({"hgv": "no", "goods": "yes"}, TRUCK, False, False),
+    ({"access": "no", "hazmat": "yes"}, replace(TRUCK, goods="hazmat"), False, False),
+    ({"hgv": "no", "hgv:conditional": "yes @ (Su); no @ (Su 10:00-14:00)"}, TRUCK, False, False),
+]
+
+
+@pytest.mark.parametrize(("tags", "vehicle", "monday", "sunday"), PASSES)
+def test_open_clause_lifts_what_its_tag_overrides_and_nothing_else_in_any_order(
+    tags: dict[str, object], vehicle: Vehicle, monday: bool, sunday: bool
+) -> None:
+    vehicle = replace(vehicle, goods=vehicle.goods or "gravel")
+    for order in permutations(tags.items()):
+        passes = [not closed_to(dict(order), vehicle, time_ms) for time_ms in (MONDAY, SUNDAY)]
+        assert passes == [monday, sunday], order
+
+
+def test_open_clause_of_one_way_lifts_nothing_of_the_way_it_crosses() -> None:
+    imported = zones_from_osm(ways({"hgv": "no"}, {"hgv": "no", "hgv:conditional": "yes @ (Su)"}))
+    zones = read_zone_document(imported.document).zones
+    pairs = Precedence(ZoneSet.of(zones))
+    silenced = [
+        (zones[one].zone_id, zones[other].zone_id) for one, other in zip(pairs.winner, pairs.loser, strict=True)
+    ]
+    assert silenced == [("way/1#hgv:conditional#0", "way/1#hgv#0")]
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {},
+        {"hgv": "yes"},
+        {"hgv:conditional": "yes @ (Su)"},
+        {"bicycle:conditional": "yes @ (Su)"},
+        {"highway": "primary"},
+    ],
+)
 def test_way_without_a_restriction_gives_no_zone(tags: dict[str, object]) -> None:
     imported = zones_from_osm(ways(tags))
     assert (imported.document["features"], imported.faults) == ([], ())
@@ -188,6 +265,9 @@ TAGS = [
     {"hazmat": "no"},
     {"goods": "no", "hgv": "no"},
     {"maxaxleload": "8"},
+    {"access": "no", "hgv": "yes"},
+    {"maxweight": "12.34567"},
+    {"vehicle:conditional": "no @ (weight>12.34567)"},
 ]
 
 

@@ -117,10 +117,35 @@ def test_doubt_gives_way_to_certainty() -> None:
     assert AppliesTo(unless=(doubt, no)).judge(truck) is MAYBE
 
 
-def test_hazmat_vehicle_carries_hazmat_unless_it_is_known_what_it_carries() -> None:
+def test_hazmat_vehicle_carries_hazmat_unless_it_is_known_to_be_empty() -> None:
     rule, tanker = AppliesTo(goods=frozenset({"hazmat"})), Vehicle(1, VehicleKind.HAZMAT)
     assert rule.judge(tanker) is YES
     assert rule.judge(replace(tanker, goods="empty")) is NO
+
+
+@pytest.mark.parametrize(
+    ("kind", "goods", "asked", "judged"),
+    [
+        (VehicleKind.HAZMAT, "汽油 5 吨", "hazmat", MAYBE),
+        (VehicleKind.HAZMAT, "gasoline", "hazmat", MAYBE),
+        (VehicleKind.HAZMAT, "hazmat", "hazmat", YES),
+        (VehicleKind.HAZMAT, "gasoline", "construction_waste", NO),
+        (VehicleKind.GOODS, "gravel", "hazmat", NO),
+        (VehicleKind.GOODS, None, "hazmat", MAYBE),
+    ],
+)
+def test_goods_of_a_hazmat_vehicle_by_another_name_may_be_dangerous(
+    kind: VehicleKind, goods: str | None, asked: str, judged: Applicability
+) -> None:
+    assert AppliesTo(goods=frozenset({asked})).judge(Vehicle(1, kind, goods=goods)) is judged
+
+
+@pytest.mark.parametrize("plate", [None, "鄂A12343", "鄂A12344", "鄂ABCDEF"])
+def test_rule_whose_digits_are_never_meant_on_a_date_concerns_no_plate_on_it(plate: str | None) -> None:
+    rule = AppliesTo(tail_parity=TailParity.AS_DATE, tail_digits=frozenset({1, 3}))
+    assert rule.on_dates(odd=False).judge(Vehicle(1, plate=plate)) is NO
+    assert rule.on_dates(odd=True).judge(Vehicle(1, plate=None)) is MAYBE
+    assert rule.on_dates(odd=True).judge(Vehicle(1, plate="鄂A12343")) is YES
 
 
 @pytest.mark.parametrize(

@@ -371,3 +371,37 @@ def test_rules_of_other_kinds_and_exceptions_are_not_silenced() -> None:
     assert pairs == [("other", "near"), ("road", "near")]
     assert found.at(np.nan, np.nan) == []
     assert [zones.zones[row].zone_id for row in found.at(114.305, 30.6)] == ["road", "other", "works", "near"]
+
+
+# An area and a road over the 180 degree meridian, one drawn from the west and one from the east.
+FIJI = replace(box_zone("fiji"), geometry=shapely.box(179.0, -18.0, 181.0, -17.0))
+ACROSS = {
+    "from the east": shapely.box(-181.0, -17.6, -179.5, -17.4),
+    "from the west": shapely.box(179.5, -17.6, 180.5, -17.4),
+    "east of it": shapely.box(-180.0, -17.6, -179.5, -17.4),
+    "one turn away": shapely.box(-181.0, -17.6, -180.5, -17.4),
+}
+
+
+@pytest.mark.parametrize("shape", ACROSS.values(), ids=ACROSS)
+@pytest.mark.parametrize("turned", [False, True])
+def test_exception_holds_on_either_side_of_the_180_degree_meridian(shape: shapely.Geometry, turned: bool) -> None:
+    west = shapely.box(-181.0, -18.0, -179.0, -17.0)
+    area = replace(FIJI, geometry=west) if turned else FIJI
+    zones = ZoneSet.of([area, replace(box_zone("road"), geometry=shape, effect=RuleEffect.ALLOWED, road=True)])
+    rules, found = RuleBook(zones, Vehicle(u7=0)), Precedence(zones)
+    lon = np.array([179.25, 179.45, 179.75, 180.0, -180.0, -179.75, -179.25])
+    on_road = np.array([shape.intersects(shapely.points(lon + turn, -17.5)).tolist() for turn in (-360, 0, 360)]).any(0)
+    for lat, opened in ((-17.5, on_road), (-17.2, np.zeros(len(lon), dtype=bool))):
+        asked = [np.full(len(lon), value) for value in (0, 0, noon_ms)]
+        weighed = rules.weigh(Question(*asked, lon, np.full(len(lon), lat)))
+        assert ((weighed == 0) == opened).all()
+        for place, is_open in zip(lon.tolist(), opened.tolist(), strict=True):
+            assert found.at(place, lat) == ([1, 0] if is_open else [0])
+
+
+def test_shapes_that_stay_apart_from_the_meridian_are_no_pair_round_the_globe() -> None:
+    road = replace(
+        box_zone("road"), geometry=shapely.box(-178.9, -18, -178.5, -17), effect=RuleEffect.ALLOWED, road=True
+    )
+    assert len(Precedence(ZoneSet.of([FIJI, road])).winner) == 0

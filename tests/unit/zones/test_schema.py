@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from geo_engine.model import Applicability, Vehicle, VehicleKind
 from geo_engine.zones.conditions import APPLIES_TO
 from geo_engine.zones.document import read_zone_document
 from geo_engine.zones.properties import DAYS, ZONE_PROPERTIES
-from geo_engine.zones.rule import Measure, TailParity
+from geo_engine.zones.rule import GOODS_KINDS, Measure, TailParity
 from geo_engine.zones.schema import zone_file_schema
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -78,6 +79,7 @@ RICH = FULL | {
     },
     "days": {"holiday": "Su", "makeup_workday": "weekday", "dates": "odd"},
     "effect": "decides",
+    "exception_to": ["ring3"],
     "road_level": "tunnel",
     "boundary_road": "excluded",
     "boundary_width_m": 40,
@@ -103,6 +105,8 @@ def without_id(**properties: object) -> dict[str, object]:
         document(POLYGON, **FULL),
         document(POLYGON, **RICH),
         document(POLYGON, days={}, applies_to={}),
+        document(POLYGON, applies_to={"vehicle_kinds": None, "except": None, "axle": None}, days={"holiday": None}),
+        document(POLYGON, applies_to={"any_of": [{"vehicle_kinds": ["car"], "energies": None, "axle": None}]}),
         document(POLYGON, zone_id=7),
         document(POLYGON, OBJECTID=5, schedule=None, days=None),
         document(LINE, width_m=20),
@@ -143,7 +147,15 @@ def test_schema_and_reader_accept(good: dict[str, object]) -> None:
         document(POLYGON, applies_to={"plate_prefixes": ["鄂a"]}),
         document(POLYGON, days={"holidays": "off"}),
         document(POLYGON, days={"makeup_workday": "sunday"}),
+        document(POLYGON, applies_to={"except": [{}]}),
+        document(POLYGON, applies_to={"except": [{"vehicle_kinds": None}]}),
+        document(POLYGON, applies_to={"except": [{"vehicle_kinds": ["car"]}, {"axle": None}]}),
+        document(POLYGON, applies_to={"any_of": [{}]}),
+        document(POLYGON, applies_to={"any_of": [None]}),
+        document(POLYGON, applies_to={"vehicle_kinds": [None]}),
         document(POLYGON, effect="open"),
+        document(POLYGON, effect="allowed", exception_to=[]),
+        document(POLYGON, effect="allowed", exception_to="ring3"),
         document(POLYGON, applies_to={"any_of": [{"axles": 3}]}),
         document(LINE),
         document(LINE, width_m=None),
@@ -205,11 +217,12 @@ def test_every_condition_reaches_the_rule() -> None:
     assert rule.goods == {"construction_waste"}
     assert rule.services == {"sprinkler"}
     assert rule.any_of[0] == replace(
-        rule, kinds=frozenset(), exempt=frozenset(), tail_parity=None, any_of=(), unless=()
+        rule, kinds=GOODS_KINDS, exempt=frozenset(), tail_parity=None, any_of=(), unless=()
     )
     assert [kind.value for kind in rule.any_of[1].kinds] == ["farm_tractor"]
     assert [energy.value for energy in rule.unless[0].energies] == ["electric"]
     assert (zone.effect.value, zone.level and zone.level.value) == ("decides", "tunnel")
+    assert zone.exception_to == {"ring3"}
 
 
 @pytest.mark.parametrize(
@@ -230,3 +243,18 @@ def test_truck_restriction_concerns_goods_kinds_unless_it_names_others(
     kinds = {entry.value for entry in zone.applies_to.kinds}
     assert (not kinds or "car" in kinds) is concerns_cars
     assert kind != "truck_restriction" or "coach" not in kinds
+
+
+@pytest.mark.parametrize(("kind", "concerned"), [("truck_restriction", False), ("construction", True)])
+def test_alternative_without_kinds_concerns_goods_kinds_only_also_beside_one_that_names_others(
+    kind: str, concerned: bool
+) -> None:
+    choices = [{"vehicle_kinds": ["car"], "seats_over": 7}, {"axles_over": 2}]
+    (zone,) = read_zone_document(document(POLYGON, kind=kind, applies_to={"any_of": choices})).zones
+    coach, truck, van = (
+        Vehicle(1, kind=VehicleKind.COACH, axle_count=3, seats=50),
+        Vehicle(2, kind=VehicleKind.GOODS, axle_count=3, seats=2),
+        Vehicle(3, kind=VehicleKind.CAR, axle_count=2, seats=9),
+    )
+    judged = [zone.applies_to.judge(vehicle) is Applicability.YES for vehicle in (coach, truck, van)]
+    assert judged == [concerned, True, True]
