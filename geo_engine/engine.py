@@ -28,6 +28,7 @@ from geo_engine.model import (
     EARLIEST_TIME_MS,
     LATEST_TIME_MS,
     U7_COUNT,
+    BoolColumn,
     FloatColumn,
     IntColumn,
     Language,
@@ -45,7 +46,7 @@ from geo_engine.tracking.erasure import erase, last_events
 from geo_engine.tracking.events import APPROACH, ENTER, EVENT, Events
 from geo_engine.tracking.expiry import Holders, edit_with_ends, step_past_ends
 from geo_engine.tracking.fused import FusedTracker
-from geo_engine.tracking.ground import Moment, StepResult, Tracker
+from geo_engine.tracking.ground import Ground, Moment, StepResult, Tracker
 from geo_engine.tracking.learning import Background, Learner, Pupil, at_once
 from geo_engine.tracking.learnt import Forecast
 from geo_engine.tracking.ordering import in_order
@@ -390,6 +391,20 @@ class Engine:
         return np.where(
             venue < 0, -1, self._running.ground.venue_zone[venue] if len(self._running.ground.venue_zone) else -1
         )
+
+    def inside(self, u7: IntColumn) -> Pairs:
+        """Return the zones each user is inside, by row of ``u7`` and position in ``zones``."""
+        return self._running.sets.zones_of(self._users.rows["inside"][u7])
+
+    def heard(self, u7: IntColumn) -> BoolColumn:
+        """Say of which users a last moment is known, be it from before a restart."""
+        heard: BoolColumn = self._users.rows["time_ms"][u7] > 0
+        return heard
+
+    @property
+    def ground(self) -> Ground:
+        """Return what pings are matched against at present; for reading."""
+        return self._running.ground
 
     def positions(self) -> tuple[IntColumn, FloatColumn, FloatColumn]:
         """Return (u7, lon, lat) of every user with a known last position; the live index is built from them."""
