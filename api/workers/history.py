@@ -73,7 +73,7 @@ class History:
     def follow(self, u7: Sequence[int]) -> None:
         """Begin to keep the history of users who agreed to it."""
         users = np.array(sorted(set(u7)), dtype=np.int64)
-        self._recent.follow(users, self._engine.heard(users))
+        self._recent.follow(users, self._engine.last_known(users)[1] > 0)
 
     def forget(self, u7: Sequence[int]) -> None:
         """Stop keeping the history of users."""
@@ -110,7 +110,7 @@ class History:
 
     def _mended(self, late: Places, events: Events) -> HistoryStep:
         """Return what a step writes that brought ``events`` and mends by late positions."""
-        inside = self._engine.inside(np.unique(late["u7"]))
+        inside, _ = self._engine.last_known(np.unique(late["u7"]))
         mended = mend(late, self._recent, inside, self._engine.ground, self._limits)
         self._recent.note(mended.placed, mended.added[:0])
         self._recent.correct(mended.added, mended.withdrawn)

@@ -129,11 +129,11 @@ def test_late_pings_never_decide_nor_move_anybody() -> None:
     bench = Bench([box_zone("z")])
     outside = [row for row, lon in enumerate(pings.lon.tolist()) if not 114.30 <= lon <= 114.31]
     bench.each(pings, outside)
-    before, inside = bench.engine.snapshot(), bench.engine.inside(np.array([KEPT])).zone.tolist()
+    before, inside = bench.engine.snapshot(), bench.engine.last_known(np.array([KEPT]))[0].zone.tolist()
     decided = bench.each(pings, [row for row in range(len(pings)) if row not in outside])
     assert sum(len(one.alerts) + len(one.transitions) + one.accepted for one in decided) == 0
     assert {reason for one in decided for reason in one.rejects.reasons()} == {RejectReason.LATE}
-    assert bench.engine.inside(np.array([KEPT])).zone.tolist() == inside
+    assert bench.engine.last_known(np.array([KEPT]))[0].zone.tolist() == inside
     assert bench.engine.snapshot() == before
     assert bench.mended
 
