@@ -36,7 +36,7 @@ from geo_engine.geodesy.table import DatumTables
 from geo_engine.ingest.zonefiles import CALENDAR_NOTES, calendar_path, load_zone_files, zone_file_paths
 from geo_engine.model import Mute
 from geo_engine.store.open import open_store
-from geo_engine.store.protocol import WARNINGS, Person, Store
+from geo_engine.store.protocol import HISTORY, WARNINGS, Person, Store
 from geo_engine.tracking.approach_policy import ApproachPolicy
 from geo_engine.wechat.client import WeChatSender
 from geo_engine.wechat.template import RESTRICTION_TEMPLATE
@@ -87,6 +87,14 @@ class Service:
         """Set a person's own quiet hours, None = those of the policy."""
         self.store.set_quiet_hours(u7, hours, at_ms)
         self.ingest.tell(lambda engine: engine.keep_quiet(u7, hours))
+
+    def keep_history(self, u7: int, granted: bool, *, version: str, at_ms: int, channel: str) -> None:
+        """Record that a person agrees, or agrees no more, that it is kept which zones they were in.
+
+        A no erases what was kept at once.
+        """
+        self.store.set_consent(u7, HISTORY, granted, version, at_ms, channel)
+        self.ingest.keep_history(u7, granted)
 
     def forget_wishes(self, u7: int) -> None:
         """Erase what a person did not want to hear: part of erasing the person."""
@@ -158,6 +166,7 @@ def bootstrap(
             on_decisions=after_commit,
             keep=state.write,
             arbiter=arbiter,
+            history_days=settings.history_days,
         )
         ingest.put_vehicles(person.vehicle for person in store.people())
         app = _app(settings, (ingest, relay, store, metrics), clocks, zones)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from geo_engine.engine import Decisions
-from geo_engine.model import AlertReason
+from geo_engine.model import AlertReason, TransitionKind
 
 __all__ = ["Metrics"]
 
@@ -26,6 +26,15 @@ class Metrics:
         )
         self.suppressed = Counter(
             "geo_engine_alerts_suppressed", "Warnings not sent", ["kind", "reason"], registry=self.registry
+        )
+        self.mended = Counter(
+            "geo_engine_history_mended",
+            "Transitions that late pings added to the history or withdrew",
+            ["kind", "change"],
+            registry=self.registry,
+        )
+        self.unplaced = Counter(
+            "geo_engine_late_unplaced", "Late pings of kept histories without known neighbours", registry=self.registry
         )
         self.duplicates = Counter(
             "geo_engine_alerts_duplicate", "Decisions the store knew already", registry=self.registry
@@ -57,6 +66,13 @@ class Metrics:
         for (kind, reason), count in decisions.alerts.counts().items():
             sent = isinstance(reason, AlertReason)
             (self.sent if sent else self.suppressed).labels(kind.value, reason.value).inc(count)
+
+    def count_mended(self, added: Sequence[TransitionKind], withdrawn: Sequence[TransitionKind], unplaced: int) -> None:
+        """Count what late pings changed in the history, and how many of them could not be placed."""
+        for change, kinds in (("added", added), ("withdrawn", withdrawn)):
+            for kind in kinds:
+                self.mended.labels(kind.value, change).inc()
+        self.unplaced.inc(unplaced)
 
     def page(self, *, waiting: int, relay: Mapping[str, int], store: Mapping[str, int]) -> bytes:
         """Return the text page Prometheus reads.

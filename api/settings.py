@@ -37,6 +37,7 @@ class Settings(BaseSettings):
         quiet_hours: local hours in which only restrictions are told of, such as 22:00-07:00; empty = none.
         daily_quota: template calls of the account on one local day.
         quota_margin: the reserve for the gravest exceeds the expected need by this share.
+        history_days: how long it is kept which zones people were in, of those who agreed to that.
         drain_s: how long a shutdown waits for messages on their way.
         wechat_app_id: the service account; None = a fake WeChat server is started beside the service.
         wechat_app_secret: its secret.
@@ -61,6 +62,7 @@ class Settings(BaseSettings):
     quiet_hours: str = "22:00-07:00"
     daily_quota: int = Field(default=100_000, ge=0)
     quota_margin: float = Field(default=0.3, ge=0.0)
+    history_days: int = Field(default=30, ge=1, le=3_650)
     drain_s: float = Field(default=10.0, ge=0.0, le=300.0)
     wechat_app_id: str | None = None
     wechat_app_secret: SecretStr | None = None

@@ -27,7 +27,6 @@ from geo_engine.index.protocol import Pairs, ZoneIndex
 from geo_engine.model import (
     EARLIEST_TIME_MS,
     LATEST_TIME_MS,
-    U7_COUNT,
     FloatColumn,
     IntColumn,
     Language,
@@ -45,7 +44,7 @@ from geo_engine.tracking.erasure import erase, last_events
 from geo_engine.tracking.events import APPROACH, ENTER, EVENT, Events
 from geo_engine.tracking.expiry import Holders, edit_with_ends, step_past_ends
 from geo_engine.tracking.fused import FusedTracker
-from geo_engine.tracking.ground import Moment, StepResult, Tracker
+from geo_engine.tracking.ground import Ground, Moment, StepResult, Tracker
 from geo_engine.tracking.learning import Background, Learner, Pupil, at_once
 from geo_engine.tracking.learnt import Forecast
 from geo_engine.tracking.ordering import in_order
@@ -54,7 +53,7 @@ from geo_engine.tracking.retold import Retold, outlasting
 from geo_engine.tracking.roads import RoadNet
 from geo_engine.tracking.screening import Codes
 from geo_engine.tracking.snapshot import pack, unpack
-from geo_engine.tracking.state import NEVER_MS, UserRows
+from geo_engine.tracking.state import NEVER_MS, UserRows, refuse_strangers
 from geo_engine.tracking.sweeps import first_silence_ms, opened_on_the_spot, silent_users
 from geo_engine.zones.zone import Zone
 from geo_engine.zones.zoneset import ZoneSet
@@ -170,7 +169,7 @@ class Engine:
         """
         told = {vehicle.u7: vehicle for vehicle in vehicles}
         u7 = np.array(list(told), dtype=np.int64)
-        _refuse_strangers(u7)
+        refuse_strangers(u7)
         profiles = [self._running.rules.profile_of(vehicle) for vehicle in told.values()]
         self._retold.note(u7)
         self._people.put(told.values())
@@ -182,7 +181,7 @@ class Engine:
 
         Cost: a few ns a user, where ``put_vehicles`` keeps an object for each.
         """
-        _refuse_strangers(u7)
+        refuse_strangers(u7)
         profile = self._running.rules.profile_of(vehicle)
         self._retold.note(u7)
         self._people.put_fleet(u7, vehicle)
@@ -209,17 +208,17 @@ class Engine:
 
     def mute(self, u7: int, zone_id: str, until_ms: int | None) -> None:
         """Tell a user nothing more about a zone until a moment, None = until they take it back; also across edits."""
-        _refuse_strangers(np.array([u7]))
+        refuse_strangers(np.array([u7]))
         self.wishes.mute(Mute(u7, zone_id, until_ms))
 
     def unmute(self, u7: int, zone_id: str) -> None:
         """Warn a user about a zone again."""
-        _refuse_strangers(np.array([u7]))
+        refuse_strangers(np.array([u7]))
         self.wishes.unmute(u7, zone_id)
 
     def keep_quiet(self, u7: int, hours: QuietHours | None) -> None:
         """Set a user's own quiet hours, None = those of the policy."""
-        _refuse_strangers(np.array([u7]))
+        refuse_strangers(np.array([u7]))
         self.wishes.keep_quiet(u7, hours)
 
     def restore(self, visits: Iterable[Visit], sent_today: Mapping[int, int], *, now_ms: int) -> None:
@@ -375,7 +374,7 @@ class Engine:
             ValueError: a u7 is out of range; then nothing is changed.
         """
         gone = np.unique(np.fromiter(u7, dtype=np.int64))
-        _refuse_strangers(gone)
+        refuse_strangers(gone)
         self._retold.forget(gone)
         found = self._step(PingBatch.empty(), now)
         events, exits = last_events(self._users, self._running.sets, gone, found.events, now)
@@ -393,6 +392,16 @@ class Engine:
         return np.where(
             venue < 0, -1, self._running.ground.venue_zone[venue] if len(self._running.ground.venue_zone) else -1
         )
+
+    def last_known(self, u7: IntColumn) -> tuple[Pairs, IntColumn]:
+        """Return the zones each user is inside, by row of ``u7``, and when he was last heard, 0 = never."""
+        rows = self._users.rows[u7]
+        return self._running.sets.zones_of(rows["inside"]), rows["time_ms"].astype(np.int64)
+
+    @property
+    def ground(self) -> Ground:
+        """Return what pings are matched against at present; for reading."""
+        return self._running.ground
 
     def positions(self) -> tuple[IntColumn, FloatColumn, FloatColumn]:
         """Return (u7, lon, lat) of every user with a known last position; the live index is built from them."""
@@ -596,10 +605,3 @@ def warm_up() -> None:
     engine.publish(ZoneSet.of([replace(area, geometry=shapely.box(0.01, 0.0, 0.03, 0.01)), venue], revision=2), now)
     successor = Engine(engine.zones, default_vehicle=Vehicle(u7=0))
     successor.load(engine.snapshot())
-
-
-def _refuse_strangers(u7: IntColumn) -> None:
-    """Refuse numbers that are no row: one below zero would be somebody else's."""
-    if len(u7) and not (u7.min() >= 0 and u7.max() < U7_COUNT):
-        message = f"found users {u7.min()} .. {u7.max()}, expected 0 .. {U7_COUNT - 1}"
-        raise ValueError(message)

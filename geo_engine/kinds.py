@@ -153,6 +153,8 @@ class TransitionReason(StrEnum):
     """The zone was edited, published or withdrawn, or its validity ended, under a user who did not move."""
     ERASED = "erased"
     """The user asked to be forgotten."""
+    LATE = "late"
+    """A ping that came late showed it afterwards: written into the history, never warned about."""
 
 
 class RejectReason(StrEnum):

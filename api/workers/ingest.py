@@ -16,10 +16,12 @@ import numpy as np
 
 from api.clocks import Clocks
 from api.metrics import Metrics
+from api.workers.history import History
 from geo_engine.alerting.quota import Arbiter
 from geo_engine.engine import Decisions, Engine
+from geo_engine.errors import StoreError
 from geo_engine.model import U7_COUNT, Alert, IntColumn, PingBatch, RejectReason, Vehicle, Visit
-from geo_engine.store.protocol import Store
+from geo_engine.store.protocol import HISTORY, HistoryChange, Store
 
 __all__ = ["Busy", "IngestWorker", "Judged"]
 
@@ -70,6 +72,7 @@ class IngestWorker:
         on_decisions: Callable[[Decisions], None] = lambda _decisions: None,
         keep: Callable[[bytearray], None] = lambda _state: None,
         arbiter: Arbiter | None = None,
+        history_days: int = 30,
     ) -> None:
         """Join the parts; nothing runs before ``start``.
 
@@ -82,6 +85,7 @@ class IngestWorker:
             on_decisions: told of every step, in the worker's thread, after the commit.
             keep: given the state of the engine once a minute and at the end, in the worker's thread.
             arbiter: the engine's own; what it counts is committed with the decisions.
+            history_days: for so long transitions stay in the history of those who want one.
         """
         self._engine = engine
         self._store = store
@@ -97,7 +101,10 @@ class IngestWorker:
         self._waiting = 0
         self._lock = threading.Lock()
         self._consented = np.zeros(U7_COUNT, dtype=np.bool_)
-        self._unsaved: tuple[list[Alert], list[Visit]] = ([], [])
+        self._history = History(engine)
+        self._history.follow(store.consenting(HISTORY))
+        self._history_ms = history_days * 86_400_000
+        self._unsaved: tuple[list[Alert], list[Visit], list[HistoryChange]] = ([], [], [])
         # The engine may have been restored with users inside: the first idle step asks it.
         self._deadline_ms: int | None = 0
         self._stuck = False
@@ -137,6 +144,10 @@ class IngestWorker:
     def tell(self, change: Callable[[Engine], None]) -> None:
         """Have something told to the engine in its own thread, before the next pings are judged."""
         self._told.put(change)
+
+    def keep_history(self, u7: int, granted: bool) -> None:
+        """Keep or stop keeping a person's history, before the next pings are judged; the store decides by consent."""
+        self._told.put(lambda _engine: (self._history.follow if granted else self._history.forget)([u7]))
 
     def ready(self) -> str | None:
         """Return why the worker is not ready, None when it is."""
@@ -184,6 +195,10 @@ class IngestWorker:
             self._keep(self._engine.snapshot())
         except OSError as error:
             _log.warning("the state of the engine could not be kept: %s", error)
+        try:
+            self._store.drop_history(self._clocks.wall() - self._history_ms)
+        except StoreError as error:
+            _log.warning("the history could not be cut: %s", error)
 
     def _gather(self) -> tuple[list[_Request], bool]:
         """Wait for a request or the engine's deadline, then take what else is there, up to a step's worth."""
@@ -216,17 +231,22 @@ class IngestWorker:
     def _step(self, requests: list[_Request]) -> None:
         now_ms = self._clocks.wall()
         due = self._deadline_ms is not None and now_ms >= self._deadline_ms
-        if not requests and not due and not any(self._unsaved):
+        if not (requests or due or any(self._unsaved) or self._history.waiting):
             return
         began = time.perf_counter()
         whole = PingBatch.concat([request.batch for request in requests])
         allowed = np.flatnonzero(self._may_be_located(whole.u7))
-        decisions = self._engine.process(whole.take(allowed), now_ms)
+        judged = whole.take(allowed)
+        decisions = self._engine.process(judged, now_ms)
         self._deadline_ms = decisions.next_deadline_ms
         refused = len(whole) - len(allowed)
         self._metrics.count(decisions)
         self._metrics.rejected.labels(RejectReason.NO_CONSENT.value).inc(refused)
-        self._commit(decisions, self._clocks.steady())
+        # Decisions first: whatever fails from here on, they wait for the next commit.
+        self._unsaved[0].extend(decisions.alerts)
+        self._unsaved[1].extend(decisions.visits)
+        self._note_history(judged, decisions, now_ms)
+        self._commit(self._clocks.steady())
         self._metrics.step_seconds.observe(time.perf_counter() - began)
         _settle(requests, whole, allowed, decisions)
         self._on_decisions(decisions)
@@ -238,21 +258,25 @@ class IngestWorker:
         allowed[known] = self._consented[u7[known]]
         return allowed
 
-    def _commit(self, decisions: Decisions, now_ms: int) -> None:
-        alerts, visits = self._unsaved
-        alerts.extend(decisions.alerts)
-        visits.extend(decisions.visits)
+    def _note_history(self, judged: PingBatch, decisions: Decisions, now_ms: int) -> None:
+        written = self._history.step(judged, decisions, now_ms)
+        self._metrics.count_mended(written.added, written.withdrawn, written.unplaced)
+        if written.change.added or written.change.withdrawn:
+            self._unsaved[2].append(written.change)
+
+    def _commit(self, now_ms: int) -> None:
+        alerts, visits, history = self._unsaved
         uses = [] if self._arbiter is None else self._arbiter.uses()
-        if not alerts and not visits and not uses:
+        if not (alerts or visits or uses or history):
             return
         try:
-            result = self._store.commit(alerts, visits, now_ms=now_ms, uses=uses)
+            result = self._store.commit(alerts, visits, now_ms=now_ms, uses=uses, history=history)
         except Exception:
             # Whatever refused it, the decisions are kept for the next commit; the error goes on to the senders.
             self._metrics.store_failures.inc()
             self._stuck = True
             raise
-        self._unsaved, self._stuck = ([], []), False
+        self._unsaved, self._stuck = ([], [], []), False
         self._metrics.duplicates.inc(result.duplicates)
         if self._arbiter is not None:
             self._arbiter.saved()

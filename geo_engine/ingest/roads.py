@@ -1,8 +1,9 @@
-"""Road files to lines: GeoJSON with LineStrings, as exports of OpenStreetMap have them."""
+"""Road files to lines: GeoJSON as exports of OpenStreetMap have it, and OpenStreetMap's own .osm.pbf and .osm."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,16 +12,14 @@ import numpy as np
 import shapely
 
 from geo_engine.errors import Fault, RoadFileError
+from geo_engine.ingest.osm_roads import osm_features
+from geo_engine.ingest.road_tags import Direction, RoadFeature, direction_of
 from geo_engine.ingest.rows import load_json
 from geo_engine.model import BoolColumn
 
 __all__ = ["Roads", "read_roads"]
 
-_ONE_WAY: Final = frozenset({"yes", "true", "1", "-1", "reverse"})
-_AGAINST: Final = frozenset({"-1", "reverse"})
-_NOT_DRIVEN: Final = frozenset(
-    {"footway", "path", "steps", "cycleway", "pedestrian", "bridleway", "corridor", "platform", "construction"}
-)
+_OSM_SUFFIXES: Final = (".pbf", ".osm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,37 @@ class Roads:
 
 
 def read_roads(path: Path) -> Roads:
-    """Read roads. Features with ``highway`` of footpaths are passed over; ``oneway`` is read as OpenStreetMap has it.
+    """Read roads: ``.osm.pbf`` and ``.osm`` through osmium, every other file as GeoJSON.
+
+    Tags are read as OpenStreetMap has them (``road_tags``): footpaths are passed over, ``oneway`` and roundabouts give
+    a direction. A feature of GeoJSON without ``highway`` is a road; of OpenStreetMap's data only ways with it are.
 
     Raises:
-        RoadFileError: the file cannot be read, is no GeoJSON, or holds no road.
+        RoadFileError: the file cannot be read, is damaged or of another format, or holds no road; or it is one of
+            OpenStreetMap and osmium is not installed.
     """
+    features = osm_features(path) if path.suffix.lower() in _OSM_SUFFIXES else _geojson_features(path)
+    return _gathered(path, features)
+
+
+def _gathered(path: Path, features: Iterable[RoadFeature]) -> Roads:
+    lines: list[shapely.LineString] = []
+    one_way: list[bool] = []
+    faults: list[Fault] = []
+    for feature in features:
+        direction = direction_of(feature.tags)
+        if direction is None:
+            continue
+        if not feature.lines:
+            faults.append(Fault(feature.where, feature.path, "no usable line", "a LineString", "no_line"))
+        lines += [line.reverse() if direction is Direction.AGAINST else line for line in feature.lines]
+        one_way += [direction is not Direction.BOTH] * len(feature.lines)
+    if not lines:
+        raise _refusal(path, "no line", "at least one LineString", "no_roads")
+    return Roads(tuple(lines), np.array(one_way, dtype=np.bool_), tuple(faults))
+
+
+def _geojson_features(path: Path) -> Iterator[RoadFeature]:
     try:
         document = load_json(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -53,24 +78,9 @@ def read_roads(path: Path) -> Roads:
     features = document.get("features") if isinstance(document, dict) else None
     if not isinstance(features, list):
         raise _refusal(path, "no list of features", "a GeoJSON FeatureCollection", "no_features")
-    lines: list[shapely.LineString] = []
-    one_way: list[bool] = []
-    faults: list[Fault] = []
     for number, feature in enumerate(features):
-        tags = _tags_of(feature)
-        if tags.get("highway") in _NOT_DRIVEN:
-            continue
-        single = tags.get("oneway") in _ONE_WAY or tags.get("junction") == "roundabout"
-        found = _lines_of(feature)
-        for line in found or ():
-            lines.append(line.reverse() if tags.get("oneway") in _AGAINST else line)
-            one_way.append(single)
-        if found is None:
-            place = f"{path} feature {number}"
-            faults.append(Fault(place, f"$.features[{number}].geometry", "no usable line", "a LineString", "no_line"))
-    if not lines:
-        raise _refusal(path, "no line", "at least one LineString", "no_roads")
-    return Roads(tuple(lines), np.array(one_way, dtype=np.bool_), tuple(faults))
+        where, place = f"{path} feature {number}", f"$.features[{number}].geometry"
+        yield RoadFeature(where, place, _tags_of(feature), _lines_of(feature))
 
 
 def _tags_of(feature: object) -> dict[str, str]:
@@ -80,16 +90,16 @@ def _tags_of(feature: object) -> dict[str, str]:
     return {name: str(value).lower() for name, value in items if isinstance(value, str | int)}
 
 
-def _lines_of(feature: object) -> list[shapely.LineString] | None:
-    """Return the lines of a feature, None when its geometry is no line of two places on the map."""
+def _lines_of(feature: object) -> tuple[shapely.LineString, ...]:
+    """Return the lines of a feature, none when its geometry is no line of two places on the map."""
     try:
         shape = shapely.from_geojson(json.dumps(feature["geometry"]))  # type: ignore[index]  # what is no mapping is caught
     except (TypeError, KeyError, ValueError, shapely.errors.GEOSException):
-        return None
+        return ()
     lines = [part for part in shapely.get_parts(shape) if isinstance(part, shapely.LineString)]
     places = shapely.get_coordinates(lines)
     on_map = np.isfinite(places).all() and (np.abs(places) <= (180.0, 90.0)).all()
-    return lines if lines and on_map else None
+    return tuple(lines) if on_map else ()
 
 
 def _refusal(path: Path, found: str, expected: str, reason: str) -> RoadFileError:

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from geo_engine.store.lifecycle import EndReason, OutboxState
-from geo_engine.store.protocol import WARNINGS, AttemptRecord, CommitResult, DecisionRecord, Person, Store
+from geo_engine.store.protocol import (
+    HISTORY,
+    WARNINGS,
+    AttemptRecord,
+    CommitResult,
+    DecisionRecord,
+    HistoryChange,
+    Person,
+    Store,
+    TransitionRecord,
+)
 
 __all__ = [
+    "HISTORY",
     "WARNINGS",
     "AttemptRecord",
     "CommitResult",
     "DecisionRecord",
     "EndReason",
+    "HistoryChange",
     "OutboxState",
     "Person",
     "Store",
+    "TransitionRecord",
 ]

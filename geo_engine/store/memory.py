@@ -15,7 +15,17 @@ from geo_engine.errors import StoreError
 from geo_engine.model import Alert, Mute, Severity, Visit
 from geo_engine.store import lifecycle
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
-from geo_engine.store.protocol import WARNINGS, AttemptRecord, CommitResult, DecisionRecord, Person
+from geo_engine.store.protocol import (
+    HISTORY,
+    WARNINGS,
+    AttemptRecord,
+    CommitResult,
+    DecisionRecord,
+    HistoryChange,
+    Person,
+    TransitionRecord,
+    in_history_order,
+)
 
 __all__ = ["MemoryStore"]
 
@@ -54,6 +64,8 @@ class MemoryStore:
         self._revisions: list[tuple[str, int]] = []
         self._mutes: dict[tuple[int, str], Mute] = {}
         self._quiet_hours: dict[int, QuietHours] = {}
+        self._keeps_history: dict[int, bool] = {}
+        self._history: dict[tuple[int, int, str, str], TransitionRecord] = {}
         self._uses: dict[tuple[int, int, int], QuotaUse] = {}
 
     @contextmanager
@@ -96,10 +108,20 @@ class MemoryStore:
         """Append a consent record; see ``Store.set_consent``."""
         with self._locked():
             self._consents.append(_Consent(u7, purpose, granted, version, at_ms, channel))
+            if purpose == HISTORY:
+                self._keeps_history[u7] = granted
+                if not granted:
+                    self._history = {key: kept for key, kept in self._history.items() if kept.u7 != u7}
             if purpose == WARNINGS:
                 self._warned[u7] = granted
                 waiting = () if granted else self._in_state(OutboxState.PENDING)
                 self._save(*[lifecycle.withdrawn(row) for row in waiting if row.u7 == u7])
+
+    def consenting(self, purpose: str) -> list[int]:
+        """Return who consents to a purpose; see ``Store.consenting``."""
+        with self._locked():
+            last = {record.u7: record.granted for record in self._consents if record.purpose == purpose}
+            return sorted(u7 for u7, granted in last.items() if granted)
 
     def _with_consent(self, person: Person) -> Person:
         granted = self._warned.get(person.u7, False)
@@ -144,9 +166,15 @@ class MemoryStore:
     # ---- decisions and visits
 
     def commit(
-        self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int, uses: Sequence[QuotaUse] = ()
+        self,
+        alerts: Sequence[Alert],
+        visits: Sequence[Visit],
+        *,
+        now_ms: int,
+        uses: Sequence[QuotaUse] = (),
+        history: Sequence[HistoryChange] = (),
     ) -> CommitResult:
-        """Write decisions, outbox rows and visits at once; see ``Store.commit``."""
+        """Write decisions, outbox rows, visits and history at once; see ``Store.commit``."""
         with self._locked():
             known, queued = len(self._decisions), len(self._outbox)
             for alert in alerts:
@@ -154,8 +182,30 @@ class MemoryStore:
                     self._decide(alert, now_ms)
             self._visits.update({(visit.u7, visit.zone_id): visit for visit in visits})
             self._uses.update({(use.day, use.slot, use.grade): use for use in uses})
+            for change in history:
+                self._change_history(change)
             fresh = len(self._decisions) - known
             return CommitResult(fresh, len(self._outbox) - queued, len(alerts) - fresh)
+
+    def _change_history(self, change: HistoryChange) -> None:
+        for record in change.withdrawn:
+            self._history.pop(_key(record), None)
+        for record in change.added:
+            if self._keeps_history.get(record.u7, False):
+                self._history.setdefault(_key(record), record)
+
+    def history(self, u7: int, since_ms: int, until_ms: int) -> list[TransitionRecord]:
+        """Return a user's transitions in a time; see ``Store.history``."""
+        with self._locked():
+            found = (record for record in self._history.values() if record.u7 == u7)
+            return in_history_order(record for record in found if since_ms <= record.time_ms < until_ms)
+
+    def drop_history(self, before_ms: int) -> int:
+        """Erase transitions that are too old; see ``Store.drop_history``."""
+        with self._locked():
+            known = len(self._history)
+            self._history = {key: record for key, record in self._history.items() if record.time_ms >= before_ms}
+            return known - len(self._history)
 
     def _decide(self, alert: Alert, now_ms: int) -> None:
         self._decisions[alert.alert_id] = (len(self._decisions) + 1, alert, now_ms)
@@ -347,6 +397,10 @@ class MemoryStore:
 
 def _at_or_after(time_ms: int | None, since_ms: int) -> bool:
     return time_ms is not None and time_ms >= since_ms
+
+
+def _key(record: TransitionRecord) -> tuple[int, int, str, str]:
+    return record.u7, record.time_ms, record.zone_id, record.kind
 
 
 def _answered(attempt: AttemptRecord, result: SendResult, now_ms: int) -> AttemptRecord:

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from geo_engine.alerting.message import Message, Outcome, SendResult
 from geo_engine.alerting.policy import QuietHours
 from geo_engine.alerting.quota import QuotaUse
-from geo_engine.model import Alert, Mute, Vehicle, Visit
+from geo_engine.model import Alert, Mute, TransitionKind, TransitionReason, Vehicle, Visit
 from geo_engine.store.lifecycle import OutboxState
 
-__all__ = ["WARNINGS", "AttemptRecord", "CommitResult", "DecisionRecord", "Person", "Store"]
+__all__ = [
+    "HISTORY",
+    "WARNINGS",
+    "AttemptRecord",
+    "CommitResult",
+    "DecisionRecord",
+    "HistoryChange",
+    "Person",
+    "Store",
+    "TransitionRecord",
+    "in_history_order",
+]
 
 WARNINGS: Final = "warnings"
 """The consent purpose "locate me and warn me". Without a granted record nobody is warned."""
+
+HISTORY: Final = "history"
+"""The consent purpose "keep which zones I was in". Without a granted record nothing of it is written."""
+
+_KINDS: Final = tuple(TransitionKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +113,44 @@ class AttemptRecord:
     receipt_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TransitionRecord:
+    """An enter, exit or cross in a user's history.
+
+    Attributes:
+        u7: the user.
+        time_ms: event time of the ping that showed it.
+        zone_id: the zone as staff named it.
+        kind: what happened.
+        reason: why it was noted; ``late`` = a ping that came late showed it afterwards.
+        lon: position of the user, WGS-84 degrees, None = unknown.
+        lat: the same.
+        revision: revision of the zone set by which it was judged.
+    """
+
+    u7: int
+    time_ms: int
+    zone_id: str
+    kind: TransitionKind
+    reason: TransitionReason
+    lon: float | None
+    lat: float | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryChange:
+    """What one step writes into the history: first what it withdraws, then what it adds."""
+
+    added: Sequence[TransitionRecord] = ()
+    withdrawn: Sequence[TransitionRecord] = ()
+
+
+def in_history_order(records: Iterable[TransitionRecord]) -> list[TransitionRecord]:
+    """Return transitions by time, exits before crosses before enters, zone."""
+    return sorted(records, key=lambda record: (record.time_ms, _KINDS.index(record.kind), record.zone_id))
+
+
 class Store(Protocol):
     """The memory that survives a crash.
 
@@ -124,7 +178,8 @@ class Store(Protocol):
     def set_consent(self, u7: int, purpose: str, granted: bool, version: str, at_ms: int, channel: str) -> None:
         """Append a consent record; the record appended last counts, whatever its ``at_ms``.
 
-        Withdrawing ``warnings`` ends the person's waiting messages at once with the reason ``no_consent``.
+        Withdrawing ``warnings`` ends the person's waiting messages at once with the reason ``no_consent``; withdrawing
+        ``history`` erases the person's history at once.
 
         Args:
             u7: the person.
@@ -161,13 +216,34 @@ class Store(Protocol):
         ...
 
     def commit(
-        self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int, uses: Sequence[QuotaUse] = ()
+        self,
+        alerts: Sequence[Alert],
+        visits: Sequence[Visit],
+        *,
+        now_ms: int,
+        uses: Sequence[QuotaUse] = (),
+        history: Sequence[HistoryChange] = (),
     ) -> CommitResult:
-        """Write decisions, an outbox row for each decision to send, visits and quota counts, in ONE transaction.
+        """Write decisions, an outbox row for each decision to send, visits, counts and history, in ONE transaction.
 
         A decision whose ``alert_id`` is known already changes nothing and is counted as a duplicate. A visit replaces
         the one of the same user and zone, a count the one of the same day, slot and grade; the last of several wins.
+        Changes of the history are made in their order. A transition is known by user, time, zone and kind: added
+        again it changes nothing, as one that is not there and is withdrawn. Of users who do not consent to
+        ``history`` nothing is added.
         """
+        ...
+
+    def history(self, u7: int, since_ms: int, until_ms: int) -> list[TransitionRecord]:
+        """Return a user's transitions with ``since_ms <= time_ms < until_ms``, by time, exits before enters, zone."""
+        ...
+
+    def drop_history(self, before_ms: int) -> int:
+        """Erase everybody's transitions older than ``before_ms`` and return how many there were: the retention."""
+        ...
+
+    def consenting(self, purpose: str) -> list[int]:
+        """Return the users whose last record for a purpose is a yes, ascending."""
         ...
 
     def quota_uses(self, since_day: int) -> list[QuotaUse]:

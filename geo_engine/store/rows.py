@@ -21,6 +21,8 @@ from geo_engine.model import (
     Language,
     Permit,
     PlateColour,
+    TransitionKind,
+    TransitionReason,
     Vehicle,
     VehicleClass,
     VehicleKind,
@@ -28,8 +30,8 @@ from geo_engine.model import (
     ZoneKind,
 )
 from geo_engine.store.lifecycle import OutboxRow, OutboxState
-from geo_engine.store.protocol import AttemptRecord, Person
-from geo_engine.store.schema import attempt, decision, outbox, person, receipt, visit
+from geo_engine.store.protocol import AttemptRecord, Person, TransitionRecord
+from geo_engine.store.schema import attempt, decision, history, outbox, person, receipt, visit
 
 __all__ = [
     "VEHICLE_DETAILS",
@@ -40,6 +42,8 @@ __all__ = [
     "outbox_values",
     "person_of",
     "person_values",
+    "transition_of",
+    "transition_values",
     "use_values",
     "visit_of",
     "visit_values",
@@ -78,6 +82,18 @@ def visit_values(value: Visit) -> dict[str, object]:
 def visit_of(row: RowMapping) -> Visit:
     """Return the visit in a row."""
     return Visit(**_columns(row, visit, Visit))
+
+
+def transition_values(value: TransitionRecord) -> dict[str, object]:
+    """Return the columns of ``history``."""
+    return {**_fields(value), "kind": value.kind.value, "reason": value.reason.value}
+
+
+def transition_of(row: RowMapping) -> TransitionRecord:
+    """Return the transition in a row that holds the columns of ``history``."""
+    values = _columns(row, history, TransitionRecord)
+    values["kind"], values["reason"] = TransitionKind(values["kind"]), TransitionReason(values["reason"])
+    return TransitionRecord(**values)
 
 
 def use_values(value: QuotaUse) -> dict[str, object]:
@@ -175,7 +191,7 @@ def attempt_of(row: RowMapping) -> AttemptRecord:
     )
 
 
-def _fields(value: Alert | Visit | OutboxRow | QuotaUse) -> dict[str, object]:
+def _fields(value: Alert | Visit | OutboxRow | QuotaUse | TransitionRecord) -> dict[str, object]:
     return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
 
 
@@ -184,7 +200,7 @@ def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _columns(row: RowMapping, table: Table, kind: type[Alert | Visit | OutboxRow]) -> dict[str, Any]:
+def _columns(row: RowMapping, table: Table, kind: type[Alert | Visit | OutboxRow | TransitionRecord]) -> dict[str, Any]:
     return {name: row[table.c[name]] for name in kind.__dataclass_fields__}
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "consent",
     "decision",
     "found_version",
+    "history",
     "metadata",
     "mute",
     "outbox",
@@ -48,7 +49,7 @@ __all__ = [
     "zone_revision",
 ]
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """The version this program reads and writes."""
 
 metadata = MetaData()
@@ -180,6 +181,22 @@ visit = Table(
     Column("sent_ms", BigInteger),
 )
 
+# Who was in which zone when: written only of users who consent to ``history``, kept for some days. The key makes a
+# commit that is repeated harmless.
+history = Table(
+    "history",
+    metadata,
+    Column("u7", Integer, primary_key=True, autoincrement=False),
+    Column("time_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("zone_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("lon", Double),
+    Column("lat", Double),
+    Column("revision", Integer, nullable=False),
+    Index("ix_history_time", "time_ms"),
+)
+
 # No foreign key to a zone: a mute outlives an edit that takes its zone away for a while.
 mute = Table(
     "mute",
@@ -271,7 +288,12 @@ def _add_policy(connection: Connection) -> None:
         table.create(connection)
 
 
-_STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_vehicle, _add_policy)
+def _add_history(connection: Connection) -> None:
+    """Add the history of users who want one."""
+    history.create(connection)
+
+
+_STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_vehicle, _add_policy, _add_history)
 """The steps to the versions 2, 3 ...; a step that was released is never changed."""
 
 

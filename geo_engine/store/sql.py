@@ -38,8 +38,18 @@ from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import StoreError
 from geo_engine.model import Alert, Language, Mute, Severity, Visit, ZoneKind
 from geo_engine.store import lifecycle, rows, schema
+from geo_engine.store.history import change_history, consenting, drop_before, erase_history, read_history
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
-from geo_engine.store.protocol import WARNINGS, AttemptRecord, CommitResult, DecisionRecord, Person
+from geo_engine.store.protocol import (
+    HISTORY,
+    WARNINGS,
+    AttemptRecord,
+    CommitResult,
+    DecisionRecord,
+    HistoryChange,
+    Person,
+    TransitionRecord,
+)
 from geo_engine.store.schema import (
     attempt,
     consent,
@@ -175,6 +185,8 @@ class SqlStore:
             if purpose == WARNINGS and not granted:
                 waiting = _outbox(connection, (outbox.c.u7 == u7) & (outbox.c.state == OutboxState.PENDING))
                 _save(connection, map(lifecycle.withdrawn, waiting))
+            if purpose == HISTORY and not granted:
+                erase_history(connection, u7)
 
     # ---- what people do not want to hear
 
@@ -223,9 +235,15 @@ class SqlStore:
     # ---- decisions and visits
 
     def commit(
-        self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int, uses: Sequence[QuotaUse] = ()
+        self,
+        alerts: Sequence[Alert],
+        visits: Sequence[Visit],
+        *,
+        now_ms: int,
+        uses: Sequence[QuotaUse] = (),
+        history: Sequence[HistoryChange] = (),
     ) -> CommitResult:
-        """Write decisions, outbox rows and visits at once; see ``Store.commit``."""
+        """Write decisions, outbox rows, visits and history at once; see ``Store.commit``."""
         with self._write() as connection:
             # Looking first is safe: the transaction holds the write lock from its first statement.
             first: dict[str, Alert] = {}
@@ -240,7 +258,23 @@ class SqlStore:
                 connection.execute(insert(outbox), queued)
             _put(connection, visit, [rows.visit_values(value) for value in visits])
             _put(connection, quota_use, [rows.use_values(value) for value in uses])
+            change_history(connection, history)
         return CommitResult(decisions=len(fresh), queued=len(queued), duplicates=len(alerts) - len(fresh))
+
+    def history(self, u7: int, since_ms: int, until_ms: int) -> list[TransitionRecord]:
+        """Return a user's transitions in a time; see ``Store.history``."""
+        with self._read() as connection:
+            return read_history(connection, u7, since_ms, until_ms)
+
+    def drop_history(self, before_ms: int) -> int:
+        """Erase transitions that are too old; see ``Store.drop_history``."""
+        with self._write() as connection:
+            return drop_before(connection, before_ms)
+
+    def consenting(self, purpose: str) -> list[int]:
+        """Return who consents to a purpose; see ``Store.consenting``."""
+        with self._read() as connection:
+            return consenting(connection, purpose)
 
     def quota_uses(self, since_day: int) -> list[QuotaUse]:
         """Return the use of the quota; see ``Store.quota_uses``."""

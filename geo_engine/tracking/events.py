@@ -14,6 +14,7 @@ __all__ = [
     "ERASED",
     "EVENT",
     "EXIT",
+    "LATE",
     "LOST",
     "MOVED",
     "OPENED",
@@ -52,5 +53,5 @@ OWED: Final = 5
 RETOLD: Final = 6
 """Kind of "what is known of a user who is inside changed, and the rule concerns him now": a reason to warn as well."""
 
-MOVED, LOST, ZONE_CHANGED, ERASED = range(4)
+MOVED, LOST, ZONE_CHANGED, ERASED, LATE = range(5)
 """Reasons; positions in ``TransitionReason``."""

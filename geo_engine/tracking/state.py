@@ -23,6 +23,7 @@ __all__ = [
     "TOLD",
     "UserRows",
     "centimetres",
+    "refuse_strangers",
 ]
 
 PACKED_ROW: Final = np.dtype(
@@ -136,3 +137,14 @@ def centimetres(velocity_mps: FloatColumn) -> FloatColumn:
     """Round a velocity to what a row keeps, so that a step weighs the same inside a batch and across two batches."""
     kept: FloatColumn = np.clip(np.rint(velocity_mps * 100.0), -_FASTEST_CMPS, _FASTEST_CMPS)
     return kept
+
+
+def refuse_strangers(u7: IntColumn) -> None:
+    """Refuse numbers that are no row: one below zero would be somebody else's.
+
+    Raises:
+        ValueError: a u7 is out of range.
+    """
+    if len(u7) and not (u7.min() >= 0 and u7.max() < U7_COUNT):
+        message = f"found users {u7.min()} .. {u7.max()}, expected 0 .. {U7_COUNT - 1}"
+        raise ValueError(message)

@@ -11,10 +11,12 @@ from geo_engine import testing
 from geo_engine.alerting.message import Message, Outcome, SendResult
 from geo_engine.model import (
     Alert,
+    TransitionKind,
+    TransitionReason,
     Vehicle,
     Visit,
 )
-from geo_engine.store import Person, Store
+from geo_engine.store import Person, Store, TransitionRecord
 from geo_engine.store.lifecycle import OutboxState
 from geo_engine.store.sql import SqlStore
 
@@ -50,6 +52,17 @@ def a_visit(u7: int = 7, zone_id: str = "erqiao", **changes: Any) -> Visit:
         "sent_ms": None,
     }
     return Visit(u7=u7, zone_id=zone_id, **values | changes)
+
+
+def a_transition(u7: int = 7, after_ms: int = 0, kind: str = "enter", **changes: Any) -> TransitionRecord:
+    values: dict[str, Any] = {
+        "zone_id": "erqiao",
+        "reason": TransitionReason.MOVED,
+        "lon": 114.3,
+        "lat": 30.6,
+        "revision": 1,
+    }
+    return TransitionRecord(u7=u7, time_ms=T0 + after_ms, kind=TransitionKind(kind), **values | changes)
 
 
 def a_person(u7: int = 7, open_id: str | None = "", **vehicle: Any) -> Person:

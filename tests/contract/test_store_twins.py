@@ -13,8 +13,17 @@ from sqlalchemy import URL
 
 from geo_engine.alerting.message import Message, Outcome, SendResult
 from geo_engine.errors import StoreError
-from geo_engine.model import Alert, AlertReason, SuppressReason, Vehicle, Visit, ZoneKind
-from geo_engine.store import Person
+from geo_engine.model import (
+    Alert,
+    AlertReason,
+    SuppressReason,
+    TransitionKind,
+    TransitionReason,
+    Vehicle,
+    Visit,
+    ZoneKind,
+)
+from geo_engine.store import HistoryChange, Person, TransitionRecord
 from geo_engine.store.memory import MemoryStore
 from geo_engine.store.sql import SqlStore
 
@@ -61,6 +70,20 @@ visits = st.builds(
 )
 people = st.builds(
     lambda u7, open_id: Person(u7, open_id, Vehicle(u7)), users, st.none() | st.sampled_from(["o-1", "o-2", "o-3"])
+)
+happened = st.lists(
+    st.builds(
+        TransitionRecord,
+        u7=users,
+        time_ms=st.integers(T0, T0 + 4),
+        zone_id=st.sampled_from(["a", "桥"]),
+        kind=st.sampled_from(list(TransitionKind)),
+        reason=st.sampled_from(list(TransitionReason)),
+        lon=st.none() | st.just(114.0),
+        lat=st.none() | st.just(30.0),
+        revision=st.integers(1, 2),
+    ),
+    max_size=4,
 )
 msg_ids = st.sampled_from(["m1", "m2"])
 results = st.builds(SendResult, st.sampled_from(list(Outcome)).filter(lambda found: found is not Outcome.ACCEPTED))
@@ -117,6 +140,16 @@ class Twins(RuleBasedStateMachine):
         """Some decisions and visits, also known ones."""
         self.both("commit", some, seen, now_ms=self.now_ms)
 
+    @rule(changes=st.lists(st.builds(HistoryChange, happened, happened), max_size=3))
+    def write_history(self, changes: list[HistoryChange]) -> None:
+        """Changes of the history, also of what is not there."""
+        self.both("commit", [], [], now_ms=self.now_ms, history=changes)
+
+    @rule(after_ms=st.integers(0, 4))
+    def drop_history(self, after_ms: int) -> None:
+        """What is older is dropped."""
+        self.both("drop_history", T0 + after_ms)
+
     @rule(limit=st.integers(1, 4))
     def claim(self, limit: int) -> None:
         """Some messages."""
@@ -155,6 +188,9 @@ class Twins(RuleBasedStateMachine):
         """Compare all that can be read."""
         self.both("people")
         self.both("counts")
+        self.both("consenting", "history")
+        for u7 in range(4):
+            self.both("history", u7, T0, T0 + 4)
         self.both("open_visits", T0 + 5)
         self.both("sent_today", T0 + 5)
         for found in self.both("decisions", limit=20):

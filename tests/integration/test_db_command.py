@@ -95,7 +95,7 @@ def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(p
     change(path, "ALTER TABLE person DROP COLUMN vehicle")
     for column in ("why", "until_ms", "told_by", "also"):
         change(path, f"ALTER TABLE decision DROP COLUMN {column}")
-    for table in ("mute", "quiet_hours", "quota_use"):
+    for table in ("mute", "quiet_hours", "quota_use", "history"):
         change(path, f"DROP TABLE {table}")
     change(path, "UPDATE schema_version SET version = 1")
     assert f"found schema version 1, expected {SCHEMA_VERSION}" in run("check", "--store", path)[1]
@@ -109,6 +109,7 @@ def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(p
     store.set_mute(Mute(7, "erqiao"), noon_ms)
     store.commit([], [], now_ms=noon_ms, uses=[QuotaUse(1, 2, 3, 4, 4)])
     assert (len(store.mutes(noon_ms)), len(store.quota_uses(0)), store.quiet_hours()) == (1, 1, {})
+    assert (store.history(7, 0, 2**62), store.consenting("history")) == ([], [])
     store.close()
 
 

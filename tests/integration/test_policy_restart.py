@@ -90,3 +90,20 @@ def test_calls_used_before_a_restart_stay_used_until_midnight(start: Callable[..
     tomorrow_ms = noon_ms + 12 * 3_600_000
     third = start(tomorrow_ms, daily_quota=2)
     assert reasons(third, 3, tomorrow_ms) == ["enter"]
+
+
+def test_a_history_is_kept_from_the_consent_on_also_after_a_restart_until_it_is_withdrawn(
+    start: Callable[..., Service],
+) -> None:
+    service = start()
+    reasons(service, 2)
+    service.keep_history(1, granted=True, version="v1", at_ms=noon_ms, channel="test")
+    reasons(service, 1)
+    assert [record.kind.value for record in service.store.history(1, 0, noon_ms + 1)] == ["enter"]
+    later_ms = noon_ms + 60_000
+    later = start(later_ms)
+    later.ingest.submit(straight_drive(1, pings=1, lon=114.32, start_ms=later_ms)).result(10)
+    assert [record.kind.value for record in later.store.history(1, 0, later_ms + 1)] == ["enter", "exit"]
+    later.keep_history(1, granted=False, version="v1", at_ms=later_ms, channel="test")
+    reasons(later, 1, later_ms + 20_000)
+    assert [later.store.history(u7, 0, later_ms * 2) for u7 in (1, 2)] == [[], []]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import pytest
 
 from api.clocks import Clocks
@@ -14,7 +15,7 @@ from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import StoreError
 from geo_engine.model import Alert, RejectReason, TransitionReason, VehicleKind, Visit, ZoneKind
 from geo_engine.store.memory import MemoryStore
-from geo_engine.store.protocol import CommitResult
+from geo_engine.store.protocol import HISTORY, CommitResult, HistoryChange
 from geo_engine.testing import ManualClock, box_zone, noon_ms, straight_drive
 
 DRIVERS = [Vehicle(u7=u7, kind=VehicleKind.GOODS, consent_warnings=True) for u7 in range(1, 6)]
@@ -28,13 +29,19 @@ class AwayStore(MemoryStore):
         self.refusals = refusals
 
     def commit(
-        self, alerts: Sequence[Alert], visits: Sequence[Visit], *, now_ms: int, uses: Sequence[QuotaUse] = ()
+        self,
+        alerts: Sequence[Alert],
+        visits: Sequence[Visit],
+        *,
+        now_ms: int,
+        uses: Sequence[QuotaUse] = (),
+        history: Sequence[HistoryChange] = (),
     ) -> CommitResult:
         if self.refusals:
             self.refusals -= 1
             message = "the store is away"
             raise StoreError(message)
-        return super().commit(alerts, visits, now_ms=now_ms, uses=uses)
+        return super().commit(alerts, visits, now_ms=now_ms, uses=uses, history=history)
 
 
 class Bench:
@@ -44,12 +51,13 @@ class Bench:
         self.clock = ManualClock()
         self.store = store or MemoryStore()
         self.decisions: list[Decisions] = []
+        self.metrics = Metrics()
         self.engine = Engine(ZoneSet.of([box_zone("z"), box_zone("v", kind=ZoneKind.VENUE)]))
         self.worker = IngestWorker(
             self.engine,
             self.store,
             Clocks(self.clock, self.clock),
-            Metrics(),
+            self.metrics,
             max_waiting=10,
             on_decisions=told or self.decisions.append,
         )
@@ -122,6 +130,76 @@ def test_listener_that_fails_does_not_turn_a_committed_step_into_an_error(make: 
         raise RuntimeError(message)
 
     assert make(None, fail).worker.submit(inside(1)).result(5).accepted == 1
+
+
+def with_history(store: MemoryStore, *u7: int) -> MemoryStore:
+    for one in u7:
+        store.set_consent(one, HISTORY, True, "v1", noon_ms, "test")
+    return store
+
+
+def kept(bench: Bench, u7: int) -> list[tuple[str, str]]:
+    found = bench.store.history(u7, 0, 2**62)
+    return [(record.kind.value, record.reason.value) for record in found if record.zone_id == "z"]
+
+
+def submit_late(bench: Bench, *users: int) -> None:
+    """A drive through the zone of which two pings inside come after the first one beyond it."""
+    bench.clock.advance(200)
+    for u7 in users:
+        pings = straight_drive(u7, pings=40)
+        within = np.flatnonzero((pings.lon >= 114.30) & (pings.lon <= 114.31))
+        rest = np.setdiff1d(np.arange(40), within)
+        for part in (pings.take(rest), pings.take(within[2:4])):
+            bench.worker.submit(part).result(5)
+
+
+def test_late_pings_mend_the_history_of_who_agreed_and_are_counted(make: Callable[..., Bench]) -> None:
+    bench = make(with_history(MemoryStore(), 1))
+    submit_late(bench, 1, 2)
+    assert (kept(bench, 1), kept(bench, 2)) == ([("enter", "late"), ("exit", "late")], [])
+    page = bench.metrics.page(waiting=0, relay={}, store={}).decode()
+    for kind, change in (("enter", "added"), ("exit", "added"), ("cross", "withdrawn")):
+        assert f'geo_engine_history_mended_total{{change="{change}",kind="{kind}"}}' in page
+    bench.worker.stop()
+    assert [len(step.alerts) + len(step.transitions) for step in bench.decisions if len(step.rejects)] == [0, 0]
+
+
+def test_history_of_a_refused_commit_is_written_with_the_next_step(make: Callable[..., Bench]) -> None:
+    store = AwayStore(0)
+    bench = make(with_history(store, 1))
+    store.refusals = 1
+    with pytest.raises(StoreError):
+        bench.worker.submit(inside(1)).result(5)
+    assert kept(bench, 1) == []
+    assert bench.worker.submit(inside(2)).result(5).accepted == 1
+    assert kept(bench, 1) == [("enter", "moved")]
+
+
+def test_history_begins_and_ends_while_the_service_runs(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.worker.submit(inside(1)).result(5)
+    with_history(bench.store, 1)
+    bench.worker.keep_history(1, granted=True)
+    away = straight_drive(1, pings=2, lon=114.312, start_ms=noon_ms + 10_000)
+    bench.worker.submit(away).result(5)
+    assert kept(bench, 1) == [("exit", "moved")]
+    bench.store.set_consent(1, HISTORY, False, "v1", noon_ms, "test")
+    bench.worker.keep_history(1, granted=False)
+    bench.worker.submit(inside(1, after_s=90)).result(5)
+    assert kept(bench, 1) == []
+
+
+def test_history_older_than_its_days_is_dropped(make: Callable[..., Bench]) -> None:
+    bench = make(with_history(MemoryStore(), 1))
+    bench.worker.submit(inside(1)).result(5)
+    bench.worker.stop()
+    assert len(kept(bench, 1)) == 1
+    later = Bench(bench.store)
+    later.clock.advance(31 * 86_400)
+    later.worker.start()
+    later.worker.stop()
+    assert kept(later, 1) == []
 
 
 def test_silence_after_a_restart_ends_the_visits_without_any_ping(make: Callable[..., Bench]) -> None:
