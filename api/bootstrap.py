@@ -6,6 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from fastapi import FastAPI
 
 from api.app import make_app
 from api.clocks import Clocks
-from api.example import zones_dir
+from api.example import data_dir, zones_dir
 from api.metrics import Metrics
 from api.routes.health import health_router
 from api.routes.pings import pings_router
@@ -33,11 +34,15 @@ from geo_engine.alerting.quota import Arbiter, QuotaLimits
 from geo_engine.engine import Decisions, Engine, EngineConfig, warm_up
 from geo_engine.errors import SnapshotError, StoreError, ZoneDocumentError
 from geo_engine.geodesy.table import DatumTables
+from geo_engine.ingest.roads import read_roads
 from geo_engine.ingest.zonefiles import CALENDAR_NOTES, calendar_path, load_zone_files, zone_file_paths
 from geo_engine.model import Mute
 from geo_engine.store.open import open_store
 from geo_engine.store.protocol import HISTORY, WARNINGS, Person, Store
 from geo_engine.tracking.approach_policy import ApproachPolicy
+from geo_engine.tracking.learning import Background
+from geo_engine.tracking.learnt import Forecast
+from geo_engine.tracking.roads import RoadNet, road_net
 from geo_engine.wechat.client import WeChatSender
 from geo_engine.wechat.template import RESTRICTION_TEMPLATE
 from geo_engine.zones.zoneset import ZoneSet
@@ -148,7 +153,7 @@ def bootstrap(
         zones = replace(loaded.zone_set, revision=store.zone_revision(_content_hash(source), now_ms))
         _warm_up()
         arbiter = _arbiter(settings, store, clocks.wall())
-        engine, state = _engine(settings, zones, arbiter), StateFile(settings.store)
+        engine, state = _engine(settings, zones, arbiter, _forecasts(stack)), StateFile(settings.store)
         continued = _continue(engine, store, state, now_ms)
         relay = Relay(store, sender, clocks.steady, on_delivered=on_delivered)
 
@@ -173,7 +178,29 @@ def bootstrap(
         return Service(app, zones, store, ingest, relay, metrics, continued, stack.pop_all())
 
 
-def _engine(settings: Settings, zones: ZoneSet, arbiter: Arbiter) -> Engine:
+def _forecasts(stack: ExitStack) -> Background:
+    """Return what computes forecasts beside the engine: one thread, as they follow one another."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="forecast")
+    stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+
+    def background(make: Callable[[], Forecast]) -> Callable[[], Forecast]:
+        return pool.submit(make).result
+
+    return background
+
+
+def _roads(settings: Settings) -> RoadNet | None:
+    """Return the roads drivers follow; what in the file is no road is logged and left out."""
+    path = settings.roads or (data_dir() / "roads.geojson" if settings.zones is None else None)
+    if path is None:
+        return None
+    found = read_roads(path)
+    for fault in found.faults:
+        _log.warning("%s", fault)
+    return road_net(found.lines, found.one_way)
+
+
+def _engine(settings: Settings, zones: ZoneSet, arbiter: Arbiter, background: Background) -> Engine:
     policy = Policy(
         cooldown_s=settings.cooldown_s,
         daily_cap=settings.daily_cap,
@@ -181,7 +208,7 @@ def _engine(settings: Settings, zones: ZoneSet, arbiter: Arbiter) -> Engine:
         quiet_hours=QuietHours.parse(settings.quiet_hours),
     )
     config = EngineConfig(approach=ApproachPolicy.reaching(settings.lookahead_s), policy=policy)
-    return Engine(zones, config=config, admission=arbiter)
+    return Engine(zones, config=config, admission=arbiter, roads=_roads(settings), background=background)
 
 
 def _arbiter(settings: Settings, store: Store, now_ms: int) -> Arbiter:

@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     Attributes:
         store: where decisions and the outbox live.
         zones: zone file or folder; None = the example city.
+        roads: file of the roads drivers follow, GeoJSON or .osm.pbf; None = those of the example city with its zones,
+            else none: then the ways of drivers are learnt without a map.
         host: address to listen on. There is no authentication yet, so keep to loopback or behind a gateway.
         port: port to listen on, 0 = any free one.
         ping_datum: datum of pings that do not say theirs.
@@ -50,6 +52,7 @@ class Settings(BaseSettings):
 
     store: str = DEFAULT_STORE
     zones: Path | None = None
+    roads: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8900, ge=0, le=65_535)
     ping_datum: Datum = Datum.WGS84

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,11 +19,15 @@ from geo_engine.engine import Engine, EngineConfig
 from geo_engine.errors import Fault, InputError
 from geo_engine.geodesy.datum import Datum
 from geo_engine.ingest.files import read_pings
+from geo_engine.ingest.roads import read_roads
 from geo_engine.ingest.vehicles import read_vehicles, vehicle_profiles
 from geo_engine.ingest.zonefiles import CALENDAR_NOTES, load_zone_files
 from geo_engine.model import Vehicle
+from geo_engine.tracking.roads import RoadNet, road_net
 
 __all__ = ["replay"]
+
+_ROADS_OF_NO_USE: Final = Fault("--roads", "", "--exact beside it", "one of both: exact foresees nothing", "no_use")
 
 
 def replay(
@@ -36,6 +40,10 @@ def replay(
     ] = None,
     datum: Annotated[Datum, typer.Option(help="Datum of the positions in the file.")] = Datum.WGS84,
     *,
+    roads: Annotated[
+        Path | None,
+        typer.Option(help="Roads drivers follow: GeoJSON LineStrings, or .osm / .osm.pbf (extra roads)."),
+    ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Pure geometry: no noise or speed filter, no look-ahead.")
     ] = False,
@@ -47,6 +55,7 @@ def replay(
         loaded = load_zone_files([zones])
         fleet = read_vehicles(vehicles) if vehicles else None
         default = _default_vehicle(default_vehicle)
+        net = None if roads is None else _roads(roads, exact=exact)
     except InputError as error:
         fail_on_faults(error.faults)
     fail_on_faults(loaded.faults)
@@ -62,6 +71,7 @@ def replay(
         config=EngineConfig.exact(policy) if exact else EngineConfig(policy=policy, max_lag_s=None),
         vehicles=fleet.vehicles if fleet else (),
         default_vehicle=default,
+        roads=net,
     )
     columns = (TextColumn("replay"), BarColumn(), MofNCompleteColumn(), TextColumn("pings"), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as bar:
@@ -71,6 +81,15 @@ def replay(
         typer.echo(json.dumps(summary.as_dict(), ensure_ascii=False))
     else:
         out.print(_table(summary))
+
+
+def _roads(path: Path, *, exact: bool) -> RoadNet:
+    """Return the network of a file of roads; what in it is no road is said and left out."""
+    if exact:
+        raise InputError([_ROADS_OF_NO_USE])
+    found = read_roads(path)
+    note_faults(found.faults)
+    return road_net(found.lines, found.one_way)
 
 
 def _default_vehicle(name: str | None) -> Vehicle:

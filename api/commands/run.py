@@ -24,6 +24,10 @@ __all__ = ["run"]
 def run(
     store: Annotated[str | None, typer.Option(help="Where decisions live: sqlite:///PATH, a path, or memory:.")] = None,
     zones: Annotated[Path | None, typer.Option(help="Zone file or folder; default: the example city.")] = None,
+    roads: Annotated[
+        Path | None,
+        typer.Option(help="Roads drivers follow, GeoJSON or .osm.pbf; default: none, or the example city's."),
+    ] = None,
     *,
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port to listen on, 0 = any free one.")] = None,
     for_s: Annotated[float | None, typer.Option("--for", min=0.0, help="Stop after so many seconds.")] = None,
@@ -40,7 +44,7 @@ def run(
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # The first start of a version compiles for a minute: who waits should read why.
     logging.getLogger("api.bootstrap").setLevel(logging.INFO)
-    given: dict[str, Any] = {"store": store, "zones": zones, "port": port}
+    given: dict[str, Any] = {"store": store, "zones": zones, "roads": roads, "port": port}
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
