@@ -73,6 +73,6 @@ def test_roads_that_cannot_be_used_are_refused_with_what_to_do(files: Path, more
     roads = str(files / ("r.geojson" if more else "nowhere.geojson"))
     paths = ["--pings", str(files / "p.csv"), "--zones", str(files / "z.geojson"), "--out", str(files / "out")]
     done = CliRunner().invoke(app("replay"), ["replay", *paths, "--roads", roads, *more])
-    assert done.exit_code == 2
+    assert done.exit_code == 3
     assert "expected" in done.output
     assert "Traceback" not in done.output
