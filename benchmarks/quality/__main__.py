@@ -18,7 +18,7 @@ from rich.table import Table
 
 from benchmarks.harness import RESULTS, console, machine, progress, write_json
 from benchmarks.quality.city_case import FULL, QUICK, build_city_case
-from benchmarks.quality.engine_way import EngineWay
+from benchmarks.quality.engine_way import ColdEngineWay, EngineWay
 from benchmarks.quality.findings import Forecaster
 from benchmarks.quality.pictures import draw_curves, draw_driver, telling_driver
 from benchmarks.quality.score import Score, best_precision
@@ -64,7 +64,7 @@ def measure(contenders: Contenders, *, quick: bool, data: Path, tell: Callable[[
     rows = conditions(case, contenders, sensings)
     tell("curves")
     lines = curves(case, contenders)
-    way = (*contenders.plain, EngineWay())[0]
+    way = EngineWay()
     verdict, why = causes(case, way)
     tell("recorded drives")
     drives = recorded(data, contenders, sensings) if data.is_dir() else []
@@ -74,7 +74,7 @@ def measure(contenders: Contenders, *, quick: bool, data: Path, tell: Callable[[
         "ceiling_precision_at_recall": _at_recalls(lines["ceiling"]),
         "conditions": rows,
         "targets": [
-            *(targets(rows, lines, other.name) for other in (EngineWay(), *contenders.plain)),
+            targets(rows, lines, EngineWay().name),
             *(targets(rows, lines, other.name, roads=True) for other in contenders.mapped),
         ],
         "curves": {name: [point.document() for point in points] for name, points in lines.items()},
@@ -144,7 +144,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the recordings")
     parser.add_argument("--out", type=Path, help="where to write the results")
     options = parser.parse_args()
-    contenders = Contenders(tuple(map(_way, options.way)), tuple(map(_way, options.road_way)))
+    contenders = Contenders(
+        plain=(ColdEngineWay(), *map(_way, options.way)),
+        mapped=(EngineWay(name="geo_engine, roads known"), *map(_way, options.road_way)),
+    )
     with progress() as steps:
         report = measure(contenders, quick=options.quick, data=options.data, tell=steps.next)
     _show(report.document)
