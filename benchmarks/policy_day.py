@@ -123,7 +123,7 @@ def simulate(plan: Plan, admission: Admission, policy: Policy) -> tuple[list[Day
     facts = zone_facts(zones, policy)
     rows = np.zeros(plan.users, dtype=PACKED_ROW)
     nobody = Vehicle(u7=0, consent_warnings=False)
-    judge = Judge(zones, facts, rows, policy, reset_ms=300_000, default=nobody, admission=admission)
+    judge = Judge(zones, facts, rows, policy, cover_ms=180_000, default=nobody, admission=admission)
     demand = Demand(plan, facts.pushed)
     own_hours = _say_wishes(judge, demand, plan)
     days = [Day(np.zeros(plan.users, dtype=np.uint8)) for _ in range(plan.days)]

@@ -28,7 +28,8 @@ class EngineConfig:
         max_lag_s: a ping that arrives later than this after its event time is late; must be below ``lost_after_s``,
             or a user who reports with such a lag would be lost and found at every ping. Replays switch it off.
         future_tolerance_s: how far ahead of ``now`` a device's clock may run.
-        approach_reset_s: an approach that is not renewed for longer is over.
+        approach_cover_s: an approach holds so long from its begin on; then it is over, and if the user still heads for
+            the border the cooldown decides about another warning.
         venue_within_m: a venue further away is not a user's nearest one.
         venue_every_s: how often a user's nearest venue is looked for.
         policy: what may be pushed.
@@ -43,7 +44,7 @@ class EngineConfig:
     lost_after_s: float | None = 900.0
     max_lag_s: float | None = 600.0
     future_tolerance_s: float = 300.0
-    approach_reset_s: float = 300.0
+    approach_cover_s: float = 180.0
     venue_within_m: float = 300.0
     venue_every_s: float = 15.0
     policy: Policy = field(default_factory=Policy)

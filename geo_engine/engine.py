@@ -16,7 +16,7 @@ from geo_engine.alerting.kernels import WIDTH
 from geo_engine.alerting.people import People
 from geo_engine.alerting.policy import QuietHours
 from geo_engine.alerting.quota import Admission, Arbiter, QuotaLimits
-from geo_engine.alerting.visits import VisitChanges
+from geo_engine.alerting.visits import VisitChanges, saved_records
 from geo_engine.alerting.weighing import concern_of, freed_events, newly_concerned, next_change_ms, openings
 from geo_engine.alerting.wishes import Wishes
 from geo_engine.compiled import COMPILED
@@ -141,7 +141,7 @@ class Engine:
             self._running.facts,
             self._users.rows,
             self.config.policy,
-            reset_ms=milliseconds(self.config.approach_reset_s),
+            cover_ms=milliseconds(self.config.approach_cover_s),
             default=default,
             admission=admission,
         )
@@ -315,6 +315,7 @@ class Engine:
             "restored_ms": self._restored_ms,
             "memberships": self._memberships,
             "wishes_aside": self.wishes.aside(),
+            "visit_width": WIDTH,
         }
         arrays = {"visits": self._judge.visits.records().reshape(-1), "set_first": self._running.sets.first}
         arrays["wishes"] = self.wishes.entries().reshape(-1)
@@ -345,7 +346,7 @@ class Engine:
             raise SnapshotError(message)
         number = self._running.sets.renumbering(arrays["set_first"], arrays["set_members"])
         self._users.load(arrays, number)
-        self._judge.visits.put(arrays["visits"].reshape(-1, WIDTH))
+        self._judge.visits.put(saved_records(arrays["visits"], facts.get("visit_width")))
         if "wishes" in arrays:  # a snapshot of an earlier version knows of none
             self.wishes.load(arrays["wishes"].reshape(-1, 2), facts["wishes_aside"])
         self._memberships = facts["memberships"]

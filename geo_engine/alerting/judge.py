@@ -73,7 +73,7 @@ class Judge:
         rows: npt.NDArray[np.void],
         policy: Policy,
         *,
-        reset_ms: int,
+        cover_ms: int,
         default: Vehicle,
         admission: Admission | None = None,
     ) -> None:
@@ -84,17 +84,17 @@ class Judge:
             facts: what matters of each, from ``zone_facts``.
             rows: the state of all users (``PACKED_ROW``), indexed by u7.
             policy: what may be pushed.
-            reset_ms: an approach not seen for longer begins a new visit the next time.
+            cover_ms: how long an approach holds from its begin on; one that is seen later begins a new visit.
             default: stands for every user about whom nothing was told.
             admission: asked for room in the account's quota for every message; None = there is always room.
         """
         self._policy = policy
-        self._reset_ms = reset_ms
+        self._cover_ms = cover_ms
         self._default = default
         self._admission = admission
         self.wishes = Wishes(zones)
         self._people = kernels.People(rows["flags"], rows["sent_day"], rows["sent"], self.wishes.slots)
-        self.visits = VisitTable(remember_ms=max(round(policy.cooldown_s * 1000), reset_ms))
+        self.visits = VisitTable(remember_ms=max(round(policy.cooldown_s * 1000), cover_ms))
         self._zones, self.facts = zones, facts
 
     def tell(self, u7: IntColumn, consented: BoolColumn, english: BoolColumn) -> None:
@@ -189,7 +189,7 @@ class Judge:
         policy = self._policy
         return kernels.Limits(
             now_ms=now_ms,
-            reset_ms=self._reset_ms,
+            cover_ms=self._cover_ms,
             stale_ms=np.inf if policy.stale_after_s is None else float(policy.stale_after_s * 1000),
             grace_s=float(policy.grace_s),
             cooldown_ms=float(policy.cooldown_s * 1000),

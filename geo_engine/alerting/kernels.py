@@ -20,7 +20,6 @@ __all__ = [
     "DECIDED",
     "FLAGS",
     "INSIDE",
-    "KEPT",
     "KEY",
     "LAST",
     "NEVER",
@@ -47,12 +46,12 @@ __all__ = [
 ]
 
 Table = IntColumn
-"""int64 (slots x 6): the records of visits, each in the slot its key hashes to or in the next free one."""
+"""int64 (slots x 5): the records of visits, each in the slot its key hashes to or in the next free one."""
 
-KEY, VISIT, LAST, SENT, KEPT, FLAGS = range(6)
-"""Columns of a record: ``1 + (u7 << 24 | zone)``, 0 = a free slot; begin of the visit; when it was last seen; the last
-warning or ``NEVER``; when it was last handed out to be stored; the flags below."""
-WIDTH: Final = 6
+KEY, VISIT, LAST, SENT, FLAGS = range(5)
+"""Columns of a record: ``1 + (u7 << 24 | zone)``, 0 = a free slot; begin of the visit; when it began, led inside or
+ended; the last warning or ``NEVER``; the flags below."""
+WIDTH: Final = 5
 
 OPEN: Final = 1
 """The visit goes on (approaching or inside)."""
@@ -131,13 +130,14 @@ class Limits(NamedTuple):
     """The policy in numbers, and now.
 
     Attributes:
+        cover_ms: how long an approach holds from its begin on.
         lower_cap: ``daily_cap`` for what is less grave than a restriction.
         stale_ms: infinite = neither age nor expiry matter.
         quiet_from_min: quiet hours of who has none of his own, in minutes after local midnight; equal = none.
     """
 
     now_ms: int
-    reset_ms: int
+    cover_ms: int
     stale_ms: float
     grace_s: float
     cooldown_ms: float
@@ -282,14 +282,18 @@ def _leave(table: Table, slot: int, time_ms: int, changed: IntColumn, count: int
 
 
 @uncounted
-def _begins(table: Table, slot: int, time_ms: int, reset_ms: int) -> bool:
-    """Say whether a happening begins a visit: none is remembered, or the one that is has ended."""
+def _begins(table: Table, slot: int, time_ms: int, cover_ms: int) -> bool:
+    """Say whether a happening begins a visit: none is remembered, or the one that is has ended.
+
+    An approach holds for so long from its begin on, renewed or not: whoever has not entered by then either turned away,
+    and it is over quietly, or creeps on, and it is for the cooldown to say whether he hears of it again.
+    """
     if table[slot, KEY] == 0:
         return True
     flags = table[slot, FLAGS]
     if flags & INSIDE:
         return False
-    return bool(flags & OPEN == 0 or time_ms - table[slot, LAST] > reset_ms)
+    return bool(flags & OPEN == 0 or time_ms - table[slot, VISIT] > cover_ms)
 
 
 @uncounted
@@ -303,30 +307,20 @@ def _begin(table: Table, slot: int, key: int, time_ms: int) -> int:
         added = 1
     table[slot, VISIT] = time_ms
     table[slot, LAST] = time_ms
-    table[slot, KEPT] = time_ms
     table[slot, FLAGS] = OPEN | (table[slot, FLAGS] & CHANGED)
     return added
 
 
 @uncounted
-def _goes_on(table: Table, slot: int, kind: int, time_ms: int, reset_ms: int) -> bool:
+def _goes_on(table: Table, slot: int, kind: int, time_ms: int) -> bool:
     """Note a happening in the middle of a visit; say whether the store should hear of it."""
-    if kind >= OPENED:
-        # The rule says something new about a user who is inside; a visit known to be inside stays as it is.
-        if table[slot, FLAGS] & INSIDE:
-            return False
-        table[slot, LAST] = time_ms
-        table[slot, FLAGS] |= INSIDE
-        return True
+    # An approach that is renewed is the same as before. So is a visit known to be inside when the rule says something
+    # new about its user.
+    if kind == APPROACH or (kind >= OPENED and table[slot, FLAGS] & INSIDE):
+        return False
     table[slot, LAST] = time_ms
-    told = kind == ENTER
-    if told:
-        table[slot, FLAGS] |= INSIDE
-    # The store hears of a long approach now and then, or a restart would take it for one that is over.
-    if time_ms - table[slot, KEPT] > reset_ms // 2:
-        table[slot, KEPT] = time_ms
-        told = True
-    return told
+    table[slot, FLAGS] |= INSIDE
+    return True
 
 
 @uncounted
@@ -528,7 +522,7 @@ def judge(  # noqa: C901, PLR0912 - fused kernel: what one happening does to one
         if kind <= CROSS:  # an exit or a cross
             changes = _leave(table, slot, time_ms, found.changed, changes)
             continue
-        if _begins(table, slot, time_ms, limits.reset_ms):
+        if _begins(table, slot, time_ms, limits.cover_ms):
             if not due[row]:
                 continue
             added += _begin(table, slot, key, time_ms)
@@ -536,7 +530,7 @@ def judge(  # noqa: C901, PLR0912 - fused kernel: what one happening does to one
                 table[slot, FLAGS] |= INSIDE
             changes = _touch(table, slot, found.changed, changes)
             found.reported[row] = kind <= APPROACH
-        elif (kind < OPENED or due[row]) and _goes_on(table, slot, kind, time_ms, limits.reset_ms):
+        elif (kind < OPENED or due[row]) and _goes_on(table, slot, kind, time_ms):
             changes = _touch(table, slot, found.changed, changes)
         if due[row] and table[slot, FLAGS] & DECIDED == 0:
             found.row[decisions + waiting], found.slot[decisions + waiting] = row, slot

@@ -28,7 +28,7 @@ from geo_engine.alerting.kernels import (
 from geo_engine.model import BoolColumn, IntColumn, Visit
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["VisitChanges", "VisitTable"]
+__all__ = ["VisitChanges", "VisitTable", "saved_records"]
 
 _ZONE_BITS: Final = 24
 _ZONE_MASK: Final = (1 << _ZONE_BITS) - 1
@@ -45,7 +45,7 @@ class VisitChanges(ColumnSequence[Visit]):
 
     Attributes:
         zones: the zone set the positions belong to.
-        records: int64 (visits x 6), rows of the visit table.
+        records: int64 (visits x 5), rows of the visit table.
     """
 
     zones: ZoneSet
@@ -61,7 +61,7 @@ class VisitChanges(ColumnSequence[Visit]):
 
     def item(self, row: int) -> Visit:
         """Make one visit."""
-        key, visit_ms, last_ms, sent_ms, _, flags = self.records[row].tolist()
+        key, visit_ms, last_ms, sent_ms, flags = self.records[row].tolist()
         return Visit(
             u7=(key - 1) >> _ZONE_BITS,
             zone_id=self.zones.zones[(key - 1) & _ZONE_MASK].zone_id,
@@ -74,8 +74,16 @@ class VisitChanges(ColumnSequence[Visit]):
         )
 
 
+def saved_records(numbers: IntColumn, width: int | None) -> Table:
+    """Return the records in a snapshot; ``width`` is what it says of their length, None = an earlier version's."""
+    if width is not None:
+        return numbers.reshape(-1, width)
+    # They had one column more, when a visit was last stored, before the flags.
+    return np.delete(numbers.reshape(-1, WIDTH + 1), FLAGS, axis=1)
+
+
 class VisitTable:
-    """Visits somebody was to be warned about, by user and zone: an open-addressing hash table of 48 bytes a record.
+    """Visits somebody was to be warned about, by user and zone: an open-addressing hash table of 40 bytes a record.
 
     Attributes:
         slots: the table the kernels work on; replaced as a whole when it grows or forgets.
@@ -119,7 +127,6 @@ class VisitTable:
                 visit.visit_ms,
                 visit.last_ms,
                 NEVER if visit.sent_ms is None else visit.sent_ms,
-                0,
                 OPEN * visit.open | INSIDE * visit.inside | DECIDED * visit.decided,
             )
             for visit, zone in visits
@@ -187,7 +194,7 @@ class VisitTable:
     def forget_old(self, now_ms: int) -> None:
         """Drop visits that are over: at once when nothing was sent, after the cooldown when something was.
 
-        An approach that is not renewed is over as well. Each call looks at a part of the table, eight slots for each
+        An approach that led nowhere is over as well. Each call looks at a part of the table, eight slots for each
         record that came since the call before, so what is over takes an eighth of the slots at most and no call is
         long. Cost: some 20 ns for each of those records.
         """

@@ -52,7 +52,7 @@ def judge_of(
     policy: Policy | None = None,
     *,
     consented: bool = True,
-    reset_ms: int = 300_000,
+    cover_ms: int = 180_000,
     admission: Admission | None = None,
 ) -> Judge:
     """Return a judge about whose users nothing was told."""
@@ -63,7 +63,7 @@ def judge_of(
         zone_facts(zones, policy),
         rows,
         policy,
-        reset_ms=reset_ms,
+        cover_ms=cover_ms,
         default=Vehicle(u7=0, consent_warnings=consented),
         admission=admission,
     )
@@ -99,7 +99,7 @@ class Clerk:
     policy: Policy
     consents: dict[int, bool]
     default: bool
-    reset_ms: int = 300_000
+    cover_ms: int = 180_000
     mutes: dict[tuple[int, int], int] = field(default_factory=dict)
     quiet: dict[int, QuietHours] = field(default_factory=dict)
     notes: dict[tuple[int, int], _Note] = field(default_factory=dict)
@@ -144,7 +144,7 @@ class Clerk:
                 note.open, note.inside, note.last_ms = False, False, row.time_ms
                 self.changed.add(key)
             return True
-        over = note is None or (not note.inside and (not note.open or row.time_ms - note.last_ms > self.reset_ms))
+        over = note is None or (not note.inside and (not note.open or row.time_ms - note.visit_ms > self.cover_ms))
         if over and not row.due:
             return row.kind == ENTER
         if over:
@@ -153,9 +153,9 @@ class Clerk:
             self.changed.add(key)
             return row.kind in (ENTER, APPROACH)
         assert note is not None
-        if row.kind < OPENED or (row.due and not note.inside):
+        if row.kind == ENTER or (row.kind >= OPENED and row.due and not note.inside):
             note.last_ms = row.time_ms
-            note.inside |= row.kind != APPROACH
+            note.inside = True
         return row.kind == ENTER
 
     def _decide(self, row: Happening, now_ms: int, *, told_along: bool) -> list[Decision]:

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from geo_engine.alerting.judge import Judge, Judged
 from geo_engine.alerting.kernels import FLAGS, INSIDE, KEY, LAST, NEVER, OPEN, SENT, WIDTH, put, slot_of, sweep
+from geo_engine.alerting.policy import Policy
+from geo_engine.alerting.visits import saved_records
 from geo_engine.model import Visit
 from geo_engine.testing import box_zone, noon_ms
 from geo_engine.tracking.events import APPROACH, ENTER, EXIT
@@ -34,17 +36,63 @@ def test_approach_and_enter_are_one_visit() -> None:
     assert (visit.visit_ms, visit.inside) == (noon_ms + 1000, True)
 
 
-def test_renewed_approach_goes_on_and_a_forgotten_one_begins_anew() -> None:
+def test_approach_holds_for_three_minutes_from_its_begin_and_begins_anew_after_them() -> None:
     judge = judge_of(ZONES)
     happen(judge, APPROACH, 1000)
-    assert happen(judge, APPROACH, 301_000).reported.tolist() == [False]
-    assert happen(judge, APPROACH, 601_001).reported.tolist() == [True]
+    assert happen(judge, APPROACH, 100_000).reported.tolist() == [False]
+    assert happen(judge, APPROACH, 181_000).reported.tolist() == [False]
+    assert happen(judge, APPROACH, 181_001).reported.tolist() == [True]
 
 
-def test_store_hears_of_a_long_approach_now_and_then() -> None:
+def test_truck_that_creeps_towards_a_border_hears_of_it_once_and_the_cooldown_says_why_not_again() -> None:
     judge = judge_of(ZONES)
-    told = [len(happen(judge, APPROACH, seconds * 1000).visits) for seconds in (0, 100, 150, 151, 300, 302)]
-    assert told == [1, 0, 0, 1, 0, 1]
+    jam = [happen(judge, APPROACH, seconds * 1000) for seconds in range(0, 600, 5)]
+    alerts = [alert for step in jam for alert in step.alerts]
+    assert [(alert.time_ms - noon_ms, alert.reason) for alert in alerts] == [
+        (0, "approach"),
+        (185_000, "cooldown"),
+        (370_000, "cooldown"),
+        (555_000, "cooldown"),
+    ]
+    assert len(happen(judge, ENTER, 600_000).alerts) == 0
+
+
+def test_approach_that_lasts_longer_than_the_cooldown_is_told_of_again() -> None:
+    judge = judge_of(ZONES, Policy(cooldown_s=300.0))
+    jam = [happen(judge, APPROACH, seconds * 1000) for seconds in (0, 185, 370)]
+    assert [alert.reason for step in jam for alert in step.alerts] == ["approach", "cooldown", "approach"]
+
+
+def test_enter_within_the_cover_is_told_of_already_and_a_later_one_is_decided_about() -> None:
+    for after_ms, decided in ((180_000, []), (180_001, [("enter", "cooldown")])):
+        judge = judge_of(ZONES)
+        happen(judge, APPROACH, 0)
+        found = happen(judge, ENTER, after_ms).alerts
+        assert [(alert.trigger.value, alert.reason) for alert in found] == decided
+
+
+def test_driver_who_turned_away_is_told_again_only_when_he_comes_back_after_the_cooldown() -> None:
+    for back_ms, reason in ((1_000_000, "cooldown"), (1_800_000, "approach")):
+        judge = judge_of(ZONES)
+        happen(judge, APPROACH, 0)
+        visit = visit_of(again := happen(judge, APPROACH, back_ms))
+        assert (visit.visit_ms, again.reported.tolist()) == (noon_ms + back_ms, [True])
+        assert [alert.reason for alert in again.alerts] == [reason]
+
+
+def test_long_stay_inside_is_one_visit_however_often_the_border_is_near() -> None:
+    judge = judge_of(ZONES, Policy(cooldown_s=0.0))
+    happen(judge, APPROACH, 0)
+    happen(judge, ENTER, 10_000)
+    later = [happen(judge, APPROACH, seconds * 1000) for seconds in range(200, 2000, 100)]
+    assert sum(len(step.alerts) + len(step.visits) for step in later) == 0
+
+
+def test_records_of_an_earlier_snapshot_are_read_without_the_column_that_is_gone() -> None:
+    now = np.array([[1, 2, 3, 4, 6], [7, 8, 9, 10, 12]])
+    earlier = np.array([[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]])
+    assert saved_records(earlier.reshape(-1), None).tolist() == now.tolist()
+    assert saved_records(now.reshape(-1), WIDTH).tolist() == now.tolist()
 
 
 def test_visit_after_an_exit_is_a_new_one_that_remembers_the_last_warning() -> None:
