@@ -44,7 +44,7 @@ from geo_engine.tracking.learning import Background
 from geo_engine.tracking.learnt import Forecast
 from geo_engine.tracking.roads import RoadNet, road_net
 from geo_engine.wechat.client import WeChatSender
-from geo_engine.wechat.template import RESTRICTION_TEMPLATE
+from geo_engine.wechat.template import Template
 from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = ["Enrolment", "Service", "bootstrap", "enrol", "wechat_sender"]
@@ -275,9 +275,8 @@ def _app(
     return make_app(routers)
 
 
-def wechat_sender(app_id: str, app_secret: str, api_base: str, template_id: str) -> WeChatSender:
+def wechat_sender(app_id: str, app_secret: str, api_base: str, template: Template) -> WeChatSender:
     """Return the sender of an account."""
-    template = replace(RESTRICTION_TEMPLATE, template_id=template_id)
     return WeChatSender(app_id, app_secret, api_base, template)
 
 

@@ -168,6 +168,7 @@ def alert_row(alert: Alert) -> dict[str, Any]:
         "why": alert.why,
         "also": alert.also,
         "told_by": alert.told_by,
+        "opens": None if alert.opens_ms is None else iso_ms(alert.opens_ms),
     }
 
 

@@ -34,6 +34,7 @@ from geo_engine.store.protocol import Person
 from geo_engine.wechat.client import WeChatSender
 from geo_engine.wechat.fake import CallbackTarget, FakeSettings
 from geo_engine.wechat.fake_server import start_fake_wechat
+from geo_engine.wechat.template import Template
 
 __all__ = ["Demo", "Serving"]
 
@@ -244,14 +245,19 @@ def _sender(settings: Settings) -> WeChatSender:
         message = "found no WeChat account, expected one or the fake server"
         raise ConfigurationError(message)
     secret = settings.wechat_app_secret.get_secret_value()
-    return wechat_sender(settings.wechat_app_id, secret, settings.wechat_api_base, settings.wechat_template_id)
+    return wechat_sender(settings.wechat_app_id, secret, settings.wechat_api_base, _template(settings))
+
+
+def _template(settings: Settings) -> Template:
+    return Template.parse(settings.wechat_template_id, settings.wechat_template_fields)
 
 
 def _with_account(settings: Settings, url: str, stack: ExitStack) -> tuple[Settings, str | None]:
     """Return settings with an account: the configured one, or that of a fake server started for it."""
     if settings.has_account:
         return settings, None
-    fake = FakeSettings(callback=CallbackTarget(f"{url}/wechat", _DEMO_TOKEN))
+    callback = CallbackTarget(f"{url}/wechat", _DEMO_TOKEN)
+    fake = FakeSettings(callback=callback, templates=(_template(settings),))
     server = stack.enter_context(start_fake_wechat(settings=fake))
     account = {
         "wechat_app_id": fake.app_id,

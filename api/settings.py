@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from geo_engine.alerting.policy import MAX_DAILY_CAP, QuietHours
 from geo_engine.errors import ConfigurationError
 from geo_engine.geodesy.datum import Datum
+from geo_engine.wechat.template import DEFAULT_FIELDS, Template
 
 __all__ = ["DEFAULT_STORE", "Settings"]
 
@@ -45,7 +46,8 @@ class Settings(BaseSettings):
         wechat_app_secret: its secret.
         wechat_token: signs the callback; None = the callback is closed.
         wechat_api_base: address of the WeChat server.
-        wechat_template_id: id of the approved template with the fields of ``geo_engine.wechat.template``.
+        wechat_template_id: id of the approved template.
+        wechat_template_fields: its fields and what stands in each, as ``geo_engine.wechat.template`` reads them.
     """
 
     model_config = SettingsConfigDict(env_prefix="GEO_ENGINE_", frozen=True, extra="forbid")
@@ -72,6 +74,7 @@ class Settings(BaseSettings):
     wechat_token: SecretStr | None = None
     wechat_api_base: str = "https://api.weixin.qq.com"
     wechat_template_id: str = "geo-engine-restriction"
+    wechat_template_fields: str = DEFAULT_FIELDS
 
     @property
     def has_account(self) -> bool:
@@ -96,6 +99,15 @@ class Settings(BaseSettings):
     def _quiet_hours_are_hours(cls, value: str) -> str:
         try:
             QuietHours.parse(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("wechat_template_fields")
+    @classmethod
+    def _template_fields_are_fields(cls, value: str) -> str:
+        try:
+            Template.parse("any", value)
         except ConfigurationError as error:
             raise ValueError(str(error)) from error
         return value

@@ -181,6 +181,8 @@ class AlertReason(StrEnum):
     ENTER = "enter"
     WINDOW_OPENED = "window_opened"
     VEHICLE_CHANGED = "vehicle_changed"
+    ZONE_CHANGED = "zone_changed"
+    """The zone was published or edited around a user who did not move."""
 
 
 class SuppressReason(StrEnum):

@@ -383,6 +383,9 @@ class Alert:
         until_ms: when the rule ends or pauses, asked for what is sent only; None = not before 2100, or not asked.
         told_by: ``alert_id`` of the message that tells of this one too, empty when none does.
         also: how many further zones the message tells of.
+        also_names: their names as the driver reads them, the gravest first.
+        opens_ms: when the rule begins, if that is before the user arrives, asked for what is sent only; None = it is in
+            force, or not asked.
     """
 
     alert_id: str
@@ -410,6 +413,8 @@ class Alert:
     until_ms: int | None = None
     told_by: str = ""
     also: int = 0
+    also_names: tuple[str, ...] = ()
+    opens_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

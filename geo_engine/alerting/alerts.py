@@ -141,7 +141,8 @@ class Alerts(ColumnSequence[Alert]):
         others = self.digests.others(int(self.row[row])) if suppressed is None else []
         # When the rule changes is asked of its schedule, which is dear: only for words that somebody reads.
         until_ms = self._until_ms(row, zone) if suppressed is None else None
-        facts = self._facts(row, zone, until_ms, tuple(_name_of(self._zone(other), language) for other in others))
+        also_names = tuple(_name_of(self._zone(other), language) for other in others)
+        facts = self._facts(row, zone, until_ms, also_names)
         return Alert(
             alert_id=_alert_id(u7, zone.zone_id, visit_ms, suppressed),
             u7=u7,
@@ -168,6 +169,8 @@ class Alerts(ColumnSequence[Alert]):
             until_ms=until_ms,
             told_by=self._told_by(row, u7),
             also=len(others),
+            also_names=also_names,
+            opens_ms=facts.opens_ms,
         )
 
     def _facts(self, row: int, zone: Zone, until_ms: int | None, also: tuple[str, ...]) -> Facts:
@@ -192,7 +195,16 @@ class Alerts(ColumnSequence[Alert]):
             also=also,
             level=zone.level,
             others=tuple(name for name in standing if name not in also),
+            opens_ms=self._opens_ms(row, zone),
         )
+
+    def _opens_ms(self, row: int, zone: Zone) -> int | None:
+        """Return when the rule begins, if that is on the way to the border; None = before, or not asked."""
+        time_ms, matters_ms = int(self.time_ms[row]), self._matters_ms(row)
+        if self.reason[row] != SENT_REASON or matters_ms == time_ms or zone.in_force_at(time_ms):
+            return None
+        opens_ms = zone.next_change_ms(time_ms)
+        return opens_ms if opens_ms is not None and opens_ms <= matters_ms else None
 
     def _matters_ms(self, row: int) -> int:
         """Return when the rule matters to the user: now, or when they are at the border."""

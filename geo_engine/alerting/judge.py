@@ -19,6 +19,7 @@ from geo_engine.alerting.visits import VisitChanges, VisitTable
 from geo_engine.alerting.wishes import Wishes
 from geo_engine.compiled import COMPILED
 from geo_engine.model import (
+    AlertReason,
     BoolColumn,
     CodeColumn,
     IntColumn,
@@ -28,13 +29,14 @@ from geo_engine.model import (
     Visit,
     ZoneKind,
 )
-from geo_engine.tracking.events import APPROACH
+from geo_engine.tracking.events import APPROACH, ZONE_CHANGED
 from geo_engine.tracking.state import CONSENTED, ENGLISH, TOLD
 from geo_engine.zones.edit import Edit
 from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = ["Judge", "Judged", "zone_facts"]
 
+_BY_ENTER, _BY_EDIT = (tuple(AlertReason).index(reason) for reason in (AlertReason.ENTER, AlertReason.ZONE_CHANGED))
 _QUOTA: Final = tuple(SuppressReason).index(SuppressReason.QUOTA)
 _ZH, _EN = (tuple(Language).index(language) for language in (Language.ZH, Language.EN))
 
@@ -206,6 +208,9 @@ class Judge:
         at = happenings.at.take(row)
         ahead = happenings.kind[row] == APPROACH
         eta_s = np.where(ahead, happenings.eta_s[row], 0.0)
+        trigger = found.trigger[:decisions]
+        # Who did not move has not entered anything.
+        edited = (trigger == _BY_ENTER) & (happenings.reason[row] == ZONE_CHANGED)
         return Alerts(
             zones=self._zones,
             u7=at.u7,
@@ -213,7 +218,7 @@ class Judge:
             zone=at.zone,
             visit_ms=found.visit_ms[:decisions].copy(),
             reason=found.reason[:decisions].copy(),
-            trigger=found.trigger[:decisions].copy(),
+            trigger=np.where(edited, _BY_EDIT, trigger).astype(np.int8),
             lon=at.lon,
             lat=at.lat,
             distance_m=np.where(ahead, happenings.distance_m[row], 0.0),

@@ -14,7 +14,7 @@ from geo_engine.alerting.whom import whom
 from geo_engine.model import AlertReason, Language
 from geo_engine.zones.zone import Zone
 
-__all__ = ["Evidence", "RuleWords", "clock_text", "evidence_text", "rule_words", "until_text"]
+__all__ = ["Evidence", "RuleWords", "clock_text", "evidence_text", "opens_text", "rule_words", "until_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,14 @@ _TRIGGERS: Final[dict[Language, dict[AlertReason, str]]] = {
         AlertReason.ENTER: "已在其中",
         AlertReason.WINDOW_OPENED: "限行时段开始时在其中",
         AlertReason.VEHICLE_CHANGED: "车辆或授权变更时在其中",
+        AlertReason.ZONE_CHANGED: "区域变更时在其中",
     },
     Language.EN: {
         AlertReason.APPROACH: "heading for it",
         AlertReason.ENTER: "inside it",
         AlertReason.WINDOW_OPENED: "inside when its hours began",
         AlertReason.VEHICLE_CHANGED: "inside when the vehicle or the consent changed",
+        AlertReason.ZONE_CHANGED: "inside when the zone changed",
     },
 }
 _EPOCH_TEXT: Final = {Language.ZH: "{:%m-%d %H:%M:%S}", Language.EN: "{:%d %b %H:%M:%S}"}
@@ -103,6 +105,21 @@ def until_text(until_ms: int | None, time_ms: int, timezone: str, language: Lang
     if chinese:
         return f"至{year}{end.month}月{end.day}日{clock}"
     return f"until {clock} on {end.day} {end:%b}" + (f" {end.year}" if year else "")
+
+
+def opens_text(opens_ms: int, time_ms: int, timezone: str, language: Language) -> tuple[str, str]:
+    """Say when a rule begins, as a person would at ``time_ms``: in how long, and at what time of the zone's clock.
+
+    Minutes are rounded down: who is told too little has time to spare.
+    """
+    left_s = max((opens_ms - time_ms) // 1000, 0)
+    minutes = left_s // 60
+    clock = f"{_local(opens_ms, timezone):%H:%M}"
+    if language is Language.ZH:
+        return f"{minutes}分钟后" if minutes else f"{left_s}秒后", clock
+    if not minutes:
+        return f"in {left_s} s", clock
+    return f"in {minutes} minute{'s' if minutes > 1 else ''}", clock
 
 
 def _local(time_ms: int, timezone: str) -> datetime:

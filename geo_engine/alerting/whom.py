@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
+from geo_engine.alerting.usewords import goods_text, services_text
 from geo_engine.model import BodyType, Energy, Language, PlateColour, VehicleClass, VehicleKind
 from geo_engine.zones.rule import GOODS_KINDS, NEW_ENERGY, AppliesTo, Limit, Measure, TailParity
 
@@ -128,19 +129,18 @@ def _conditions(rule: AppliesTo, language: Language) -> list[str]:
 
 
 def _drive_and_use(rule: AppliesTo, language: Language) -> list[str]:
-    chinese, joint = language is _ZH, "、" if language is _ZH else ", "
+    chinese = language is _ZH
     parts = [_NEW[language] if rule.energies == NEW_ENERGY else _listed(Energy, rule.energies, language)]
     if rule.emission_stage_at_most is not None:
         stage = rule.emission_stage_at_most
         parts.append(f"国{stage}及以下排放" if chinese else f"emission stage {stage} or older")
     if rule.goods:
-        goods = joint.join(sorted(rule.goods))
+        goods = goods_text(rule.goods, language)
         parts.append(f"载有{goods}" if chinese else f"carrying {goods}")
     if rule.services:
-        services = joint.join(sorted(rule.services))
-        parts.append(f"用途{services}" if chinese else f"in service of {services}")
+        parts.append(services_text(rule.services, language))
     if rule.exempt:
-        exempt = joint.join(sorted(rule.exempt))
+        exempt = services_text(rule.exempt, language)
         parts.append(f"{exempt}除外" if chinese else f"but not {exempt}")
     return parts
 

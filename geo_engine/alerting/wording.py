@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from geo_engine.alerting.rulewords import until_text
+from geo_engine.alerting.rulewords import opens_text, until_text
 from geo_engine.geodesy.measure import compass_word
 from geo_engine.model import AlertReason, Language, RoadLevel, ZoneKind
 
@@ -34,6 +34,7 @@ class Facts:
         also: names of the further zones the same message tells of, the gravest first.
         level: which of several roads above one another is meant, None = no such difference.
         others: names of the other zones whose rules apply at the same place, the one that wins first.
+        opens_ms: when the rule begins, if that is before the user arrives; None = it is in force.
     """
 
     zone_name: str
@@ -53,6 +54,7 @@ class Facts:
     also: tuple[str, ...] = ()
     level: RoadLevel | None = None
     others: tuple[str, ...] = ()
+    opens_ms: int | None = None
 
 
 _MOST_NAMED: Final = 2
@@ -79,6 +81,12 @@ _WHAT_EN = {
     ZoneKind.CONGESTION: "congested",
     ZoneKind.CONSTRUCTION: "under construction",
     ZoneKind.VENUE: "a venue",
+}
+_SOON_EN = {
+    ZoneKind.TRUCK_RESTRICTION: "closes to your vehicle",
+    ZoneKind.CONGESTION: "will be congested",
+    ZoneKind.CONSTRUCTION: "will be under construction",
+    ZoneKind.VENUE: "opens",
 }
 _AHEAD: Final = {
     Language.ZH: {
@@ -123,19 +131,30 @@ def _until(facts: Facts, language: Language) -> str:
     return until_text(facts.until_ms, facts.time_ms, facts.timezone, language)
 
 
-def _chinese(facts: Facts) -> str:
-    what = _WHAT_ZH[facts.kind]
-    until = _until(facts, Language.ZH)
+def _where_zh(facts: Facts) -> str:
+    name, what = facts.zone_name, _WHAT_ZH[facts.kind]
     if facts.bearing_deg is None:
-        opened = facts.trigger is AlertReason.WINDOW_OPENED
-        where = f"您所在的{facts.zone_name}现在开始{what}" if opened else f"您已进入{facts.zone_name}（{what}）"
-    else:
-        wind = compass_word(facts.bearing_deg, Language.ZH)
-        where = f"{wind}方向{rounded_m(facts.distance_m)}米，{facts.zone_name}（{what}），约{round(facts.eta_s)}秒到达"
+        match facts.trigger:
+            case AlertReason.WINDOW_OPENED:
+                return f"您所在的{name}现在开始{what}"
+            case AlertReason.VEHICLE_CHANGED:
+                return f"您的车辆或授权有变更，您所在的{name}（{what}）现在与您有关"
+            case AlertReason.ZONE_CHANGED:
+                return f"{name}（{what}）刚有变更，您现在在其中"
+        return f"您已进入{name}（{what}）"
+    zone = f"{name}（{what}）"
+    if facts.opens_ms is not None:
+        left, clock = opens_text(facts.opens_ms, facts.time_ms, facts.timezone, Language.ZH)
+        zone = f"{name}{left}开始{what}（{clock}）"
+    wind = compass_word(facts.bearing_deg, Language.ZH)
+    return f"{wind}方向{rounded_m(facts.distance_m)}米，{zone}，约{round(facts.eta_s)}秒到达"
+
+
+def _chinese(facts: Facts) -> str:
     action = action_text(facts.advice, facts.kind, Language.ZH, inside=facts.bearing_deg is None)
     named = "、".join(facts.also[:_MOST_NAMED]) + ("等" if len(facts.also) > _MOST_NAMED else "")
     notes = [
-        "，".join(filter(None, [where, until])),
+        "，".join(filter(None, [_where_zh(facts), _until(facts, Language.ZH)])),
         "提示期，尚未执法" if facts.advisory else "",
         _LEVEL_ZH[facts.level] if facts.level else "",
         f"此处还适用：{'、'.join(facts.others)}" if facts.others else "",
@@ -148,19 +167,30 @@ def _chinese(facts: Facts) -> str:
     return "。".join(note.rstrip("。") for note in notes if note) + "。"
 
 
-def _english(facts: Facts) -> str:
-    what = _WHAT_EN[facts.kind]
-    until = _until(facts, Language.EN)
+def _where_en(facts: Facts) -> str:
+    name, what = facts.zone_name, _WHAT_EN[facts.kind]
     if facts.bearing_deg is None:
-        opened = facts.trigger is AlertReason.WINDOW_OPENED
-        where = f"{facts.zone_name} is {what} from now on" if opened else f"You are in {facts.zone_name}, {what}"
-    else:
-        wind = compass_word(facts.bearing_deg, Language.EN)
-        where = f"{rounded_m(facts.distance_m)} m ahead, {wind}: {facts.zone_name} is {what}, {round(facts.eta_s)} s"
+        match facts.trigger:
+            case AlertReason.WINDOW_OPENED:
+                return f"{name} is {what} from now on"
+            case AlertReason.VEHICLE_CHANGED:
+                return f"Your vehicle or consent has changed, and you are in {name}, {what}"
+            case AlertReason.ZONE_CHANGED:
+                return f"{name} has just been changed, and you are in it now: it is {what}"
+        return f"You are in {name}, {what}"
+    zone = f"{name} is {what}"
+    if facts.opens_ms is not None:
+        left, clock = opens_text(facts.opens_ms, facts.time_ms, facts.timezone, Language.EN)
+        zone = f"{name} {_SOON_EN[facts.kind]} {left} ({clock})"
+    wind = compass_word(facts.bearing_deg, Language.EN)
+    return f"{rounded_m(facts.distance_m)} m ahead, {wind}: {zone}, you arrive in {round(facts.eta_s)} s"
+
+
+def _english(facts: Facts) -> str:
     action = action_text(facts.advice, facts.kind, Language.EN, inside=facts.bearing_deg is None)
     more = f"And {len(facts.also)} more: {', '.join(facts.also[:_MOST_NAMED])}"
     notes = [
-        ", ".join(filter(None, [where, until])),
+        ", ".join(filter(None, [_where_en(facts), _until(facts, Language.EN)])),
         "Advisory, not enforced yet" if facts.advisory else "",
         _LEVEL_EN[facts.level] if facts.level else "",
         f"Also in force here: {', '.join(facts.others)}" if facts.others else "",

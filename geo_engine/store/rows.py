@@ -60,6 +60,7 @@ def alert_values(alert: Alert, decided_ms: int) -> dict[str, object]:
         "reason": str(alert.reason),
         "distance_m": _known(alert.distance_m),
         "eta_s": _known(alert.eta_s),
+        "also_names": json.dumps(alert.also_names, ensure_ascii=False) if alert.also_names else "",
         "decided_ms": decided_ms,
     }
 
@@ -69,6 +70,7 @@ def alert_of(row: RowMapping) -> Alert:
     values = _columns(row, decision, Alert)
     values["kind"] = ZoneKind(values["kind"])
     values["trigger"] = AlertReason(values["trigger"])
+    values["also_names"] = tuple(json.loads(values["also_names"] or "[]"))
     for name in ("distance_m", "eta_s"):
         values[name] = math.nan if values[name] is None else values[name]
     return Alert(**values)

@@ -49,7 +49,7 @@ __all__ = [
     "zone_revision",
 ]
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 """The version this program reads and writes."""
 
 metadata = MetaData()
@@ -117,7 +117,10 @@ decision = Table(
     Column("why", Text, nullable=False, server_default=""),
     Column("until_ms", BigInteger),
     Column("told_by", Text, nullable=False, server_default=""),
-    Column("also", Integer, nullable=False, server_default="0"),
+    Column("also", Integer, nullable=False, server_default=text("0")),
+    # JSON: a list of names.
+    Column("also_names", Text, nullable=False, server_default=""),
+    Column("opens_ms", BigInteger),
     Column("decided_ms", BigInteger, nullable=False),
     Index("ix_decision_u7", "u7", "decision_id"),
     Index("ix_decision_time", "time_ms"),
@@ -284,17 +287,36 @@ def _add_policy(connection: Connection) -> None:
         "also INTEGER NOT NULL DEFAULT 0",
     ):
         connection.execute(text(f"ALTER TABLE decision ADD COLUMN {column}"))
-    for table in (mute, quiet_hours, quota_use):
-        table.create(connection)
+    for table in (
+        "mute (u7 INTEGER NOT NULL, zone_id TEXT NOT NULL, until_ms BIGINT, at_ms BIGINT NOT NULL,"
+        " PRIMARY KEY (u7, zone_id))",
+        "quiet_hours (u7 INTEGER NOT NULL, from_min INTEGER NOT NULL, until_min INTEGER NOT NULL,"
+        " at_ms BIGINT NOT NULL, PRIMARY KEY (u7))",
+        "quota_use (day INTEGER NOT NULL, slot INTEGER NOT NULL, grade INTEGER NOT NULL, asked INTEGER NOT NULL,"
+        " sent INTEGER NOT NULL, PRIMARY KEY (day, slot, grade))",
+    ):
+        connection.execute(text(f"CREATE TABLE {table}"))
 
 
 def _add_history(connection: Connection) -> None:
     """Add the history of users who want one."""
-    history.create(connection)
+    columns = (
+        "u7 INTEGER NOT NULL, time_ms BIGINT NOT NULL, zone_id TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL,"
+        " lon DOUBLE PRECISION, lat DOUBLE PRECISION, revision INTEGER NOT NULL"
+    )
+    connection.execute(text(f"CREATE TABLE history ({columns}, PRIMARY KEY (u7, time_ms, zone_id, kind))"))
+    connection.execute(text("CREATE INDEX ix_history_time ON history (time_ms)"))
 
 
-_STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_vehicle, _add_policy, _add_history)
-"""The steps to the versions 2, 3 ...; a step that was released is never changed."""
+def _add_words(connection: Connection) -> None:
+    """Add what a message about several zones names, and when a rule begins that is not in force yet."""
+    for column in ("also_names TEXT NOT NULL DEFAULT ''", "opens_ms BIGINT"):
+        connection.execute(text(f"ALTER TABLE decision ADD COLUMN {column}"))
+
+
+_STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_vehicle, _add_policy, _add_history, _add_words)
+"""The steps to the versions 2, 3 ...; a step that was released is never changed, so it is written in SQL and reads no
+table of today."""
 
 
 def upgrade(connection: Connection) -> bool:

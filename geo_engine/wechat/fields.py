@@ -16,7 +16,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["FieldType", "check_field", "clean_text", "fit_field", "text_length", "truncate_text"]
+__all__ = ["FieldType", "check_field", "clean_text", "fit_field", "fits", "text_length", "truncate_text"]
 
 
 class FieldType(StrEnum):
@@ -114,6 +114,11 @@ def check_field(field_type: FieldType, value: str) -> str | None:
     if field_type is FieldType.NAME and length > _MIXED_NAME_LIMIT and re.search(f"[{_HAN}]", value):
         return f"{length} characters long, expected {rule.expected}"
     return None
+
+
+def fits(field_type: FieldType, text: str) -> bool:
+    """Say whether ``fit_field`` would leave every word of ``text`` standing."""
+    return check_field(field_type, clean_text(text)) is None
 
 
 def clean_text(text: str) -> str:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from geo_engine.alerting.message import Message
 from geo_engine.alerting.wording import action_text, rounded_m
 from geo_engine.errors import ConfigurationError
 from geo_engine.geodesy.measure import compass_point, compass_word
 from geo_engine.model import Alert, Language, ZoneKind
-from geo_engine.wechat.fields import FieldType, fit_field
+from geo_engine.wechat.fields import FieldType, clean_text, fit_field, fits
 
-__all__ = ["RESTRICTION_TEMPLATE", "Slot", "Template", "TemplateField", "render"]
+__all__ = ["DEFAULT_FIELDS", "RESTRICTION_TEMPLATE", "Slot", "Template", "TemplateField", "render"]
 
 
 class Slot(StrEnum):
@@ -32,7 +33,7 @@ class Slot(StrEnum):
     TIME = "time"
     """The moment of the warning."""
     PERIOD = "period"
-    """From the moment of the warning to the end of the rule, where it has one."""
+    """From the moment of the warning, or that at which the rule begins, to the end of the rule, where it has one."""
     TOPIC = "topic"
     ACTION = "action"
     """What it is and what to do."""
@@ -97,17 +98,32 @@ class Template:
             message = f"template {self.template_id!r}: found keys {keys}, expected an id and distinct keys"
             raise ConfigurationError(message)
 
+    @classmethod
+    def parse(cls, template_id: str, fields: str) -> Self:
+        """Read the fields from a text such as ``thing1=zone, time4=period``: the template's keys and our slots.
 
-RESTRICTION_TEMPLATE: Final = Template(
-    template_id="geo-engine-restriction",
-    fields=(
-        TemplateField("thing1", FieldType.THING, Slot.ZONE),
-        TemplateField("thing2", FieldType.THING, Slot.PLACE),
-        TemplateField("car_number3", FieldType.CAR_NUMBER, Slot.PLATE),
-        TemplateField("time4", FieldType.TIME, Slot.PERIOD),
-        TemplateField("thing5", FieldType.THING, Slot.ACTION),
-    ),
-)
+        Raises:
+            ConfigurationError: a key, a slot or the whole is not such a text, or they do not go together.
+        """
+        return cls(template_id, tuple(_read_field(part.strip()) for part in fields.split(",")))
+
+
+def _read_field(text: str) -> TemplateField:
+    found = re.fullmatch(r"([a-z_]+?)(\d+)\s*=\s*([a-z]+)", text)
+    if found is None or found[1] not in set(FieldType) or found[3] not in set(Slot):
+        slots, types = ", ".join(Slot), ", ".join(FieldType)
+        message = (
+            f"template field: found {text!r}, expected the key of a field, = and what stands in it, such as "
+            f"thing1=zone; what stands in it is one of {slots}; a key is a number after one of {types}"
+        )
+        raise ConfigurationError(message)
+    return TemplateField(found[1] + found[2], FieldType(found[1]), Slot(found[3]))
+
+
+DEFAULT_FIELDS: Final = "thing1=zone, thing2=place, car_number3=plate, time4=period, thing5=action"
+"""The fields of the template of the example city, as ``Template.parse`` reads them."""
+
+RESTRICTION_TEMPLATE: Final = Template.parse("geo-engine-restriction", DEFAULT_FIELDS)
 """The template of the example city and of the fake server; a real account brings its own id and keys."""
 
 # China keeps one time without daylight saving, so an offset is exact and needs no time zone file.
@@ -128,7 +144,14 @@ _PLACEHOLDER: Final[dict[Slot, dict[Language, str]]] = {
     Slot.ACTION: {Language.ZH: "请注意", Language.EN: "Take care"},
     Slot.WHY: {Language.ZH: "适用于您的车辆", Language.EN: "Applies to you"},
 }
-_ALSO: Final = {Language.ZH: "等{}处", Language.EN: " +{} more"}
+_MORE: Final = {Language.ZH: "等{}处", Language.EN: " +{} more"}
+_SHORT: Final[dict[ZoneKind, tuple[str, str]]] = {
+    ZoneKind.TRUCK_RESTRICTION: ("detour", "leave"),
+    ZoneKind.CONSTRUCTION: ("slow down", "slow down"),
+    ZoneKind.CONGESTION: ("detour", "take care"),
+    ZoneKind.VENUE: ("", ""),
+}
+"""What to do in so few English words that they fit into a field, ahead of the border and inside."""
 
 
 def render(message: Message, template: Template) -> dict[str, str]:
@@ -140,9 +163,7 @@ def _value(message: Message, field: TemplateField) -> str:
     alert, language = message.alert, message.language
     match field.value:
         case Slot.ZONE:
-            # The number of further zones must not fall to the length of the first one's name.
-            also = _ALSO[language].format(alert.also + (language is Language.ZH)) if alert.also else ""
-            return fit_field(field.type, alert.zone_name, _PLACEHOLDER[Slot.ZONE][language], ending=also)
+            return _zones(alert, language, field.type)
         case Slot.PLACE:
             text = _place(alert, language)
         case Slot.PLATE:
@@ -155,10 +176,23 @@ def _value(message: Message, field: TemplateField) -> str:
             # A phrase takes Chinese characters only, whatever the person reads.
             return _topic(alert, Language.ZH if field.type is FieldType.PHRASE else language)
         case Slot.ACTION:
-            text = _action(alert, language)
+            text = _action(alert, language, field.type)
         case Slot.WHY:
             text = alert.why
     return fit_field(field.type, text, _PLACEHOLDER[field.value][language])
+
+
+def _zones(alert: Alert, language: Language, field_type: FieldType) -> str:
+    """Name as many zones as fit whole, the gravest first, and count the others."""
+    names = [alert.zone_name, *alert.also_names[: alert.also]]
+    for count in range(len(names), 0, -1):
+        text = ("、" if language is Language.ZH else ", ").join(names[:count])
+        left = alert.also + 1 - count
+        more = _MORE[language].format(alert.also + 1 if language is Language.ZH else left) if left else ""
+        if fits(field_type, text + more) and all(clean_text(name) for name in names[:count]):
+            break
+    # The number of further zones must not fall to the length of the first one's name.
+    return fit_field(field_type, text, _PLACEHOLDER[Slot.ZONE][language], ending=more)
 
 
 def _place(alert: Alert, language: Language) -> str:
@@ -190,8 +224,8 @@ def _beijing_time(time_ms: int, field_type: FieldType) -> str:
 
 
 def _period(alert: Alert) -> str:
-    """Return when the warning begins and, where it is known, when the rule ends; the day only where it differs."""
-    begin = _beijing_time(alert.time_ms, FieldType.TIME)
+    """Return when it begins to matter and, where it is known, when the rule ends; the day only where it differs."""
+    begin = _beijing_time(alert.time_ms if alert.opens_ms is None else alert.opens_ms, FieldType.TIME)
     if alert.until_ms is None:
         return begin
     end = _beijing_time(alert.until_ms, FieldType.TIME)
@@ -199,11 +233,37 @@ def _period(alert: Alert) -> str:
     return f"{begin}~{end.split()[1] if same_day else end}"
 
 
-def _action(alert: Alert, language: Language) -> str:
-    inside = alert.bearing_deg is None
-    action = action_text(alert.advice, alert.kind, language, inside=inside)
+def _action(alert: Alert, language: Language, field_type: FieldType) -> str:
+    """Say what it is and what to do; where both do not fit, what to do."""
+    *ways, last = _actions(alert, language)
+    return next((text for text in ways if fits(field_type, text)), last)
+
+
+def _actions(alert: Alert, language: Language) -> Iterator[str]:
+    """Yield ways of saying it, the fullest first; the last is what is left when there is room for nothing else."""
+    inside, advice = alert.bearing_deg is None, clean_text(alert.advice)
+    action = action_text(advice, alert.kind, language, inside=inside)
     topic = _topic(alert, language)
-    return (f"{topic}，{action}" if language is Language.ZH else f"{topic}: {action}") if action else topic
+    if not action:
+        yield topic
+        return
+    if language is Language.ZH:
+        since = "" if alert.opens_ms is None else f"{_clock(alert.opens_ms)}起"
+        yield f"{since}{topic}，{action}"
+        yield f"{topic}，{action}"
+    else:
+        short = advice or _SHORT[alert.kind][inside]
+        if alert.opens_ms is not None:
+            yield f"From {_clock(alert.opens_ms)}: {short}"
+        yield f"{topic}: {action}"
+        yield f"{topic}: {short}"
+        if alert.may_apply:
+            yield f"May apply: {short}"
+    yield action
+
+
+def _clock(time_ms: int) -> str:
+    return _beijing_time(time_ms, FieldType.TIME).split()[1]
 
 
 def _topic(alert: Alert, language: Language) -> str:

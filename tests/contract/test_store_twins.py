@@ -31,7 +31,7 @@ T0 = 1_700_000_000_000
 
 users = st.integers(0, 3)
 alerts = st.builds(
-    lambda number, u7, send, life_ms: Alert(
+    lambda number, u7, send, life_ms, also: Alert(
         alert_id=f"{number:032x}",
         u7=u7,
         time_ms=T0 + number % 10,
@@ -52,11 +52,15 @@ alerts = st.builds(
         text="x",
         revision=1,
         expires_at_ms=T0 + life_ms,
+        also=len(also),
+        also_names=also,
+        opens_ms=T0 + len(also) if also else None,
     ),
     st.integers(0, 30),
     users,
     st.sampled_from([True, True, True, False]),
     st.sampled_from([60_000, 600_000, 3_600_000]),
+    st.sampled_from([(), ("桥",), ('a "b", c', "路")]),
 )
 visits = st.builds(
     Visit,

@@ -87,13 +87,22 @@ def test_check_creates_nothing_in_an_empty_file(path: Path) -> None:
     assert f"found no schema, expected version {SCHEMA_VERSION}; run: geo-engine db upgrade" in output
 
 
-def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(path: Path) -> None:
+def described(path: Path) -> dict[str, set[tuple[str, str, int, str | None, int]]]:
+    """Return name, type, NOT NULL, default and place in the key of every column of every table."""
+    with sqlite3.connect(path) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = {name: {row[1:] for row in connection.execute(f"PRAGMA table_info({name})")} for name in tables}
+    # Written out, the type has two words; SQLite reads both the same.
+    return {name: {(row[0], row[1].split()[0], *row[2:]) for row in rows} for name, rows in columns.items()}
+
+
+def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(path: Path, tmp_path: Path) -> None:
     store = open_store(str(path))
     store.put_people([Person(7, "o-7", Vehicle(7, VehicleKind.GOODS, plate="鄂A12345"))])
     store.commit([an_alert()], [], now_ms=noon_ms)
     store.close()
     change(path, "ALTER TABLE person DROP COLUMN vehicle")
-    for column in ("why", "until_ms", "told_by", "also"):
+    for column in ("why", "until_ms", "told_by", "also", "also_names", "opens_ms"):
         change(path, f"ALTER TABLE decision DROP COLUMN {column}")
     for table in ("mute", "quiet_hours", "quota_use", "history"):
         change(path, f"DROP TABLE {table}")
@@ -101,6 +110,9 @@ def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(p
     assert f"found schema version 1, expected {SCHEMA_VERSION}" in run("check", "--store", path)[1]
     assert run("upgrade", "--store", path)[0] == 0
     assert run("check", "--store", path)[0] == 0
+    fresh = tmp_path / "fresh.db"
+    open_store(str(fresh)).close()
+    assert described(path) == described(fresh)
     store = open_store(str(path), create=False)
     (person,) = store.people()
     assert (person.vehicle.plate, person.vehicle.height_m) == ("鄂A12345", None)

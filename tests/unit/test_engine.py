@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from random import Random
 
@@ -198,6 +199,27 @@ def test_closed_window_does_not_warn_and_a_window_open_on_arrival_does() -> None
     opening = engine_of(box_zone("z", schedule=Schedule.parse("Mo-Fr 12:01-13:00", "Asia/Shanghai")), config=FAR)
     (alert,) = alerts(run(opening, drive))
     assert alert.time_ms + alert.eta_s * 1000 >= noon_ms + 60_000
+    assert alert.opens_ms == noon_ms + 60_000
+    assert "开始货车禁行（12:01）" in alert.text
+    open_now = engine_of(box_zone("z", schedule=Schedule.parse("Mo-Fr 11:00-13:00", "Asia/Shanghai")))
+    (told,) = alerts(run(open_now, drive))
+    assert (told.opens_ms, "开始" in told.text) == (None, False)
+
+
+@pytest.mark.parametrize(("opens_s", "told"), [(0.9, True), (1.1, False)])
+def test_rule_that_begins_before_the_arrival_is_told_of_and_one_that_begins_after_it_is_not(
+    opens_s: float, told: bool
+) -> None:
+    drive = straight_drive(1, pings=40)
+    (plain,) = alerts(run(engine_of(box_zone("z")), drive))
+    arrival_ms = plain.time_ms + round(plain.eta_s * 1000)
+    begin_ms = round(plain.time_ms + (arrival_ms - plain.time_ms) * opens_s)
+    begins = engine_of(replace(box_zone("z"), valid_from_ms=begin_ms), driver=replace(DRIVER, language=Language.EN))
+    found = alerts(run(begins, drive.take(drive.time_ms <= plain.time_ms)))
+    assert [(alert.trigger, alert.opens_ms) for alert in found] == ([(AlertReason.APPROACH, begin_ms)] if told else [])
+    if told:
+        words = r"zone z closes to your vehicle in (\d+ s|\d minute) \(12:0\d\), you arrive in \d+ s"
+        assert re.search(words, found[0].text)
 
 
 def test_silent_user_has_left_after_the_limit_and_enters_anew() -> None:

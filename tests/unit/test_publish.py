@@ -67,7 +67,7 @@ class Town:
 def test_zone_added_over_a_standing_user_is_entered_and_warned_about_once(index: Callable) -> None:
     town = Town(index=index).stand().edit(Z).stand().stand()
     assert town.said == [("z", "enter", "zone_changed")]
-    assert town.warned == [("z", AlertReason.ENTER)]
+    assert town.warned == [("z", AlertReason.ZONE_CHANGED)]
 
 
 @INDEXES
@@ -96,7 +96,7 @@ def test_zone_removed_under_a_standing_user_is_left_once(index: Callable) -> Non
     ("before", "after", "edit_says", "warned"),
     [
         (Z, EAST, [("z", "exit", "zone_changed")], []),
-        (EAST, Z, [("z", "enter", "zone_changed")], [("z", AlertReason.ENTER)]),
+        (EAST, Z, [("z", "enter", "zone_changed")], [("z", AlertReason.ZONE_CHANGED)]),
         (Z, WIDE, [], []),
         (Z, replace(Z, name="other", advice="turn"), [], []),
         (replace(Z, applies_to=CARS), Z, [], [("z", AlertReason.WINDOW_OPENED)]),

@@ -104,8 +104,13 @@ def test_the_evidence_names_rule_hours_position_and_revision() -> None:
         ),
         (
             AppliesTo(any_of=(AppliesTo(services=frozenset({"taxi"})), AppliesTo(goods=frozenset({"sand"})))),
-            "用途taxi或载有sand",
-            "in service of taxi or carrying sand",
+            "出租车辆或载有砂石",
+            "taxi vehicles or carrying sand or gravel",
+        ),
+        (
+            AppliesTo(goods=frozenset({"hazmat", "red_bricks"}), exempt=frozenset({"postal", "emergency"})),
+            "载有危险品、red_bricks，应急救援、邮政车辆除外",
+            "carrying dangerous goods, red bricks, but not emergency, postal vehicles",
         ),
         (AppliesTo(), "", ""),
     ],

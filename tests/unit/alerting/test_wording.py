@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from geo_engine import Engine, PingBatch, Vehicle, ZoneSet
+from geo_engine.alerting.rulewords import opens_text
 from geo_engine.alerting.wording import Facts, rounded_m, warning_text
 from geo_engine.model import AlertReason, Language, ZoneKind
 from geo_engine.testing import box_zone, noon_ms
@@ -34,7 +35,8 @@ def test_warning_ahead_says_where_how_far_until_when_what_to_do_and_whom_it_conc
     )
     english = replace(AHEAD, zone_name="Second Bridge", advice="Use another bridge.", who="heavy goods vehicles")
     assert warning_text(english, Language.EN) == (
-        "420 m ahead, northeast: Second Bridge is closed to your vehicle, 27 s, until 22:00. Use another bridge. "
+        "420 m ahead, northeast: Second Bridge is closed to your vehicle, you arrive in 27 s, until 22:00. Use another "
+        "bridge. "
         "The rule applies to your vehicle: heavy goods vehicles."
     )
 
@@ -50,10 +52,57 @@ def test_warning_inside_names_no_direction_and_says_to_leave() -> None:
     assert "from now on" in warning_text(opened, Language.EN)
 
 
+def test_warning_about_a_rule_that_begins_before_the_arrival_says_in_how_long_and_at_what_time() -> None:
+    soon = replace(AHEAD, eta_s=800.0, distance_m=9000.0, opens_ms=noon_ms + 12 * 60_000 + 59_000)
+    assert warning_text(soon, Language.ZH).startswith(
+        "东北方向9000米，长江二桥12分钟后开始货车禁行（12:12），约800秒到达，至22:00。"
+    )
+    assert warning_text(soon, Language.EN).startswith(
+        "9000 m ahead, northeast: 长江二桥 closes to your vehicle in 12 minutes (12:12), you arrive in 800 s, until 22:00"
+    )
+    assert "开始" not in warning_text(AHEAD, Language.ZH)
+    works = replace(soon, kind=ZoneKind.CONSTRUCTION)
+    assert "长江二桥 will be under construction in 12 minutes (12:12)" in warning_text(works, Language.EN)
+
+
+@pytest.mark.parametrize(
+    ("left_ms", "chinese", "english"),
+    [
+        (59_999, "59秒后", "in 59 s"),
+        (60_000, "1分钟后", "in 1 minute"),
+        (119_999, "1分钟后", "in 1 minute"),
+        (3_600_000, "60分钟后", "in 60 minutes"),
+    ],
+)
+def test_time_left_is_rounded_down(left_ms: int, chinese: str, english: str) -> None:
+    said = [opens_text(noon_ms + left_ms, noon_ms, "Asia/Shanghai", language)[0] for language in Language]
+    assert said == [chinese, english]
+
+
+def test_warning_of_one_who_did_not_move_says_what_changed_instead() -> None:
+    for trigger, chinese, english in (
+        (
+            AlertReason.VEHICLE_CHANGED,
+            "您的车辆或授权有变更，您所在的长江二桥（货车禁行）现在与您有关，至22:00。请尽快驶离。",
+            "Your vehicle or consent has changed, and you are in 长江二桥, closed to your vehicle, until 22:00.",
+        ),
+        (
+            AlertReason.ZONE_CHANGED,
+            "长江二桥（货车禁行）刚有变更，您现在在其中，至22:00。请尽快驶离。",
+            "长江二桥 has just been changed, and you are in it now: it is closed to your vehicle, until 22:00.",
+        ),
+    ):
+        told = replace(INSIDE, trigger=trigger)
+        assert warning_text(told, Language.ZH).startswith(chinese)
+        assert warning_text(told, Language.EN).startswith(english)
+        assert "您已进入" not in warning_text(told, Language.ZH)
+        assert "Leave by the shortest way" in warning_text(told, Language.EN)
+
+
 def test_roadworks_without_an_end_do_not_speak_of_one() -> None:
     works = replace(AHEAD, kind=ZoneKind.CONSTRUCTION, until_ms=None, advice="", who="")
     assert warning_text(works, Language.ZH) == "东北方向420米，长江二桥（施工），约27秒到达。请减速慢行。"
-    assert warning_text(works, Language.EN).endswith("is under construction, 27 s. Slow down.")
+    assert warning_text(works, Language.EN).endswith("is under construction, you arrive in 27 s. Slow down.")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from api.settings import Settings
+from geo_engine.wechat.template import DEFAULT_FIELDS
 
 
 def test_settings_come_from_the_environment_with_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,12 +24,19 @@ def test_settings_come_from_the_environment_with_the_prefix(monkeypatch: pytest.
         ("PING_DATUM", "mars"),
         ("QUIET_HOURS", "at night"),
         ("DAILY_QUOTA", "-1"),
+        ("WECHAT_TEMPLATE_FIELDS", "thing1=zones"),
     ],
 )
 def test_impossible_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"GEO_ENGINE_{name}", value)
     with pytest.raises(ValidationError, match=name.lower()):
         Settings()
+
+
+def test_fields_of_the_template_are_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().wechat_template_fields == DEFAULT_FIELDS
+    monkeypatch.setenv("GEO_ENGINE_WECHAT_TEMPLATE_FIELDS", "thing3=zone, phrase5=topic")
+    assert Settings().wechat_template_fields == "thing3=zone, phrase5=topic"
 
 
 def test_half_an_account_is_refused_and_a_whole_one_accepted() -> None:

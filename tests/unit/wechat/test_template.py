@@ -44,7 +44,7 @@ def test_an_english_warning_keeps_chinese_only_where_the_type_demands_it() -> No
     rendered = render(english, RESTRICTION_TEMPLATE)
     assert rendered["thing1"] == "Second Yangtze…"
     assert rendered["thing2"] == "420 m NE, 27 s"
-    assert rendered["thing5"] == "Truck ban: Take…"
+    assert rendered["thing5"] == "Truck ban: detour"
     assert render(english, OWN)["phrase1"] == "货车禁行"
 
 
@@ -57,7 +57,29 @@ def test_an_english_warning_keeps_chinese_only_where_the_type_demands_it() -> No
         ({"may_apply": True}, "thing5", "可能禁行，请提前绕行"),
         ({"kind": ZoneKind.CONGESTION, "may_apply": True}, "thing5", "拥堵，请考虑绕行"),
         ({"bearing_deg": None}, "thing5", "货车禁行，请尽快驶离"),
-        ({"advice": "请改走白沙洲大桥或三环线高架桥方向"}, "thing5", "货车禁行，请改走白沙洲大桥或三环线高架…"),
+        ({"advice": "请改走白沙洲大桥或三环线高架桥方向"}, "thing5", "请改走白沙洲大桥或三环线高架桥方向"),
+        ({"opens_ms": 1_793_696_400_000}, "time4", "2026年11月3日 17:00~22:00"),
+        ({"opens_ms": 1_793_696_400_000}, "thing5", "17:00起货车禁行，请提前绕行"),
+        ({"opens_ms": 1_793_696_400_000, "may_apply": True}, "thing5", "17:00起可能禁行，请提前绕行"),
+        (
+            {"opens_ms": 1_793_696_400_000, "advice": "请绕行天兴洲大桥和三环"},
+            "thing5",
+            "货车禁行，请绕行天兴洲大桥和三环",
+        ),
+        ({"also": 1, "also_names": ("晴川桥",)}, "thing1", "长江二桥货车禁行、晴川桥"),
+        ({"also": 2, "also_names": ("晴川桥", "江汉桥")}, "thing1", "长江二桥货车禁行、晴川桥、江汉桥"),
+        (
+            {"also": 3, "also_names": ("晴川桥", "江汉桥", "月湖桥")},
+            "thing1",
+            "长江二桥货车禁行、晴川桥、江汉桥、月湖桥",
+        ),
+        (
+            {"also": 3, "also_names": ("晴川桥", "江汉四桥", "月湖桥")},
+            "thing1",
+            "长江二桥货车禁行、晴川桥、江汉四桥等4处",
+        ),
+        ({"also": 1, "also_names": ("武汉长江大桥武昌侧桥头堡",)}, "thing1", "长江二桥货车禁行等2处"),
+        ({"also": 1, "also_names": ("\u200b",)}, "thing1", "长江二桥货车禁行等2处"),
         ({"until_ms": None}, "time4", "2026年11月3日 16:31"),
         ({"until_ms": 1_793_721_600_000}, "time4", "2026年11月3日 16:31~2026年11月4日 00:00"),
         ({"also": 2}, "thing1", "长江二桥货车禁行等3处"),
@@ -125,7 +147,38 @@ def test_an_english_digest_keeps_its_number() -> None:
     assert rendered["thing1"] == "Second… +1 more"
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"bearing_deg": None}, "Truck ban: leave"),
+        ({"may_apply": True}, "May apply: detour"),
+        ({"may_apply": True, "bearing_deg": None}, "May apply: leave"),
+        ({"opens_ms": 1_793_696_400_000}, "From 17:00: detour"),
+        ({"kind": ZoneKind.CONSTRUCTION}, "Roadworks: Slow down"),
+        ({"kind": ZoneKind.CONSTRUCTION, "opens_ms": 1_793_696_400_000}, "Roadworks: Slow down"),
+        ({"kind": ZoneKind.CONGESTION}, "Congestion: detour"),
+        ({"kind": ZoneKind.VENUE}, "Venue"),
+        ({"advice": "Use the ring"}, "Use the ring"),
+        ({"advice": "Ring road"}, "Truck ban: Ring road"),
+        ({"advice": "Use the third ring road"}, "Use the third ring…"),
+    ],
+)
+def test_an_english_warning_never_loses_what_to_do(changes: dict[str, object], expected: str) -> None:
+    alert = replace(ALERT, **changes)  # type: ignore[arg-type]  # the table holds many types
+    assert render(replace(MESSAGE, language=Language.EN, alert=alert), RESTRICTION_TEMPLATE)["thing5"] == expected
+
+
+def test_an_english_digest_names_what_fits() -> None:
+    alert = replace(ALERT, zone_name="Bridge", also=2, also_names=("Tunnel", "Quay"))
+    message = replace(MESSAGE, language=Language.EN, alert=alert)
+    assert render(message, RESTRICTION_TEMPLATE)["thing1"] == "Bridge, Tunnel, Quay"
+    longer = replace(alert, also_names=("Tunnel", "North Quay"))
+    assert render(replace(message, alert=longer), RESTRICTION_TEMPLATE)["thing1"] == "Bridge +2 more"
+
+
 @given(
+    also_names=st.lists(st.text(st.characters()), max_size=4).map(tuple),
+    opens_ms=st.none() | st.integers(946_684_800_000, 4_102_444_799_999),
     also=st.integers(0, 10_000_000),
     until_ms=st.none() | st.integers(946_684_800_000, 4_102_444_799_999),
     why=st.text(st.characters()),
@@ -156,6 +209,28 @@ def test_every_rendered_field_is_accepted_by_its_type(
 def test_a_field_whose_key_is_of_another_type_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="thing1"):
         TemplateField("thing1", FieldType.PHRASE, Slot.TOPIC)
+
+
+def test_fields_are_read_from_a_text() -> None:
+    assert Template.parse("own", "phrase1=topic,thing2 = why, thing3=action") == OWN
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "thing1",
+        "thing=zone",
+        "thing1=zones",
+        "words1=zone",
+        "thing1=zone,",
+        "thing1=zone, thing1=place",
+        "time1=zone",
+    ],
+)
+def test_fields_that_no_template_has_are_refused_and_what_is_expected_is_named(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"expected|needs"):
+        Template.parse("own", text)
 
 
 def test_a_slot_its_type_cannot_hold_is_refused() -> None:
