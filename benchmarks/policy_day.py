@@ -84,8 +84,8 @@ class Day:
         told = sent | (alerts.reason == _DIGESTED)
         self.told.append(np.stack([alerts.u7[told] << 24 | alerts.zone[told], alerts.time_ms[told]]))
 
-    def document(self, policy: Policy) -> dict[str, Any]:
-        """Return what is written down, with the promises checked."""
+    def document(self, policy: Policy, before: Day | None = None) -> dict[str, Any]:
+        """Return what is written down, with the promises checked; ``before`` is the day before, for the cooldown."""
         sent = self.decided[:, -1]
         lost = self.decided[:, _QUOTA]
         grave, lower = slice(0, Grade.CONSTRUCTION), slice(Grade.CONSTRUCTION, None)
@@ -102,7 +102,7 @@ class Day:
             "restrictions_lost_while_a_lower_grade_was_sent": int(lost[grave].sum()) if sent[lower].any() else 0,
             "users_above_the_cap": int((self.per_user > policy.daily_cap).sum()),
             "most_to_one_user": int(self.per_user.max()),
-            "told_again_within_the_cooldown": self._repeated(round(policy.cooldown_s * 1000)),
+            "told_again_within_the_cooldown": self._repeated(round(policy.cooldown_s * 1000), before),
             "lower_grades_in_quiet_hours": self.quiet,
             "users_by_messages": {str(n): int(count) for n, count in enumerate(counts.tolist()) if count},
             "messages_by_hour": [
@@ -110,11 +110,17 @@ class Day:
             ],
         }
 
-    def _repeated(self, cooldown_ms: int) -> int:
-        key, time_ms = np.concatenate(self.told, axis=1) if self.told else np.zeros((2, 0), dtype=np.int64)
+    def _repeated(self, cooldown_ms: int, before: Day | None) -> int:
+        """Count what was told on this day within the cooldown of an earlier time, also one before midnight."""
+        earlier, today = _joined(before.told if before else []), _joined(self.told)
+        key, time_ms = np.concatenate([earlier, today], axis=1)
         order = np.lexsort((time_ms, key))
-        same = np.diff(key[order]) == 0
-        return int((same & (np.diff(time_ms[order]) < cooldown_ms)).sum())
+        again = (np.diff(key[order]) == 0) & (np.diff(time_ms[order]) < cooldown_ms)
+        return int((again & (order[1:] >= earlier.shape[1])).sum())
+
+
+def _joined(told: list[IntColumn]) -> IntColumn:
+    return np.concatenate(told, axis=1) if told else np.zeros((2, 0), dtype=np.int64)
 
 
 def simulate(plan: Plan, admission: Admission, policy: Policy) -> tuple[list[Day], int]:
@@ -167,7 +173,7 @@ def run(plan: Plan, daily: int) -> dict[str, Any]:
         began = time.perf_counter()
         days, happenings = simulate(days_of, admission, policy)
         found[name] = {
-            "days": [day.document(policy) for day in days],
+            "days": [day.document(policy, before) for before, day in zip([None, *days], days, strict=False)],
             "happenings": happenings,
             "seconds": round(time.perf_counter() - began, 1),
         }

@@ -193,6 +193,7 @@ class SuppressReason(StrEnum):
     COOLDOWN = "cooldown"
     CAP = "cap"
     STALE_PING = "stale_ping"
+    """The ping is too old, or its user past the border for long; one that is in time may still warn."""
     MUTED = "muted"
     """The person does not want to hear of this zone."""
     QUIET_HOURS = "quiet_hours"
@@ -200,5 +201,3 @@ class SuppressReason(StrEnum):
     """It is told by the message about a graver zone of the same moment."""
     QUOTA = "quota"
     """The account may send no more of this grade today."""
-    EXPIRED = "expired"
-    """It was pointless already when it was decided."""

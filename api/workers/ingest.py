@@ -95,6 +95,8 @@ class IngestWorker:
         self._on_decisions = on_decisions
         self._keep = keep
         self._arbiter = arbiter
+        if arbiter is not None:
+            metrics.quota_left.set(arbiter.left(clocks.wall()))
         self._told: queue.SimpleQueue[Callable[[Engine], None]] = queue.SimpleQueue()
         self._kept_ms = clocks.steady()
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()

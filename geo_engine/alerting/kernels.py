@@ -75,7 +75,6 @@ _PULL_ONLY: Final = tuple(SuppressReason).index(SuppressReason.PULL_ONLY)
 _COOLDOWN: Final = tuple(SuppressReason).index(SuppressReason.COOLDOWN)
 _CAP: Final = tuple(SuppressReason).index(SuppressReason.CAP)
 _STALE_PING: Final = tuple(SuppressReason).index(SuppressReason.STALE_PING)
-_EXPIRED: Final = tuple(SuppressReason).index(SuppressReason.EXPIRED)
 _MUTED: Final = tuple(SuppressReason).index(SuppressReason.MUTED)
 _QUIET_HOURS: Final = tuple(SuppressReason).index(SuppressReason.QUIET_HOURS)
 _DIGESTED: Final = tuple(SuppressReason).index(SuppressReason.DIGESTED)
@@ -337,15 +336,13 @@ def _is_quiet(wishes: Table, u7: int, time_ms: int, limits: Limits) -> bool:
 
 
 @uncounted
-def _too_late(happened: Happened, row: int, limits: Limits) -> int:
-    """Say why a warning comes too late: its ping is old, or its user is past the border for long."""
+def _too_late(happened: Happened, row: int, limits: Limits) -> bool:
+    """Say whether a warning comes too late: its ping is old, or its user is past the border for long."""
     time_ms = happened.time_ms[row]
     if limits.now_ms - time_ms > limits.stale_ms:
-        return _STALE_PING
+        return True
     eta_s = happened.eta_s[row] if happened.kind[row] == APPROACH else 0.0
-    if limits.now_ms >= time_ms + np.rint((eta_s + limits.grace_s) * 1000.0):
-        return _EXPIRED
-    return SENT_REASON
+    return bool(limits.now_ms >= time_ms + np.rint((eta_s + limits.grace_s) * 1000.0))
 
 
 @uncounted
@@ -360,10 +357,8 @@ def _reason(  # noqa: PLR0913, PLR0917 - part of a fused kernel
     wish = slot_of(people.wishes, u7 << _ZONE_BITS | zone)
     if people.wishes[wish, 0] != 0 and time_ms < people.wishes[wish, 1]:
         return _MUTED
-    if limits.stale_ms < np.inf:
-        too_late = _too_late(happened, row, limits)
-        if too_late != SENT_REASON:
-            return too_late
+    if limits.stale_ms < np.inf and _too_late(happened, row, limits):
+        return _STALE_PING
     if last_ms != NEVER and time_ms - last_ms < limits.cooldown_ms:
         return _COOLDOWN
     if not zones.urgent[zone] and _is_quiet(people.wishes, u7, time_ms, limits):

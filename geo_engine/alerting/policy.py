@@ -110,7 +110,8 @@ class Policy:
         quiet_exempt_kinds: kinds that are told of in quiet hours too: who drives into a closed road at night is awake.
         stale_after_s: a ping older than this when it is judged raises no warning any more, None = age is ignored
             (replays of old files).
-        grace_s: a warning may still leave this long after the expected arrival, then it is pointless.
+        grace_s: a warning may still leave this long after the expected arrival, then it is pointless; so a ping is too
+            old after that, whatever ``stale_after_s``.
         day_offset_s: local midnight for ``daily_cap`` and quiet hours, seconds east of UTC (Asia/Shanghai has no
             daylight saving time).
     """
@@ -222,8 +223,8 @@ def _objections(candidate: Candidate, policy: Policy, now_ms: int) -> Iterator[t
     muted_until_ms = candidate.muted_until_ms
     yield muted_until_ms is not None and time_ms < muted_until_ms, SuppressReason.MUTED
     if policy.stale_after_s is not None:
-        yield now_ms - time_ms > policy.stale_after_s * 1000, SuppressReason.STALE_PING
-        yield now_ms >= policy.expires_at_ms(time_ms, candidate.eta_s), SuppressReason.EXPIRED
+        pointless = now_ms >= policy.expires_at_ms(time_ms, candidate.eta_s)
+        yield pointless or now_ms - time_ms > policy.stale_after_s * 1000, SuppressReason.STALE_PING
     yield last_ms is not None and time_ms - last_ms < policy.cooldown_s * 1000, SuppressReason.COOLDOWN
     quiet_hours = policy.quiet_hours if candidate.quiet_hours is None else candidate.quiet_hours
     quiet = kind not in policy.quiet_exempt_kinds and quiet_hours.hold(policy.minute_of(time_ms))

@@ -147,9 +147,10 @@ class Arbiter:
             self._changed.add((day, slot))
         return admitted
 
-    def left(self) -> int:
-        """Return how many messages may still leave on the day of the last call."""
-        used = 0 if self._day is None else int(self._sent[self._day].sum())
+    def left(self, now_ms: int | None = None) -> int:
+        """Return how many messages may still leave on the day of ``now_ms``, None = that of the last call."""
+        day = self._day if now_ms is None else self._moment(now_ms)[0]
+        used = int(self._sent[day].sum()) if day in self._sent else 0
         return max(self.limits.usable - used, 0)
 
     def reserves(self, now_ms: int) -> FloatColumn:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
-from benchmarks.policy_day import run
+from benchmarks.policy_day import Day, run
 from benchmarks.policy_demand import Plan
 from benchmarks.policy_picture import draw
+from geo_engine.alerting.policy import Policy
 
 PLAN = Plan(users=40_000)
 LOWER = ("construction", "congestion", "venue")
@@ -48,6 +50,19 @@ def test_nobody_is_above_the_cap_told_twice_or_woken(found: dict[str, Any]) -> N
         assert day["lower_grades_in_quiet_hours"] == 0
         assert day["most_to_one_user"] <= found["cap"]
         assert sum(day["users_by_messages"].values()) == PLAN.users
+
+
+def test_repeat_over_midnight_is_counted_on_the_second_day_and_one_after_the_cooldown_is_not() -> None:
+    cooldown_ms = 1_800_000
+    for apart_ms, repeats in ((cooldown_ms - 1, 1), (cooldown_ms, 0)):
+        first, second = (
+            Day(np.zeros(1, dtype=np.uint8), told=[np.array([[7], [told_ms]])]) for told_ms in (5_000, 5_000 + apart_ms)
+        )
+        found = [
+            day.document(Policy(), before)["told_again_within_the_cooldown"]
+            for day, before in ((first, None), (second, first), (second, None))
+        ]
+        assert found == [0, repeats, 0]
 
 
 def test_every_reason_of_the_policy_occurs_and_the_messages_add_up(found: dict[str, Any]) -> None:

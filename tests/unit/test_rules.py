@@ -148,6 +148,39 @@ def test_holiday_ends_at_midnight_and_warns_who_is_inside(index: Callable) -> No
     assert driver.wait(at("2026-10-08T00:00")).alerts == [("area", AlertReason.WINDOW_OPENED)]
 
 
+# ---- the begin of a validity
+
+BEGIN = at("2026-11-18T15:00")
+FROM_THEN = replace(AREA, valid_from_ms=BEGIN)
+
+
+@INDEXES
+def test_parked_vehicle_is_warned_when_the_validity_of_the_zone_begins(index: Callable) -> None:
+    driver = Driver(FROM_THEN, index=index, start_ms=BEGIN - 600_000).go(114.32)
+    assert (driver.alerts, driver.deadline_ms) == ([], BEGIN)
+    driver.wait(BEGIN - 1)
+    assert driver.alerts == []
+    driver.wait(BEGIN)
+    assert driver.alerts == [("area", AlertReason.WINDOW_OPENED)]
+    assert "现在开始货车禁行" in driver.texts[0]
+    assert driver.go(114.325).alerts == [("area", AlertReason.WINDOW_OPENED)]
+
+
+@INDEXES
+def test_validity_that_begins_between_two_pings_warns_who_stays_and_not_who_left(index: Callable) -> None:
+    for lon, warned in ((114.325, [("area", AlertReason.WINDOW_OPENED)]), (114.35, [])):
+        driver = Driver(FROM_THEN, index=index, start_ms=BEGIN - 600_000).go(114.32).go(lon, to_ms=BEGIN - 1000)
+        assert driver.go(lon, to_ms=BEGIN + 5000).alerts == warned
+
+
+@INDEXES
+def test_validity_that_begins_while_the_schedule_is_closed_warns_at_its_opening(index: Callable) -> None:
+    later = replace(FROM_THEN, schedule=Schedule.parse("16:00-18:00"))
+    driver = Driver(later, index=index, start_ms=BEGIN - 600_000).go(114.32).wait(BEGIN)
+    assert (driver.alerts, driver.deadline_ms) == ([], BEGIN + 3_600_000)
+    assert driver.wait(BEGIN + 3_600_000).alerts == [("area", AlertReason.WINDOW_OPENED)]
+
+
 # ---- permits
 
 

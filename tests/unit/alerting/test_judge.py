@@ -174,6 +174,14 @@ def test_two_users_at_one_moment_do_not_share_a_cap() -> None:
     assert judge.walk(columns(rows), now_ms=noon_ms).alerts.send.tolist() == [True, False, True, False]
 
 
+def test_ping_that_came_too_late_to_be_of_use_leaves_the_visit_to_one_in_time() -> None:
+    judge = judge_of(ZONES, Policy(stale_after_s=600.0, grace_s=120.0))
+    late = judge.walk(columns([Happening(noon_ms, 1, ENTER)]), now_ms=noon_ms + 120_000)
+    assert [alert.reason for alert in late.alerts] == ["stale_ping"]
+    owed = judge.walk(columns([Happening(noon_ms + 5000, 1, OWED)]), now_ms=noon_ms + 121_000)
+    assert [alert.reason for alert in owed.alerts] == ["enter"]
+
+
 def test_cap_starts_anew_at_local_midnight() -> None:
     judge = judge_of(ZONES, Policy(daily_cap=1, cooldown_s=0.0, stale_after_s=None))
     midnight_ms = noon_ms + 12 * 3600_000

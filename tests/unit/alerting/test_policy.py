@@ -77,8 +77,10 @@ def test_age_of_a_ping_is_ignored_where_the_policy_says_so() -> None:
     assert reason(replace(GOOD, time_ms=0), Policy(stale_after_s=None)) is None
 
 
-@pytest.mark.parametrize(("eta_s", "expected"), [(0.0, SuppressReason.EXPIRED), (1.0, None)])
-def test_what_is_pointless_when_it_is_decided_has_expired(eta_s: float, expected: SuppressReason | None) -> None:
+@pytest.mark.parametrize(("eta_s", "expected"), [(0.0, SuppressReason.STALE_PING), (1.0, None)])
+def test_ping_whose_warning_would_be_pointless_is_too_old_however_old_pings_may_be(
+    eta_s: float, expected: SuppressReason | None
+) -> None:
     policy = Policy(stale_after_s=600.0, grace_s=120.0)
     assert reason(replace(GOOD, time_ms=noon_ms - 120_000, eta_s=eta_s), policy) == expected
     assert reason(replace(GOOD, time_ms=0, eta_s=eta_s), Policy(stale_after_s=None)) is None
