@@ -12,11 +12,10 @@ import shapely
 from geo_engine.alerting.alerts import Alerts
 from geo_engine.alerting.happenings import Happenings, Places
 from geo_engine.alerting.judge import Judge
-from geo_engine.alerting.kernels import WIDTH
 from geo_engine.alerting.people import People
 from geo_engine.alerting.policy import QuietHours
 from geo_engine.alerting.quota import Admission, Arbiter, QuotaLimits
-from geo_engine.alerting.visits import VisitChanges, saved_records
+from geo_engine.alerting.visits import VisitChanges
 from geo_engine.alerting.weighing import concern_of, freed_events, newly_concerned, next_change_ms, openings
 from geo_engine.alerting.wishes import Wishes
 from geo_engine.compiled import COMPILED
@@ -309,20 +308,19 @@ class Engine:
         What users drive, agreed to and read is not in it: that belongs to the store and is told again. Cost: a copy
         of the rows in use; nothing per user.
         """
+        said, arrays = self._judge.saved()
         facts: dict[str, Any] = {
             "zones": [zone.zone_id for zone in self.zones.zones],
             "judged_ms": self._judged_ms,
             "restored_ms": self._restored_ms,
             "memberships": self._memberships,
-            "wishes_aside": self.wishes.aside(),
-            "visit_width": WIDTH,
+            **said,
         }
-        arrays = {"visits": self._judge.visits.records().reshape(-1), "set_first": self._running.sets.first}
-        arrays["wishes"] = self.wishes.entries().reshape(-1)
         if self._learner is not None:
             facts["learnt"], learnt = self._learner.saved(self._running.ground.forecast)
             arrays |= learnt
-        return pack(facts, {**arrays, "set_members": self._running.sets.members, **self._users.saved()})
+        sets = self._running.sets
+        return pack(facts, {**arrays, "set_first": sets.first, "set_members": sets.members, **self._users.saved()})
 
     def load(self, snapshot: bytes | bytearray | memoryview, *, now_ms: int | None = None) -> None:
         """Go on from a snapshot; the engine must be new and have the zones the snapshot was taken with.
@@ -346,9 +344,7 @@ class Engine:
             raise SnapshotError(message)
         number = self._running.sets.renumbering(arrays["set_first"], arrays["set_members"])
         self._users.load(arrays, number)
-        self._judge.visits.put(saved_records(arrays["visits"], facts.get("visit_width")))
-        if "wishes" in arrays:  # a snapshot of an earlier version knows of none
-            self.wishes.load(arrays["wishes"].reshape(-1, 2), facts["wishes_aside"])
+        self._judge.load(facts, arrays)
         self._memberships = facts["memberships"]
         self._judged_ms, self._restored_ms = facts["judged_ms"], facts["restored_ms"]
         self._retold.rest()
@@ -382,8 +378,7 @@ class Engine:
         self._memberships -= exits
         ended = self._judged(events, now)
         erase(self._users, gone)
-        self._judge.visits.forget(gone)
-        self.wishes.forget(gone)
+        self._judge.forget(gone)
         self._people.forget(gone)
         return ended
 
@@ -469,7 +464,7 @@ class Engine:
         self._tracker.rebase(next_one.ground, next_one.sets)
         if self._learner is not None:
             self._learner.edited(ready.edit, next_one.zones, next_one.ground.index)
-        self._judge.rezone(next_one.zones, next_one.facts, ready.edit.position)
+        self._judge.rezone(next_one.zones, next_one.facts, ready.edit.position, now)
         for u7, profile in profiles:
             self._users.rows["profile"][u7] = profile
         next_one.rules.advance(now)
@@ -533,7 +528,7 @@ class Engine:
         return events
 
     def _judged(self, events: Events, now: int, codes: Codes = _NO_CODES, accepted: int = 0) -> Decisions:
-        happenings = self._weigh(in_order(events))
+        happenings = self._weigh(in_order(self._judge.with_stays(events, now)))
         judged = self._judge.walk(happenings, now_ms=now)
         self._judge.visits.forget_old(now)
         rejected = np.flatnonzero(codes >= 0)
@@ -579,7 +574,7 @@ class Engine:
             lost_after_ms = milliseconds(self.config.lost_after_s)
             silence_ms = first_silence_ms(self._users, restored_ms=self._restored_ms, lost_after_ms=lost_after_ms)
             deadline_ms = min(deadline_ms, silence_ms)
-        deadline_ms = min(deadline_ms, self._running.ground.validity.next_ms)
+        deadline_ms = min(deadline_ms, self._running.ground.validity.next_ms, self._judge.stays.next_ms)
         return None if deadline_ms == NEVER_MS else deadline_ms
 
 

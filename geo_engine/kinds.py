@@ -142,6 +142,8 @@ class TransitionKind(StrEnum):
     CROSS = "cross"
     ENTER = "enter"
     APPROACH = "approach"
+    DWELL = "dwell"
+    """Inside for as long as the zone asks (``dwell_s``); like an approach told of where a warning is due."""
 
 
 class TransitionReason(StrEnum):
@@ -183,6 +185,8 @@ class AlertReason(StrEnum):
     VEHICLE_CHANGED = "vehicle_changed"
     ZONE_CHANGED = "zone_changed"
     """The zone was published or edited around a user who did not move."""
+    DWELL = "dwell"
+    """The user has been inside for as long as the zone asks."""
 
 
 class SuppressReason(StrEnum):

@@ -196,6 +196,7 @@ class Alerts(ColumnSequence[Alert]):
             level=zone.level,
             others=tuple(name for name in standing if name not in also),
             opens_ms=self._opens_ms(row, zone),
+            dwell_s=zone.dwell_s,
         )
 
     def _opens_ms(self, row: int, zone: Zone) -> int | None:

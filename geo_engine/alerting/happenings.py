@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
 
 from geo_engine.model import (
     BoolColumn,
     CodeColumn,
     FloatColumn,
     IntColumn,
+    TransitionKind,
     Transitions,
 )
+from geo_engine.tracking.events import DWELLED
 
 __all__ = ["Happenings", "Places"]
+
+_DWELL: Final = tuple(TransitionKind).index(TransitionKind.DWELL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,7 @@ class Happenings:
 
     Attributes:
         at: who, when, which zone, where.
-        kind: int8, position in ``TransitionKind``, or ``OPENED``, or ``OWED``.
+        kind: int8, a kind of ``geo_engine.tracking.events``.
         reason: int8, position in ``TransitionReason``.
         due: a rule that concerns the user is in force, so a warning may be due.
         unsure: ... and a field of the vehicle it asks for is unknown.
@@ -74,7 +81,7 @@ class Happenings:
             u7=at.u7,
             time_ms=at.time_ms,
             zone=at.zone,
-            kind=self.kind[rows],
+            kind=np.where(self.kind[rows] == DWELLED, _DWELL, self.kind[rows]).astype(np.int8),
             reason=self.reason[rows],
             lon=at.lon,
             lat=at.lat,

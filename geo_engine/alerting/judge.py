@@ -15,7 +15,8 @@ from geo_engine.alerting.digests import Digests
 from geo_engine.alerting.happenings import Happenings
 from geo_engine.alerting.policy import Policy, grade_of
 from geo_engine.alerting.quota import Admission, Candidates
-from geo_engine.alerting.visits import VisitChanges, VisitTable
+from geo_engine.alerting.stays import Stays
+from geo_engine.alerting.visits import VisitChanges, VisitTable, saved_records
 from geo_engine.alerting.wishes import Wishes
 from geo_engine.compiled import COMPILED
 from geo_engine.model import (
@@ -29,7 +30,7 @@ from geo_engine.model import (
     Visit,
     ZoneKind,
 )
-from geo_engine.tracking.events import APPROACH, ZONE_CHANGED
+from geo_engine.tracking.events import APPROACH, ZONE_CHANGED, Events
 from geo_engine.tracking.state import CONSENTED, ENGLISH, TOLD
 from geo_engine.zones.edit import Edit
 from geo_engine.zones.zoneset import ZoneSet
@@ -65,6 +66,7 @@ class Judge:
     Attributes:
         visits: the visits remembered.
         wishes: what users do not want to hear.
+        stays: users inside zones that warn only who stays.
         facts: what matters of each zone.
     """
 
@@ -94,7 +96,7 @@ class Judge:
         self._cover_ms = cover_ms
         self._default = default
         self._admission = admission
-        self.wishes = Wishes(zones)
+        self.wishes, self.stays = Wishes(zones), Stays()
         self._people = kernels.People(rows["flags"], rows["sent_day"], rows["sent"], self.wishes.slots)
         self.visits = VisitTable(remember_ms=max(round(policy.cooldown_s * 1000), cover_ms))
         self._zones, self.facts = zones, facts
@@ -113,13 +115,38 @@ class Judge:
         self._people.sent_day[users] = self._policy.day_of(now_ms)
         self._people.sent[users] = np.minimum(counts, 255)
 
-    def rezone(self, zones: ZoneSet, facts: kernels.ZoneFacts, moved: IntColumn) -> None:
+    def forget(self, u7: IntColumn) -> None:
+        """Forget users: visits, stays and wishes. Cost: a pass over each."""
+        self.visits.forget(u7)
+        self.stays.forget(u7)
+        self.wishes.forget(u7)
+
+    def with_stays(self, events: Events, now_ms: int) -> Events:
+        """Return the events and the stays that are long enough by now, and note those that begin; in no order."""
+        return self.stays.join(events, self.facts.dwell_ms, now_ms)
+
+    def saved(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return what a snapshot keeps: facts that JSON can say, and one-dimensional arrays."""
+        facts = {"wishes_aside": self.wishes.aside(), "visit_width": kernels.WIDTH}
+        visits, wishes = (records.reshape(-1) for records in (self.visits.records(), self.wishes.entries()))
+        return facts, {"visits": visits, "wishes": wishes, "stays": self.stays.saved()}
+
+    def load(self, facts: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go on with what ``saved`` returned; an earlier version's snapshot knows of no wishes and stays."""
+        self.visits.put(saved_records(arrays["visits"], facts.get("visit_width")))
+        if "wishes" in arrays:
+            self.wishes.load(arrays["wishes"].reshape(-1, 2), facts["wishes_aside"])
+        if "stays" in arrays:
+            self.stays.load(arrays["stays"])
+
+    def rezone(self, zones: ZoneSet, facts: kernels.ZoneFacts, moved: IntColumn, now_ms: int) -> None:
         """Go on with another zone set; ``moved`` is the new position of every old zone, -1 when it is gone."""
         # Zones that may not be pushed about any more have no visits; those that never might have none anyway.
         ended = self.facts.pushed & (moved >= 0)
         ended[ended] = ~facts.pushed[moved[ended]]
         self.visits.rezone(np.where(ended, -1, moved))
         self.wishes.rezone(zones, moved)
+        self.stays.rezone(moved, self.facts.dwell_ms, facts.dwell_ms, now_ms)
         self._zones, self.facts = zones, facts
 
     def walk(self, happenings: Happenings, *, now_ms: int) -> Judged:
@@ -261,11 +288,13 @@ def zone_facts(
         facts.pushed[row] = zone.kind is not ZoneKind.VENUE and policy.pushes(zone.kind, zone.severity)
         facts.rank[row] = grade_of(zone.kind, zone.severity)
         facts.urgent[row] = zone.kind in policy.quiet_exempt_kinds
+        facts.dwell_ms[row] = zone.dwell_s * 1000
     return facts
 
 
-def _blank(count: int) -> tuple[BoolColumn, CodeColumn, BoolColumn]:
-    return np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.int8), np.zeros(count, dtype=np.bool_)
+def _blank(count: int) -> tuple[BoolColumn, CodeColumn, BoolColumn, IntColumn]:
+    pushed, urgent = np.zeros((2, count), dtype=np.bool_)
+    return pushed, np.zeros(count, dtype=np.int8), urgent, np.zeros(count, dtype=np.int64)
 
 
 def _happened(happenings: Happenings) -> kernels.Happened:

@@ -12,7 +12,7 @@ import numpy as np
 from geo_engine.alerting.policy import Grade
 from geo_engine.compiled import bare, inlined, uncounted
 from geo_engine.model import AlertReason, BoolColumn, CodeColumn, FloatColumn, IntColumn, SuppressReason
-from geo_engine.tracking.events import APPROACH, CROSS, ENTER, OPENED, RETOLD
+from geo_engine.tracking.events import APPROACH, CROSS, DWELLED, ENTER, OPENED, RETOLD
 from geo_engine.tracking.state import CONSENTED, TOLD
 
 __all__ = [
@@ -81,6 +81,7 @@ _DIGESTED: Final = tuple(SuppressReason).index(SuppressReason.DIGESTED)
 _BY_APPROACH: Final = tuple(AlertReason).index(AlertReason.APPROACH)
 _BY_ENTER: Final = tuple(AlertReason).index(AlertReason.ENTER)
 _BY_OPENING: Final = tuple(AlertReason).index(AlertReason.WINDOW_OPENED)
+_BY_DWELL: Final = tuple(AlertReason).index(AlertReason.DWELL)
 _BY_VEHICLE: Final = tuple(AlertReason).index(AlertReason.VEHICLE_CHANGED)
 
 NO_MESSAGE: Final = -1
@@ -118,11 +119,13 @@ class ZoneFacts(NamedTuple):
         pushed: it may be pushed about at all.
         rank: its ``Grade``, 0 = gravest.
         urgent: it is told of in quiet hours too.
+        dwell_ms: only who is inside for so long is warned, 0 = everybody is, and before the border.
     """
 
     pushed: BoolColumn
     rank: CodeColumn
     urgent: BoolColumn
+    dwell_ms: IntColumn
 
 
 class Limits(NamedTuple):
@@ -323,6 +326,13 @@ def _goes_on(table: Table, slot: int, kind: int, time_ms: int) -> bool:
 
 
 @uncounted
+def _has_dwelt(table: Table, slot: int, since_ms: int) -> bool:
+    """Say whether the visit in a slot goes on inside since that moment at the latest, and nothing is decided yet."""
+    flags = table[slot, FLAGS]
+    return bool(table[slot, KEY] != 0 and flags & INSIDE and flags & DECIDED == 0 and table[slot, LAST] <= since_ms)
+
+
+@uncounted
 def _is_quiet(wishes: Table, u7: int, time_ms: int, limits: Limits) -> bool:
     """Say whether a moment lies in the quiet hours of a user: their own, or else those of the policy."""
     quiet_from, quiet_until = limits.quiet_from_min, limits.quiet_until_min
@@ -388,6 +398,8 @@ def _trigger(kind: int) -> int:
         return _BY_APPROACH
     if kind == RETOLD:
         return _BY_VEHICLE
+    if kind == DWELLED:
+        return _BY_DWELL
     return _BY_OPENING if kind == OPENED else _BY_ENTER
 
 
@@ -479,7 +491,7 @@ def unsend(
 
 
 @bare
-def judge(  # noqa: C901, PLR0912 - fused kernel: what one happening does to one visit
+def judge(  # noqa: C901, PLR0912, PLR0915 - fused kernel: what one happening does to one visit
     happened: Happened, zones: ZoneFacts, limits: Limits, people: People, table: Table, found: Decided
 ) -> tuple[int, int, int, int]:
     """Walk happenings in order: keep the visits, decide the warnings that are due.
@@ -512,10 +524,22 @@ def judge(  # noqa: C901, PLR0912 - fused kernel: what one happening does to one
                 found.row[decisions + waiting], found.slot[decisions + waiting] = row, _NO_SLOT
                 waiting += 1
             continue
+        dwell_ms = zones.dwell_ms[zone_of[row]]
+        if dwell_ms and kind == APPROACH:
+            # Passing through is nothing to be warned about there, and nobody knows yet who will stay.
+            continue
         key = u7 << _ZONE_BITS | zone_of[row]
         slot = slot_of(table, key)
         if kind <= CROSS:  # an exit or a cross
             changes = _leave(table, slot, time_ms, found.changed, changes)
+            continue
+        if kind == DWELLED:
+            # Two stays may be long enough at the same moment: that of the enter, and that of an opening then.
+            again = waiting > 0 and found.slot[decisions + waiting - 1] == slot
+            if not again and _has_dwelt(table, slot, time_ms - dwell_ms):
+                found.reported[row] = True
+                found.row[decisions + waiting], found.slot[decisions + waiting] = row, slot
+                waiting += 1
             continue
         if _begins(table, slot, time_ms, limits.cover_ms):
             if not due[row]:
@@ -527,7 +551,7 @@ def judge(  # noqa: C901, PLR0912 - fused kernel: what one happening does to one
             found.reported[row] = kind <= APPROACH
         elif (kind < OPENED or due[row]) and _goes_on(table, slot, kind, time_ms):
             changes = _touch(table, slot, found.changed, changes)
-        if due[row] and table[slot, FLAGS] & DECIDED == 0:
+        if due[row] and table[slot, FLAGS] & DECIDED == 0 and time_ms - table[slot, LAST] >= dwell_ms:
             found.row[decisions + waiting], found.slot[decisions + waiting] = row, slot
             waiting += 1
     if waiting:

@@ -52,6 +52,7 @@ _TRIGGERS: Final[dict[Language, dict[AlertReason, str]]] = {
         AlertReason.WINDOW_OPENED: "限行时段开始时在其中",
         AlertReason.VEHICLE_CHANGED: "车辆或授权变更时在其中",
         AlertReason.ZONE_CHANGED: "区域变更时在其中",
+        AlertReason.DWELL: "停留已满规定时间",
     },
     Language.EN: {
         AlertReason.APPROACH: "heading for it",
@@ -59,6 +60,7 @@ _TRIGGERS: Final[dict[Language, dict[AlertReason, str]]] = {
         AlertReason.WINDOW_OPENED: "inside when its hours began",
         AlertReason.VEHICLE_CHANGED: "inside when the vehicle or the consent changed",
         AlertReason.ZONE_CHANGED: "inside when the zone changed",
+        AlertReason.DWELL: "inside for as long as the rule allows",
     },
 }
 _EPOCH_TEXT: Final = {Language.ZH: "{:%m-%d %H:%M:%S}", Language.EN: "{:%d %b %H:%M:%S}"}

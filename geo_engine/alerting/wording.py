@@ -34,6 +34,7 @@ class Facts:
         also: names of the further zones the same message tells of, the gravest first.
         level: which of several roads above one another is meant, None = no such difference.
         others: names of the other zones whose rules apply at the same place, the one that wins first.
+        dwell_s: how long one may be inside before it is told of.
         opens_ms: when the rule begins, if that is before the user arrives; None = it is in force.
     """
 
@@ -55,6 +56,7 @@ class Facts:
     level: RoadLevel | None = None
     others: tuple[str, ...] = ()
     opens_ms: int | None = None
+    dwell_s: int = 0
 
 
 _MOST_NAMED: Final = 2
@@ -131,6 +133,14 @@ def _until(facts: Facts, language: Language) -> str:
     return until_text(facts.until_ms, facts.time_ms, facts.timezone, language)
 
 
+def _span_text(seconds: int, language: Language) -> str:
+    chinese = language is Language.ZH
+    if seconds % 60 or not seconds:
+        return f"{seconds}秒" if chinese else f"{seconds} s"
+    minutes = seconds // 60
+    return f"{minutes}分钟" if chinese else f"{minutes} minute{'s' if minutes > 1 else ''}"
+
+
 def _where_zh(facts: Facts) -> str:
     name, what = facts.zone_name, _WHAT_ZH[facts.kind]
     if facts.bearing_deg is None:
@@ -141,6 +151,8 @@ def _where_zh(facts: Facts) -> str:
                 return f"您的车辆或授权有变更，您所在的{name}（{what}）现在与您有关"
             case AlertReason.ZONE_CHANGED:
                 return f"{name}（{what}）刚有变更，您现在在其中"
+            case AlertReason.DWELL:
+                return f"您在{name}（{what}）停留已满{_span_text(facts.dwell_s, Language.ZH)}"
         return f"您已进入{name}（{what}）"
     zone = f"{name}（{what}）"
     if facts.opens_ms is not None:
@@ -177,6 +189,8 @@ def _where_en(facts: Facts) -> str:
                 return f"Your vehicle or consent has changed, and you are in {name}, {what}"
             case AlertReason.ZONE_CHANGED:
                 return f"{name} has just been changed, and you are in it now: it is {what}"
+            case AlertReason.DWELL:
+                return f"You have been in {name}, {what}, for {_span_text(facts.dwell_s, Language.EN)}"
         return f"You are in {name}, {what}"
     zone = f"{name} is {what}"
     if facts.opens_ms is not None:

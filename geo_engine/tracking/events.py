@@ -10,6 +10,7 @@ import numpy.typing as npt
 __all__ = [
     "APPROACH",
     "CROSS",
+    "DWELLED",
     "ENTER",
     "ERASED",
     "EVENT",
@@ -52,6 +53,9 @@ OWED: Final = 5
 
 RETOLD: Final = 6
 """Kind of "what is known of a user who is inside changed, and the rule concerns him now": a reason to warn as well."""
+
+DWELLED: Final = 7
+"""Kind of "a user has been inside for as long as the zone asks": reported as a dwell where a warning is due."""
 
 MOVED, LOST, ZONE_CHANGED, ERASED, LATE = range(5)
 """Reasons; positions in ``TransitionReason``."""

@@ -261,4 +261,5 @@ def _zone(zone_id: str, row: int, properties: ZoneProperties, geometry: shapely.
         listed=row,
         level=properties.level,
         exception_to=properties.exception_to,
+        dwell_s=properties.dwell_s,
     )

@@ -299,7 +299,11 @@ def _tagged(
     zone_id: str, properties: Mapping[str, Any], path: str, findings: Findings
 ) -> list[tuple[str, Clause]] | None:
     """Return the tags of a zone, None after a fault."""
-    lost = [name for name in ("days", "exempt", "valid_from", "valid_to", "enforced_from") if properties.get(name)]
+    lost = [
+        name
+        for name in ("days", "exempt", "valid_from", "valid_to", "enforced_from", "dwell_s")
+        if properties.get(name)
+    ]
     conditions = {**(properties.get("applies_to") or {})}
     kinds = set(conditions.pop("vehicle_kinds", None) or _GOODS)
     keys = _keys(zone_id, kinds, conditions)

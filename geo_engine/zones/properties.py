@@ -26,6 +26,7 @@ from geo_engine.zones.values import (
     object_of,
     text,
     timezone,
+    whole,
 )
 
 __all__ = [
@@ -87,6 +88,7 @@ class ZoneProperties:
     level: RoadLevel | None = None
     boundary: Boundary | None = None
     exception_to: frozenset[str] = frozenset()
+    dwell_s: int = 0
 
 
 _NOTED_FROM_MS: Final = 1_767_225_600_000
@@ -137,6 +139,11 @@ ZONE_PROPERTIES: Final = (
     PropertySpec("valid_from", moment(), "first moment of validity; absent = always was"),
     PropertySpec("valid_to", moment(), "end of validity, exclusive; absent = until further notice"),
     PropertySpec("enforced_from", moment(), "before this moment a warning is advisory; absent = enforced at once"),
+    PropertySpec(
+        "dwell_s",
+        whole("seconds", at_least=0, up_to=86_400),
+        "only who is inside for so long is warned; absent = everybody is, and before the border",
+    ),
     PropertySpec("severity", choice(Severity), "how much it matters to the person; absent = normal"),
     PropertySpec("advice", text(500), "what staff advise the driver to do"),
     PropertySpec(
@@ -347,4 +354,5 @@ def _assemble(found: Mapping[str, Any], schedule: Schedule) -> ZoneProperties:
         level=found.get("road_level"),
         boundary=boundary,
         exception_to=frozenset(found.get("exception_to", ())),
+        dwell_s=found.get("dwell_s", 0),
     )

@@ -217,8 +217,8 @@ def _event(feature: Mapping[str, Any], path: str, findings: Findings) -> dict[st
     restrictions = _restrictions_of(properties.get("applies_to") or {})
     lost = [
         name
-        for name in ("schedule", "days", "exempt", "enforced_from")
-        if properties.get(name) not in (None, "24/7", [], {})
+        for name in ("schedule", "days", "exempt", "enforced_from", "dwell_s")
+        if properties.get(name) not in (None, "24/7", [], {}, 0)
     ]
     lost += [] if restrictions is not None else ["applies_to"]
     dates = [properties.get(name) for name in ("valid_from", "valid_to")]

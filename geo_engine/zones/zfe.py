@@ -165,7 +165,7 @@ def _zfe_feature(feature: Mapping[str, Any], path: str, findings: Findings) -> d
     asked = {"gross_weight_over_t": _HEAVY_OVER_T}
     stickers = [sticker for sticker in _OLD if conditions == asked | _of_class(sticker)]
     days = properties.get("days") or {}
-    lost = [name for name in ("exempt", "enforced_from") if properties.get(name)]
+    lost = [name for name in ("exempt", "enforced_from", "dwell_s") if properties.get(name)]
     lost += ["days"] if days.get("dates") or days.get("holiday", "off") != "off" else []
     if (
         properties["kind"] != ZoneKind.TRUCK_RESTRICTION.value

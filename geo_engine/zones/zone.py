@@ -38,6 +38,7 @@ class Zone:
         road: drawn as a line: a rule of a road beats one of an area.
         listed: place in the order of listing; of two roads, or two areas, the rule listed later beats the other.
         exception_to: ids of the zones it may silence, when it is no plain closure; empty = every one it beats.
+        dwell_s: only who is inside for so many seconds is warned, 0 = everybody is, and before the border.
         level: which of several roads above one another the rule is about, None = no such difference.
     """
 
@@ -58,6 +59,7 @@ class Zone:
     listed: int = 0
     level: RoadLevel | None = None
     exception_to: frozenset[str] = frozenset()
+    dwell_s: int = 0
 
     @property
     def rank(self) -> tuple[bool, int]:

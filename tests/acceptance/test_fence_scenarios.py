@@ -100,7 +100,7 @@ def zone_deleted(index: Index) -> None:
 
 
 def zone_around_user(index: Index) -> None:
-    for vehicle, warned in ((LADEN, ["enter"]), (EMPTY, [])):
+    for vehicle, warned in ((LADEN, ["zone_changed"]), (EMPTY, [])):
         scene = Scene(index, vehicle=vehicle).at(0, INSIDE).edit(5, HEAVY).at(10, INSIDE).at(60, OUTSIDE)
         assert scene.said == [(1, "enter", "zone_changed", 5), (1, "exit", "moved", 60)]
         assert scene.warned == warned

@@ -93,7 +93,7 @@ def described(path: Path) -> dict[str, set[tuple[str, str, int, str | None, int]
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         columns = {name: {row[1:] for row in connection.execute(f"PRAGMA table_info({name})")} for name in tables}
     # Written out, the type has two words; SQLite reads both the same.
-    return {name: {(row[0], row[1].split()[0], *row[2:]) for row in rows} for name, rows in columns.items()}
+    return {name: {(row[0], row[1].partition(" ")[0], *row[2:]) for row in rows} for name, rows in columns.items()}
 
 
 def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(path: Path, tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ def test_closed_window_does_not_warn_and_a_window_open_on_arrival_does() -> None
     assert alert.time_ms + alert.eta_s * 1000 >= noon_ms + 60_000
     assert alert.opens_ms == noon_ms + 60_000
     assert "开始货车禁行（12:01）" in alert.text
-    open_now = engine_of(box_zone("z", schedule=Schedule.parse("Mo-Fr 11:00-13:00", "Asia/Shanghai")))
+    open_now = engine_of(box_zone("z", schedule=Schedule.parse("Mo-Fr 11:00-13:00", "Asia/Shanghai")), config=FAR)
     (told,) = alerts(run(open_now, drive))
     assert (told.opens_ms, "开始" in told.text) == (None, False)
 

@@ -13,7 +13,7 @@ from geo_engine.alerting.judge import Judge, zone_facts
 from geo_engine.alerting.policy import Candidate, Policy, QuietHours, Suppress, decide, grade_of
 from geo_engine.alerting.quota import Admission
 from geo_engine.model import AlertReason, IntColumn, SuppressReason, Vehicle
-from geo_engine.tracking.events import APPROACH, CROSS, ENTER, OPENED
+from geo_engine.tracking.events import APPROACH, CROSS, DWELLED, ENTER, OPENED
 from geo_engine.tracking.state import PACKED_ROW
 from geo_engine.zones.zoneset import ZoneSet
 
@@ -115,7 +115,8 @@ class Clerk:
             here = [row for row in ordered if (row.time_ms, row.u7) == moment]
             told = [self._note(row) for row in here]
             reported += told
-            due = [row for row in here if row.due and row.kind > CROSS and self._is_open_question(row)]
+            asks = [row for row, reported in zip(here, told, strict=True) if row.due and self._asks(row, reported)]
+            due = [row for row in asks if row.kind > CROSS and self._is_open_question(row)]
             told_along = False
             for row in sorted(due, key=self._gravity):
                 made = self._decide(row, now_ms, told_along=told_along)
@@ -126,6 +127,26 @@ class Clerk:
     def _is_pushed(self, row: Happening) -> bool:
         zone = self.zones.zones[row.zone]
         return self.policy.pushes(zone.kind, zone.severity)
+
+    def _dwell_ms(self, row: Happening) -> int:
+        return self.zones.zones[row.zone].dwell_s * 1000 if self._is_pushed(row) else 0
+
+    def _stays(self, row: Happening) -> bool:
+        note = self.notes.get((row.u7, row.zone))
+        if note is None or not note.inside or note.decided:
+            return False
+        return row.time_ms - note.last_ms >= self._dwell_ms(row)
+
+    def _asks(self, row: Happening, reported: bool) -> bool:
+        """Say whether a stay is long enough, where one is asked for."""
+        if row.kind == DWELLED:
+            return reported
+        dwell_ms = self._dwell_ms(row)
+        if not dwell_ms:
+            return True
+        return row.kind not in {APPROACH, *range(CROSS + 1)} and (
+            row.time_ms - self.notes[row.u7, row.zone].last_ms >= dwell_ms
+        )
 
     def _is_open_question(self, row: Happening) -> bool:
         return not self.notes[row.u7, row.zone].decided if self._is_pushed(row) else row.kind == ENTER
@@ -145,6 +166,8 @@ class Clerk:
                 self.changed.add(key)
             return True
         over = note is None or (not note.inside and (not note.open or row.time_ms - note.visit_ms > self.cover_ms))
+        if row.kind == DWELLED or (row.kind == APPROACH and self._dwell_ms(row)):
+            return row.kind == DWELLED and self._stays(row)
         if over and not row.due:
             return row.kind == ENTER
         if over:
@@ -189,7 +212,11 @@ class Clerk:
             note.sent_ms = row.time_ms
         if reason is None:
             self.sent[today] = self.sent.get(today, 0) + 1
-        triggers = {APPROACH: AlertReason.APPROACH, OPENED: AlertReason.WINDOW_OPENED}
+        triggers = {
+            APPROACH: AlertReason.APPROACH,
+            OPENED: AlertReason.WINDOW_OPENED,
+            DWELLED: AlertReason.DWELL,
+        }
         trigger = triggers.get(row.kind, AlertReason.ENTER)
         return [Decision(row.u7, row.time_ms, row.zone, note.visit_ms, reason, trigger)]
 

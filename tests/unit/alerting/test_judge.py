@@ -16,7 +16,7 @@ from geo_engine.alerting.quota import Candidates
 from geo_engine.errors import ConfigurationError
 from geo_engine.model import AlertReason, BoolColumn, Language, Mute, Severity, SuppressReason, Visit, ZoneKind
 from geo_engine.testing import box_zone, noon_ms
-from geo_engine.tracking.events import APPROACH, ENTER, EXIT, OPENED, OWED
+from geo_engine.tracking.events import APPROACH, DWELLED, ENTER, EXIT, OPENED, OWED
 from geo_engine.zones.schedule import Schedule
 from geo_engine.zones.zoneset import ZoneSet
 from tests.unit.alerting.happened import Clerk, Decision, Happening, columns, judge_of, users
@@ -27,9 +27,10 @@ KINDS = (
     ZoneKind.CONGESTION,
     ZoneKind.CONGESTION,
     ZoneKind.TRUCK_RESTRICTION,
+    ZoneKind.TRUCK_RESTRICTION,
 )
 ZONES = ZoneSet.of(
-    replace(box_zone(f"z{n}", kind=kind), severity=Severity.HIGH if n == 3 else Severity.NORMAL)
+    replace(box_zone(f"z{n}", kind=kind), severity=Severity.HIGH if n == 3 else Severity.NORMAL, dwell_s=300 * (n == 5))
     for n, kind in enumerate(KINDS)
 )
 CONSENTS = {2: True, 3: False}  # of user 1 nothing is known
@@ -39,7 +40,7 @@ _ROWS = st.lists(
         Happening,
         time_ms=_SECONDS,
         u7=st.integers(1, 3),
-        kind=st.integers(EXIT, OWED),
+        kind=st.sampled_from([*range(EXIT, OWED + 1), DWELLED]),
         zone=st.integers(0, len(KINDS) - 1),
         due=st.booleans(),
         distance_m=st.sampled_from([50.0, 100.0, 900.0]),
@@ -86,8 +87,8 @@ def test_walk_decides_as_deciding_one_by_one_does(
     quiet: dict[int, QuietHours],
     default: bool,
 ) -> None:
-    # What approaches is due: the look-ahead asks for nothing else.
-    rows = [row._replace(due=row.due or row.kind == APPROACH) for row in rows]
+    # What approaches or stayed is due: of these nothing else comes to the judge.
+    rows = [row._replace(due=row.due or row.kind in {APPROACH, DWELLED}) for row in rows]
     judge = judge_of(ZONES, policy, consented=default)
     clerk = Clerk(ZONES, policy, CONSENTS, default, mutes=mutes, quiet=quiet)
     judge.wishes.replace([Mute(u7, f"z{zone}", until) for (u7, zone), until in mutes.items()], quiet.items())
@@ -258,7 +259,7 @@ def test_visits_follow_their_zones_to_another_set_and_end_with_them() -> None:
     judge = judge_of(ZONES)
     judge.walk(columns([Happening(noon_ms, 1, ENTER, 0), Happening(noon_ms, 1, ENTER, 4)]), now_ms=noon_ms)
     fewer = ZoneSet.of([zone for zone in ZONES.zones if zone.zone_id in {"z1", "z4"}], revision=2)
-    judge.rezone(fewer, zone_facts(fewer, judge._policy), np.array([-1, 0, -1, -1, 1]))
+    judge.rezone(fewer, zone_facts(fewer, judge._policy), np.array([-1, 0, -1, -1, 1, -1]), noon_ms)
     found = judge.walk(columns([Happening(noon_ms + 9, 1, OPENED, 1), Happening(noon_ms + 10, 1, EXIT, 1)]), now_ms=9)
     assert len(judge.visits) == 1
     assert [(visit.zone_id, visit.visit_ms, visit.open) for visit in found.visits] == [("z4", noon_ms, False)]

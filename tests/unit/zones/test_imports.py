@@ -288,6 +288,7 @@ def test_work_zone_comes_back_from_a_feed_of_ours() -> None:
         {"valid_to": None},
         {"schedule": "07:00-09:00"},
         {"exempt": ["emergency"]},
+        {"dwell_s": 300},
         {"applies_to": {"plate_prefixes": ["鄂A"]}},
         {"applies_to": {"vehicle_kinds": ["goods"]}},
         {"applies_to": {"height_over_m": 3.5, "width_over_m": 2.5}},
@@ -349,7 +350,8 @@ def test_recorded_low_emission_zones_come_back_as_far_as_trucks_go(name: str) ->
 
 
 @pytest.mark.parametrize(
-    "values", [{"kind": "construction"}, {"applies_to": None}, {"valid_from": None}, {"exempt": ["emergency"]}]
+    "values",
+    [{"kind": "construction"}, {"applies_to": None}, {"valid_from": None}, {"exempt": ["emergency"]}, {"dwell_s": 300}],
 )
 def test_zone_the_french_schema_cannot_say_is_named_and_left_out(values: dict[str, object]) -> None:
     document = zfe().document

@@ -337,6 +337,7 @@ def test_zone_of_ours_becomes_tags(properties: dict[str, object], tags: dict[str
         {"applies_to": {"goods": ["hazmat"]}},
         {"days": {"holiday": "off"}},
         {"exempt": ["emergency"]},
+        {"dwell_s": 300},
         {"valid_to": "2026-12-01T00:00:00+08:00"},
     ],
 )
