@@ -299,6 +299,14 @@ def _begins(table: Table, slot: int, time_ms: int, cover_ms: int) -> bool:
 
 
 @uncounted
+def _covered(table: Table, slot: int, time_ms: int, cover_ms: int) -> bool:
+    """Say whether the visit before, which is over, was decided about so lately that this approach is told already."""
+    if table[slot, KEY] == 0 or time_ms - table[slot, VISIT] > cover_ms:
+        return False
+    return bool(table[slot, FLAGS] & (OPEN | DECIDED) == DECIDED)
+
+
+@uncounted
 def _begin(table: Table, slot: int, key: int, time_ms: int) -> int:
     """Begin a visit; only the time of the last warning is carried over. Return how many keys are new."""
     added = 0
@@ -542,7 +550,7 @@ def judge(  # noqa: C901, PLR0912, PLR0915 - fused kernel: what one happening do
                 waiting += 1
             continue
         if _begins(table, slot, time_ms, limits.cover_ms):
-            if not due[row]:
+            if not due[row] or (kind == APPROACH and _covered(table, slot, time_ms, limits.cover_ms)):
                 continue
             added += _begin(table, slot, key, time_ms)
             if kind != APPROACH:

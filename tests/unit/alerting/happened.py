@@ -170,6 +170,9 @@ class Clerk:
             return row.kind == DWELLED and self._stays(row)
         if over and not row.due:
             return row.kind == ENTER
+        decided = note is not None and note.decided and row.time_ms - note.visit_ms <= self.cover_ms
+        if over and row.kind == APPROACH and decided:
+            return False
         if over:
             sent_ms = None if note is None else note.sent_ms
             self.notes[key] = _Note(row.time_ms, row.time_ms, inside=row.kind != APPROACH, sent_ms=sent_ms)

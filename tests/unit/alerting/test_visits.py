@@ -71,6 +71,14 @@ def test_enter_within_the_cover_is_told_of_already_and_a_later_one_is_decided_ab
         assert [(alert.trigger.value, alert.reason) for alert in found] == decided
 
 
+def test_approach_right_after_a_visit_is_covered_by_the_warning_of_that_visit() -> None:
+    for back_ms, decided in ((180_000, []), (180_001, ["cooldown"])):
+        judge = judge_of(ZONES)
+        for kind, time_ms in ((APPROACH, 0), (ENTER, 20_000), (EXIT, 60_000)):
+            happen(judge, kind, time_ms)
+        assert [alert.reason for alert in happen(judge, APPROACH, back_ms).alerts] == decided
+
+
 def test_driver_who_turned_away_is_told_again_only_when_he_comes_back_after_the_cooldown() -> None:
     for back_ms, reason in ((1_000_000, "cooldown"), (1_800_000, "approach")):
         judge = judge_of(ZONES)
