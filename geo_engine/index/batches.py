@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from geo_engine.compiled import bare, kernel
 from geo_engine.index.border_grid import BorderGrid
-from geo_engine.index.borders import border_near, touched_outside, wanted_ahead
+from geo_engine.index.borders import border_near, touched_outside
 from geo_engine.index.buffers import longer
 from geo_engine.index.kernels import Cells, combo_at, zones_at
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 
-__all__ = ["ahead_of_all", "containing_all", "match_by_tile", "near_all", "touched_by_all"]
+__all__ = ["containing_all", "match_by_tile", "near_all", "touched_by_all"]
 
 # As in ``tracking.packing``: tiles of 1.7 km, which share a bucket only when they lie far apart.
 _TILES: Final = 8192
@@ -130,52 +130,3 @@ def _joined(left: IntColumn, right: IntColumn, out: IntColumn, used: int) -> int
             b += 1
         used += 1
     return used
-
-
-@kernel
-def ahead_of_all(
-    cells: Cells,
-    borders: BorderGrid,
-    ways: tuple[FloatColumn, FloatColumn, FloatColumn, FloatColumn],
-    group: IntColumn,
-    wanted: npt.NDArray[np.uint64],
-    zones: int,
-) -> tuple[IntColumn, IntColumn, FloatColumn]:
-    """Return (query, zone, fraction) of every wanted zone a segment meets, by query, then zone.
-
-    Args:
-        cells: the compiled cells.
-        borders: their borders, marked with ``wanted``.
-        ways: lon0, lat0, lon1 (continuous from lon0), lat1.
-        group: row of ``wanted`` per segment.
-        wanted: one bit per zone, (groups, words).
-        zones: number of zones.
-    """
-    lon0, lat0, lon1, lat1 = ways
-    size = 2 * len(lon0) + 64
-    query, zone, fraction = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), np.empty(size)
-    held, met, along = np.empty(max(zones, 1), np.int64), np.empty(max(zones, 1), np.int64), np.empty(max(zones, 1))
-    used = 0
-    for i in range(len(lon0)):
-        met_count = wanted_ahead(borders, lon0[i], lat0[i], lon1[i], lat1[i], group[i], wanted, met, along)
-        held_count = 0
-        for k in range(zones_at(cells, lon0[i], lat0[i], held)):
-            if (wanted[group[i], held[k] >> 6] >> np.uint64(held[k] & 63)) & np.uint64(1):
-                held[held_count] = held[k]
-                held_count += 1
-        zone, query = longer(zone, used + held_count + met_count), longer(query, used + held_count + met_count)
-        fraction = longer(fraction, used + held_count + met_count)
-        order = np.argsort(met[:met_count])
-        first = used
-        used = _joined(held[:held_count], met[order], zone, used)
-        query[first:used] = i
-        at, begin = 0, 0
-        for k in range(first, used):
-            # A zone that holds the start is met there.
-            while begin < held_count and held[begin] < zone[k]:
-                begin += 1
-            while at < met_count and met[order[at]] < zone[k]:
-                at += 1
-            inside = begin < held_count and held[begin] == zone[k]
-            fraction[k] = 0.0 if inside else along[order[at]]
-    return query[:used].copy(), zone[:used].copy(), fraction[:used].copy()

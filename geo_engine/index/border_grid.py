@@ -1,7 +1,7 @@
 """Borders by cell: cells of 1/512 degree (one record for larger ones), each with the borders in it.
 
 A border in a cell is one cache line: a bit per profile of vehicles it matters to now, its box inside the cell, and
-where its edges are. Built from compiled cells; ``borders`` asks it.
+where its edges are. Built from compiled cells; ``borders`` and ``cone`` ask it.
 """
 
 from __future__ import annotations

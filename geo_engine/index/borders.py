@@ -1,7 +1,7 @@
-"""Questions to the borders: which of them a step touches, which that matter to somebody lie on the straight way ahead.
+"""Questions to the borders: which of them a step touches, and whether that of a zone is near.
 
 The most frequent questions after the place itself, so they have a structure of their own beside the cells
-(``border_grid``). A cell whose borders matter to nobody asked for costs one load and one test.
+(``border_grid``).
 """
 
 from __future__ import annotations
@@ -12,182 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_engine.compiled import bare, uncounted
-from geo_engine.index.border_grid import COLUMNS, MOST_PROFILES, PER_DEGREE, ROWS, BorderGrid, record_at
+from geo_engine.index.border_grid import COLUMNS, PER_DEGREE, ROWS, BorderGrid, record_at
 from geo_engine.index.predicates import segments_meet
-from geo_engine.model import FloatColumn, IntColumn
+from geo_engine.model import IntColumn
 
-__all__ = ["border_near", "touched_outside", "wanted_ahead"]
+__all__ = ["border_near", "touched_outside"]
 
 # More than the rounding of a cross product can be, per degree of the way: coordinates differ by less than 2^11 degrees.
 _SURE: Final = 2.0**-40
 _NEVER: Final = 2.0
 _FAR: Final = 1e300
-
-# Nearer than this to either end of the way, the exact test says whether it is a contact.
-_CLEAR: Final = 1e-9
-
-
-@uncounted
-def _misses_box(grid: BorderGrid, border: int, px: float, py: float, way_x: float, way_y: float) -> bool:
-    """Say whether the line of a way surely passes beside the box of a border."""
-    off = way_x * (grid.middle_y[border] - py) - way_y * (grid.middle_x[border] - px)
-    return bool(abs(off) > abs(way_x) * grid.half_y[border] + abs(way_y) * grid.half_x[border])
-
-
-@uncounted
-def wanted_ahead(
-    grid: BorderGrid,
-    lon: float,
-    lat: float,
-    end_lon: float,
-    end_lat: float,
-    profile: int,
-    wanted: npt.NDArray[np.uint64],
-    zones: IntColumn,
-    fractions: FloatColumn,
-) -> int:
-    """Write the wanted zones whose border the way meets, each once, and the fraction at which it first does.
-
-    Args:
-        grid: borders, with bits set by ``mark_wanted``.
-        lon: longitude of the start, -180 .. 180.
-        lat: latitude of the start.
-        end_lon: longitude of the end, continuous from ``lon``: it may leave -180 .. 180.
-        end_lat: latitude of the end.
-        profile: row of ``wanted``.
-        wanted: what ``mark_wanted`` was given.
-        zones: written from the front, in the order met; room for every zone.
-        fractions: written beside ``zones``: 0 = the start, 1 = the end; where rounding hides the place, 1.
-
-    Returns:
-        The number of zones. Cost: about 10 ns per cell on the way, 3 ns per edge of a wanted border in it.
-    """
-    count, move = 0, 0.0
-    while True:
-        count = _walk_ahead(grid, lon + move, lat, end_lon + move, end_lat, profile, wanted, zones, fractions, count)
-        # A way that leaves the map goes on one turn away.
-        if move == 0.0 and end_lon > 180.0:
-            move = -360.0
-        elif move == 0.0 and end_lon < -180.0:
-            move = 360.0
-        else:
-            break
-    for k in range(count):
-        fractions[k] = min(fractions[k], 1.0)
-    return count
-
-
-@uncounted
-def _walk_ahead(
-    grid: BorderGrid,
-    lon: float,
-    lat: float,
-    end_lon: float,
-    end_lat: float,
-    profile: int,
-    wanted: npt.NDArray[np.uint64],
-    zones: IntColumn,
-    fractions: FloatColumn,
-    count: int,
-) -> int:
-    """Walk from cell to cell (Amanatides and Woo 1987).
-
-    All cells are taken as 1/512 degree: a way ahead is a few of them, and a step without a branch costs less than the
-    larger steps would save.
-    """
-    here, column, row, along_x, along_y, per_x, per_y = _begin(lon, lat, end_lon, end_lat)
-    step_x, step_y = (1 if end_lon > lon else -1), (1 if end_lat > lat else -1)
-    own, none = np.uint64(1) << np.uint64(profile % MOST_PROFILES), np.uint64(0)
-    while here <= 1.0 and 0 <= column < COLUMNS and 0 <= row < ROWS:
-        record = record_at(grid, column, row)
-        if (grid.cell_bits[record] & own) != none:
-            for border in range(grid.cell_first[record], grid.cell_first[record + 1]):
-                if (grid.bits[border] & own) != none:
-                    zone = grid.zone[border]
-                    known = 0
-                    while known < count and zones[known] != zone:
-                        known += 1
-                    if known < count and fractions[known] < here:
-                        continue
-                    fraction = _first_contact(grid, border, lon, lat, end_lon, end_lat)
-                    if fraction >= 0.0 and (wanted[profile, zone >> 6] >> np.uint64(zone & 63)) & np.uint64(1) != none:
-                        if known == count:
-                            zones[count], fractions[count] = zone, fraction
-                            count += 1
-                        elif fraction < fractions[known]:
-                            fractions[known] = fraction
-        sideways = int(along_x <= along_y)
-        here = min(along_x, along_y)
-        column += step_x * sideways
-        row += step_y * (1 - sideways)
-        along_x += per_x * sideways
-        along_y += per_y * (1 - sideways)
-    return count
-
-
-@uncounted
-def _begin(
-    lon: float, lat: float, end_lon: float, end_lat: float
-) -> tuple[float, int, int, float, float, float, float]:
-    """Return where a way begins on the map, as a fraction and a cell, and when it leaves its column and its row.
-
-    Returns:
-        (fraction, column, row, fraction at which it leaves the column, the row, fraction per column, per row).
-    """
-    x0, y0 = (lon + 180.0) * PER_DEGREE, (lat + 90.0) * PER_DEGREE
-    dx, dy = (end_lon + 180.0) * PER_DEGREE - x0, (end_lat + 90.0) * PER_DEGREE - y0
-    here = 0.0
-    if x0 < 0.0:
-        here = -x0 / dx if dx > 0.0 else _NEVER
-    elif x0 > COLUMNS:
-        here = (COLUMNS - x0) / dx if dx < 0.0 else _NEVER
-    if here > 1.0:
-        return here, 0, 0, _FAR, _FAR, _FAR, _FAR
-    column = min(max(int(x0 + here * dx), 0), COLUMNS - 1)
-    row = min(max(int(y0 + here * dy), 0), ROWS - 1)
-    per_x = 1.0 / abs(dx) if dx != 0.0 else _FAR
-    per_y = 1.0 / abs(dy) if dy != 0.0 else _FAR
-    along_x = (column + 1 - x0 if dx > 0.0 else x0 - column) * per_x if dx != 0.0 else _FAR
-    along_y = (row + 1 - y0 if dy > 0.0 else y0 - row) * per_y if dy != 0.0 else _FAR
-    return here, column, row, along_x, along_y, per_x, per_y
-
-
-@uncounted
-def _first_contact(  # noqa: C901 - fused kernel: what an edge may be to a way, the most frequent first
-    grid: BorderGrid, border: int, lon: float, lat: float, end_lon: float, end_lat: float
-) -> float:
-    """Return the smallest fraction at which the way meets an edge of the border in this cell, 2 hidden, -1 never."""
-    turn = grid.turn[border]
-    px, py, qx, qy = lon - turn, lat, end_lon - turn, end_lat
-    way_x, way_y = qx - px, qy - py
-    found = -1.0
-    if _misses_box(grid, border, px, py, way_x, way_y):
-        return found
-    sure = _SURE * (abs(way_x) + abs(way_y))
-    for j in range(grid.first[border], grid.end[border]):
-        ax, ay, bx, by = grid.edge[j, 0] - px, grid.edge[j, 1] - py, grid.edge[j, 2] - px, grid.edge[j, 3] - py
-        # Both ends surely on one side of the way's line: most edges end here.
-        a_side, b_side = way_x * ay - way_y * ax, way_x * by - way_y * bx
-        if (min(a_side, b_side) > sure) | (max(a_side, b_side) < -sure):
-            continue
-        edge_x, edge_y, area = bx - ax, by - ay, b_side - a_side
-        along = (ax * edge_y - ay * edge_x) / area if area != 0.0 else 0.0
-        if (min(a_side, b_side) < -sure) & (max(a_side, b_side) > sure):
-            # The edge surely crosses the way's line, so only the place decides.
-            if along < -_CLEAR or along > 1.0 + _CLEAR:
-                continue
-            if _CLEAR < along < 1.0 - _CLEAR:
-                found = along if found < 0.0 else min(found, along)
-                continue
-        if not segments_meet(px, py, qx, qy, grid.edge[j, 0], grid.edge[j, 1], grid.edge[j, 2], grid.edge[j, 3]):
-            continue
-        if found < 0.0:
-            found = _NEVER
-        if area != 0.0:
-            beside = (ax * way_y - ay * way_x) / area
-            if 0.0 <= along <= 1.0 and 0.0 <= beside <= 1.0:
-                found = min(found, along)
-    return found
 
 
 @bare
@@ -315,6 +149,11 @@ def _walk_step(
     zones: IntColumn,
     count: int,
 ) -> int:
+    """Walk from cell to cell (Amanatides and Woo 1987).
+
+    All cells are taken as 1/512 degree: a way crosses few of them, and a step without a branch costs less than the
+    larger steps would save.
+    """
     here, column, row, along_x, along_y, per_x, per_y = _begin(lon, lat, end_lon, end_lat)
     step_x, step_y = (1 if end_lon > lon else -1), (1 if end_lat > lat else -1)
     while here <= 1.0 and 0 <= column < COLUMNS and 0 <= row < ROWS:
@@ -327,6 +166,33 @@ def _walk_step(
         along_x += per_x * sideways
         along_y += per_y * (1 - sideways)
     return count
+
+
+@uncounted
+def _begin(
+    lon: float, lat: float, end_lon: float, end_lat: float
+) -> tuple[float, int, int, float, float, float, float]:
+    """Return where a way begins on the map, as a fraction and a cell, and when it leaves its column and its row.
+
+    Returns:
+        (fraction, column, row, fraction at which it leaves the column, the row, fraction per column, per row).
+    """
+    x0, y0 = (lon + 180.0) * PER_DEGREE, (lat + 90.0) * PER_DEGREE
+    dx, dy = (end_lon + 180.0) * PER_DEGREE - x0, (end_lat + 90.0) * PER_DEGREE - y0
+    here = 0.0
+    if x0 < 0.0:
+        here = -x0 / dx if dx > 0.0 else _NEVER
+    elif x0 > COLUMNS:
+        here = (COLUMNS - x0) / dx if dx < 0.0 else _NEVER
+    if here > 1.0:
+        return here, 0, 0, _FAR, _FAR, _FAR, _FAR
+    column = min(max(int(x0 + here * dx), 0), COLUMNS - 1)
+    row = min(max(int(y0 + here * dy), 0), ROWS - 1)
+    per_x = 1.0 / abs(dx) if dx != 0.0 else _FAR
+    per_y = 1.0 / abs(dy) if dy != 0.0 else _FAR
+    along_x = (column + 1 - x0 if dx > 0.0 else x0 - column) * per_x if dx != 0.0 else _FAR
+    along_y = (row + 1 - y0 if dy > 0.0 else y0 - row) * per_y if dy != 0.0 else _FAR
+    return here, column, row, along_x, along_y, per_x, per_y
 
 
 @bare

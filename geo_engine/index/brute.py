@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import shapely
 
 from geo_engine.geodesy.frame import metres_per_degree
-from geo_engine.index.protocol import Pairs, RayHits, Segments
+from geo_engine.index.protocol import Pairs, Segments
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 from geo_engine.zones.zoneset import ZoneSet
 
@@ -43,17 +41,18 @@ class BruteForceIndex:
 
     def touching(self, segments: Segments) -> Pairs:
         """Return the zones each segment passes through, ends in or touches."""
-        hits = [(query, zone) for query, zone, _ in self._met(segments)]
-        return Pairs(_column([query for query, _ in hits]), _column([zone for _, zone in hits]))
-
-    def ahead(self, segments: Segments, group: IntColumn, wanted: BoolColumn) -> RayHits:
-        """Return the wanted zones each segment meets and where it first meets them."""
-        hits = [hit for hit in self._met(segments) if wanted[group[hit[0]], hit[1]]]
-        return RayHits(
-            _column([query for query, _, _ in hits]),
-            _column([zone for _, zone, _ in hits]),
-            np.array([fraction for _, _, fraction in hits], dtype=np.float64),
-        )
+        way = segments.unwrapped()
+        columns = (column.tolist() for column in (way.lon0, way.lat0, way.lon1, way.lat1))
+        found = [
+            (query, zone)
+            for query, (lon0, lat0, lon1, lat1) in enumerate(zip(*columns, strict=True))
+            for zone, shape in self._areas
+            if any(
+                shapely.intersects(shape, shapely.LineString([(lon0 + turn, lat0), (lon1 + turn, lat1)]))
+                for turn in _TURNS
+            )
+        ]
+        return Pairs(_column([query for query, _ in found]), _column([zone for _, zone in found]))
 
     def near(self, lon: FloatColumn, lat: FloatColumn, zone: IntColumn, within_m: FloatColumn) -> BoolColumn:
         """Say for each (position, zone) whether the border of the zone comes nearer than so many metres."""
@@ -72,33 +71,6 @@ class BruteForceIndex:
             return moved
 
         return float(min(shapely.distance(seen_from(turn), here) for turn in _TURNS))
-
-    def _met(self, segments: Segments) -> Iterator[tuple[int, int, float]]:
-        way = segments.unwrapped()
-        for query in range(len(way)):
-            for zone, shape in self._areas:
-                fractions = [
-                    _first_contact(
-                        shape, way.lon0[query] + turn, way.lat0[query], way.lon1[query] + turn, way.lat1[query]
-                    )
-                    for turn in _TURNS
-                ]
-                met = [fraction for fraction in fractions if fraction is not None]
-                if met:
-                    yield query, zone, min(met)
-
-
-def _first_contact(shape: shapely.Geometry, lon0: float, lat0: float, lon1: float, lat1: float) -> float | None:
-    line = shapely.LineString([(lon0, lat0), (lon1, lat1)])
-    if not shapely.intersects(shape, line):
-        return None
-    start = shapely.Point(lon0, lat0)
-    if line.length == 0.0 or shapely.covers(shape, start):
-        return 0.0
-    # Rounding can empty the intersection of a line that only touches; the nearest place of the zone is then met.
-    common = shapely.intersection(shape, line)
-    met = shape if common.is_empty else common
-    return float(shapely.distance(start, met) / line.length)
 
 
 def _column(values: list[int]) -> IntColumn:

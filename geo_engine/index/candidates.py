@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_engine.index.entries import Entries, turned_segments
-from geo_engine.index.exact import borders_near, first_contacts, holds, meets, nearest_hits, unique_pairs
-from geo_engine.index.protocol import Pairs, RayHits, Segments
+from geo_engine.index.exact import borders_near, holds, meets, unique_pairs
+from geo_engine.index.protocol import Pairs, Segments
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 from geo_engine.zones.zoneset import ZoneSet
 
@@ -46,16 +46,6 @@ class CandidateIndex:
         query, entry = self._boxed(copies)
         met = meets(self._entries, entry, _rows(copies, query))
         return unique_pairs(row[query[met]], self._entries.zone[entry[met]], self._zone_count)
-
-    def ahead(self, segments: Segments, group: IntColumn, wanted: BoolColumn) -> RayHits:
-        """Return the wanted zones each segment meets and where it first meets them."""
-        copies, row = turned_segments(segments)
-        query, entry = self._boxed(copies)
-        asked = wanted[group[row[query]], self._entries.zone[entry]]
-        query, entry = query[asked], entry[asked]
-        fraction = first_contacts(self._entries, entry, _rows(copies, query))
-        hit = ~np.isnan(fraction)
-        return nearest_hits(row[query[hit]], self._entries.zone[entry[hit]], fraction[hit], self._zone_count)
 
     def near(self, lon: FloatColumn, lat: FloatColumn, zone: IntColumn, within_m: FloatColumn) -> BoolColumn:
         """Say for each (position, zone) whether the border of the zone comes nearer than so many metres."""

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from geo_engine.compiled import COMPILED
 from geo_engine.geodesy.frame import metres_per_degree
-from geo_engine.index.batches import ahead_of_all, containing_all, near_all, touched_by_all
-from geo_engine.index.border_grid import BorderGrid, border_grid, mark_wanted, unmarked
+from geo_engine.index.batches import containing_all, near_all, touched_by_all
+from geo_engine.index.border_grid import BorderGrid, border_grid
 from geo_engine.index.columns import containing_by_columns
 from geo_engine.index.compile import Shapes, shapes_of
 from geo_engine.index.entries import Entries
 from geo_engine.index.kernels import Cells
-from geo_engine.index.protocol import Pairs, RayHits, Segments
+from geo_engine.index.protocol import Pairs, Segments
 from geo_engine.index.rtree import RtreeIndex
 from geo_engine.index.tree import compiled_cells, moved_zones, nothing
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
@@ -124,15 +124,6 @@ class CellIndex:
         if self._slow is not None:
             return self._slow.touching(segments)
         return Pairs(*touched_by_all(self.cells, self.borders, _ways(segments), len(self._zones)))
-
-    def ahead(self, segments: Segments, group: IntColumn, wanted: BoolColumn) -> RayHits:
-        """Return the wanted zones each segment meets and where it first meets them."""
-        if self._slow is not None:
-            return self._slow.ahead(segments, group, wanted)
-        words = wanted_words(wanted)
-        borders = unmarked(self.borders)
-        mark_wanted(borders, words)
-        return RayHits(*ahead_of_all(self.cells, borders, _ways(segments), group, words, len(self._zones)))
 
     def near(self, lon: FloatColumn, lat: FloatColumn, zone: IntColumn, within_m: FloatColumn) -> BoolColumn:
         """Say for each (position, zone) whether the border of the zone comes nearer than so many metres."""

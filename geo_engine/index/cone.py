@@ -1,7 +1,7 @@
 """Borders that matter to somebody and lie within a cone ahead, nearest point each: a scalar kernel.
 
 For drivers of whose ways nothing is known but where they head. The cells round the cone are looked through; most hold
-no border that is wanted and cost one load, so a wide cone costs little more than one straight ray.
+no border that is wanted and cost one load and one test.
 """
 
 from __future__ import annotations

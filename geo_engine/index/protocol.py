@@ -1,4 +1,4 @@
-"""What every zone index answers, in columns of integers: point, segment and look-ahead queries."""
+"""What every zone index answers, in columns: zones that hold a point, that a segment touches, whose border is near."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 
-__all__ = ["Pairs", "RayHits", "Segments", "ZoneIndex"]
+__all__ = ["Pairs", "Segments", "ZoneIndex"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,23 +21,6 @@ class Pairs:
 
     def __len__(self) -> int:
         """Return the number of pairs."""
-        return len(self.query)
-
-
-@dataclass(frozen=True, slots=True)
-class RayHits:
-    """Zones met by look-ahead segments: pairs as in ``Pairs`` and where the zone is first met.
-
-    ``fraction`` runs from 0 (start of the segment) to 1 (its end), measured in lon/lat degrees, which is
-    the same as along the ground because the segment is straight in lon/lat and short.
-    """
-
-    query: IntColumn
-    zone: IntColumn
-    fraction: FloatColumn
-
-    def __len__(self) -> int:
-        """Return the number of hits."""
         return len(self.query)
 
 
@@ -78,16 +61,6 @@ class ZoneIndex(Protocol):
 
     def touching(self, segments: Segments) -> Pairs:
         """Return the zones each segment passes through, ends in or touches."""
-        ...
-
-    def ahead(self, segments: Segments, group: IntColumn, wanted: BoolColumn) -> RayHits:
-        """Return the wanted zones each segment meets and where it first meets them.
-
-        Args:
-            segments: look-ahead segments.
-            group: row of ``wanted`` per segment.
-            wanted: bool matrix (groups x zones); other zones are skipped before any geometry is touched.
-        """
         ...
 
     def near(self, lon: FloatColumn, lat: FloatColumn, zone: IntColumn, within_m: FloatColumn) -> BoolColumn:

@@ -131,30 +131,6 @@ def test_segment_over_the_date_line_goes_the_short_way(make: MakeIndex) -> None:
 
 
 @INDEXES
-def test_ray_meets_a_zone_at_the_fraction_where_the_border_is(make: MakeIndex) -> None:
-    ways = Segments(np.array([114.285]), np.array([30.6]), np.array([114.325]), np.array([30.6]))
-    hits = make(zones_of(z=SQUARE)).ahead(ways, np.zeros(1, dtype=np.int64), np.ones((1, 1), dtype=bool))
-    assert len(hits) == 1
-    assert hits.zone.tolist() == [0]
-    assert hits.fraction[0] == pytest.approx(0.25, abs=1e-9)
-
-
-@INDEXES
-def test_ray_that_starts_inside_meets_the_zone_at_zero(make: MakeIndex) -> None:
-    ways = Segments(np.array([114.3]), np.array([30.6]), np.array([114.325]), np.array([30.6]))
-    hits = make(zones_of(z=SQUARE)).ahead(ways, np.zeros(1, dtype=np.int64), np.ones((1, 1), dtype=bool))
-    assert hits.fraction.tolist() == [0.0]
-
-
-@INDEXES
-def test_ray_does_not_report_a_zone_that_is_not_wanted(make: MakeIndex) -> None:
-    ways = Segments(np.full(2, 114.285), np.full(2, 30.6), np.full(2, 114.325), np.full(2, 30.6))
-    wanted = np.array([[True, False], [False, True]])
-    hits = make(zones_of(a=SQUARE, b=PARTS)).ahead(ways, np.array([1, 0]), wanted)
-    assert list(zip(hits.query.tolist(), hits.zone.tolist(), strict=True)) == [(0, 1), (1, 0)]
-
-
-@INDEXES
 def test_empty_set_and_empty_batch_answer_with_nothing(make: MakeIndex) -> None:
     nothing = np.empty(0)
     assert containing(make(ZoneSet.of([])), 114.3, 30.6) == []
@@ -181,7 +157,6 @@ def test_many_candidates_per_query_are_all_returned(make: MakeIndex) -> None:
     assert index.containing(edge, level).zone.tolist() == right
     across = Segments(np.full(3, 0.5), np.full(3, 0.5), np.full(3, 1.2), np.full(3, 1.5))
     assert len(index.touching(across)) == 3 * 400
-    assert len(index.ahead(across, np.zeros(3, dtype=np.int64), np.ones((1, 400), dtype=bool))) == 3 * 400
 
 
 # Zones at which indexes fail: slivers, neighbours with one border, spikes, poles, the meridian, half the earth.
@@ -249,19 +224,6 @@ def test_index_answers_as_brute_force_does(name: str, ways: list[tuple[float, fl
     ):
         assert ours.query.tolist() == oracle.query.tolist()
         assert ours.zone.tolist() == oracle.zone.tolist()
-    group, wanted = np.zeros(len(ways), dtype=np.int64), np.ones((1, len(_ZONES)), dtype=bool)
-    hits, expected = index.ahead(segments, group, wanted), _BRUTE.ahead(segments, group, wanted)
-    assert hits.zone.tolist() == expected.zone.tolist()
-    # A way that runs along a border within rounding meets it anywhere there: then the place must be on it.
-    for row in np.flatnonzero(np.abs(hits.fraction - expected.fraction) > 1e-9).tolist():
-        assert _is_contact(segments.unwrapped(), int(hits.query[row]), int(hits.zone[row]), float(hits.fraction[row]))
-
-
-def _is_contact(way: Segments, query: int, zone: int, fraction: float) -> bool:
-    x = way.lon0[query] + fraction * (way.lon1[query] - way.lon0[query])
-    y = way.lat0[query] + fraction * (way.lat1[query] - way.lat0[query])
-    shape = _ZONES.zones[zone].geometry
-    return bool(min(shapely.distance(shape, shapely.Point(x + turn, y)) for turn in (-360.0, 0.0, 360.0)) < 1e-9)
 
 
 @INDEXES

@@ -1,4 +1,4 @@
-"""Borders by cell: what a step touches, what lies ahead, and for whom it is looked at."""
+"""Borders by cell: what a step touches, what lies in a cone ahead, and for whom it is looked at."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import shapely
 
+from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.index.border_grid import MOST_PROFILES, BorderGrid, mark_wanted, unmarked
-from geo_engine.index.borders import touched_outside, wanted_ahead
+from geo_engine.index.borders import touched_outside
 from geo_engine.index.cells import CellIndex, wanted_words
+from geo_engine.index.cone import Cone, Found, wanted_within
 from geo_engine.model import ZoneKind
 from geo_engine.testing import box_zone
 from geo_engine.zones.zoneset import Zone, ZoneSet
@@ -31,14 +34,25 @@ def touched(grid: BorderGrid, *way: float, but: tuple[int, ...] = ()) -> list[in
     return sorted(out[: touched_outside(grid, *way, members, (0, len(but)), (0, 0), out)].tolist())
 
 
-def ahead(grid: BorderGrid, *way: float, wanted: list[int], profile: int = 0, profiles: int = 1) -> dict[int, float]:
-    chosen = np.zeros((profiles, 16), dtype=bool)
-    chosen[profile, wanted] = True
-    marked = unmarked(grid)
-    mark_wanted(marked, wanted_words(chosen))
-    zones, fractions = np.empty(16, dtype=np.int64), np.empty(16)
-    count = wanted_ahead(marked, *way, profile, wanted_words(chosen), zones, fractions)
-    return dict(zip(zones[:count].tolist(), fractions[:count].tolist(), strict=True))
+def marked_for(grid: BorderGrid, *wanted: list[int]) -> tuple[BorderGrid, npt.NDArray[np.uint64]]:
+    """Return the borders marked for profiles that want these zones, and what they were marked with."""
+    chosen = np.zeros((len(wanted), 16), dtype=bool)
+    for profile, zones in enumerate(wanted):
+        chosen[profile, zones] = True
+    marked, words = unmarked(grid), wanted_words(chosen)
+    mark_wanted(marked, words)
+    return marked, words
+
+
+def ahead(
+    marked: tuple[BorderGrid, npt.NDArray[np.uint64]], lon: float, lat: float, *, east: float, profile: int = 0
+) -> dict[int, float]:
+    """Return the wanted zones in a cone of 100 m to the east (1) or the west (-1), and their distance in metres."""
+    grid, words = marked
+    lon_m, lat_m = (float(metres) for metres in metres_per_degree(lat))
+    found = Found(np.empty(16, dtype=np.int64), np.empty(16), np.empty(16), np.empty(16))
+    count = wanted_within(grid, Cone(lon, lat, lon_m, lat_m, east, 0.0, 0.9, 100.0), profile, words, found)
+    return dict(zip(found.zone[:count].tolist(), found.distance_m[:count].tolist(), strict=True))
 
 
 def test_border_is_touched_where_the_way_crosses_or_grazes_it_and_not_inside() -> None:
@@ -63,29 +77,53 @@ def test_the_set_after_the_empty_one_is_not_taken_for_it() -> None:
     assert touched_outside(borders_of(CORNERS[0]), 9.999, 10.05, 10.001, 10.05, members, (0, 0), (0, 1), out) == 0
 
 
-def test_only_wanted_borders_are_ahead_at_the_fraction_where_they_are_met() -> None:
-    found = ahead(borders_of(*CORNERS), 9.95, 10.05, 10.05, 10.05, wanted=[2, 7])
+def test_only_wanted_borders_are_ahead_and_only_within_reach() -> None:
+    marked = marked_for(borders_of(*CORNERS), [2, 7])
+    found = ahead(marked, 9.9995, 10.05, east=1.0)
     assert sorted(found) == [2, 7]
-    assert list(found.values()) == pytest.approx([0.5, 0.5])
-    assert ahead(borders_of(*CORNERS), 9.95, 10.05, 9.96, 10.05, wanted=[2, 7]) == {}
+    assert list(found.values()) == pytest.approx([0.0005 * float(metres_per_degree(10.05)[0])] * 2)
+    assert ahead(marked, 9.9985, 10.05, east=1.0) == {}
+    assert ahead(marked, 9.9995, 10.05, east=-1.0) == {}
+
+
+def test_each_profile_finds_what_it_wants_and_not_what_another_wants() -> None:
+    marked = marked_for(borders_of(*CORNERS), [2], [], [2, 7])
+    assert [sorted(ahead(marked, 9.9995, 10.05, east=1.0, profile=profile)) for profile in range(3)] == [
+        [2],
+        [],
+        [2, 7],
+    ]
 
 
 def test_profiles_that_share_a_bit_do_not_share_what_they_want() -> None:
-    grid = borders_of(CORNERS[0])
-    assert ahead(grid, 9.95, 10.05, 10.05, 10.05, wanted=[0], profile=MOST_PROFILES, profiles=2 * MOST_PROFILES) != {}
-    chosen = np.zeros((MOST_PROFILES + 1, 16), dtype=bool)
-    chosen[MOST_PROFILES, 0] = True
-    marked = unmarked(grid)
-    mark_wanted(marked, wanted_words(chosen))
-    zones, fractions = np.empty(16, dtype=np.int64), np.empty(16)
-    assert wanted_ahead(marked, 9.95, 10.05, 10.05, 10.05, 0, wanted_words(chosen), zones, fractions) == 0
+    marked = marked_for(borders_of(*CORNERS), *[[]] * MOST_PROFILES, [0])
+    assert sorted(ahead(marked, 9.9995, 10.05, east=1.0, profile=MOST_PROFILES)) == [0]
+    assert ahead(marked, 9.9995, 10.05, east=1.0, profile=0) == {}
+
+
+def test_borders_marked_anew_forget_what_was_wanted_before() -> None:
+    grid, before = marked_for(borders_of(*CORNERS), [2])
+    _, after = marked_for(grid, [7])
+    assert sorted(ahead((grid, before), 9.9995, 10.05, east=1.0)) == [2]
+    mark_wanted(grid, after)
+    assert sorted(ahead((grid, after), 9.9995, 10.05, east=1.0)) == [7]
+    mark_wanted(grid, wanted_words(np.zeros((1, 16), dtype=bool)))
+    assert not grid.bits.any()
+    assert not grid.cell_bits.any()
 
 
 def test_way_over_the_date_line_is_followed_on_the_other_side() -> None:
     grid = borders_of(shapely.box(-179.9, -1.0, -179.0, 1.0), shapely.box(179.0, -1.0, 179.9, 1.0))
     assert touched(grid, 179.95, 0.0, 180.15, 0.0) == [0]
     assert touched(grid, -179.95, 0.0, -180.15, 0.0) == [1]
-    assert ahead(grid, 179.95, 0.0, 180.15, 0.0, wanted=[0, 1]) == {0: pytest.approx(0.75)}
+
+
+def test_cone_over_the_date_line_finds_what_lies_on_the_other_side() -> None:
+    shapes = shapely.box(-179.9997, -1.0, -179.0, 1.0), shapely.box(179.0, -1.0, 179.9997, 1.0)
+    marked = marked_for(borders_of(*shapes), [0, 1])
+    gap_m = 0.0005 * float(metres_per_degree(0.0)[0])
+    assert ahead(marked, 179.9998, 0.0, east=1.0) == {0: pytest.approx(gap_m)}
+    assert ahead(marked, -179.9998, 0.0, east=-1.0) == {1: pytest.approx(gap_m)}
 
 
 def test_copy_is_marked_without_the_original() -> None:
