@@ -62,7 +62,7 @@ class EngineWay:
             for low, high in ((0.1, 0.3), (0.12, 0.45), (0.18, 0.6), (0.3, 0.7), (0.5, 0.8))
             for eta_s in (20.0, 24.0, 30.0, 40.0)
         )
-        return tuple(replace(self, config=_foreseeing(self.config, learnt=some)) for some in tiers)
+        return tuple(replace(self, config=_foreseeing(self.config, learnt=some, on_roads=some)) for some in tiers)
 
     def find(self, pings: PingBatch, ground: Ground) -> Findings:
         """Replay the pings; warnings are approach decisions that are sent or held back by the policy."""

@@ -280,7 +280,7 @@ def zone_facts(
     if before is not None:
         known, edit = before
         # A new zone finds the value behind the last one.
-        columns = zip(known, _blank(1), strict=True)
+        columns: Iterable[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = zip(known, _blank(1), strict=True)
         facts = kernels.ZoneFacts(*(np.append(column, blank)[edit.before] for column, blank in columns))
         asked = edit.altered.tolist()
     for row in asked:

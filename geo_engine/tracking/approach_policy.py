@@ -9,10 +9,11 @@ import numpy as np
 
 from geo_engine.compiled import uncounted
 from geo_engine.errors import ConfigurationError
-from geo_engine.model import BoolColumn, FloatColumn
+from geo_engine.model import BoolColumn, CodeColumn, FloatColumn
+from geo_engine.tracking.foresight import BY_HEADING, BY_PLACE, BY_ROAD
 from geo_engine.tracking.learnt import Scope
 
-__all__ = ["LEARNT", "ON_ROADS_UNLEARNT", "UNLEARNT", "ApproachPolicy", "Tier", "is_due"]
+__all__ = ["LEARNT", "ON_ROADS", "UNLEARNT", "ApproachPolicy", "Tier", "is_due"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,10 @@ class Tier:
 
 
 LEARNT: Final = (Tier(0.12, 23.0), Tier(0.35, 32.0))
-"""For places where the traffic was learnt, on known roads or without: what is likely is said early, what is not must be
-near. Set on three simulated cities (``benchmarks/quality``): recall 0.94 to 0.96, median lead 31 s."""
-ON_ROADS_UNLEARNT: Final = (Tier(0.10, 28.0), Tier(0.3, 33.0))
-"""For known roads on which nothing was learnt."""
+"""For places where the traffic was learnt: what is likely is said early, what is not must be near. Set on three
+simulated cities (``benchmarks/quality``): recall 0.94 to 0.96, median lead 31 s."""
+ON_ROADS: Final = (Tier(0.11, 23.0), Tier(0.35, 32.0))
+"""For known roads; set on the same cities."""
 UNLEARNT: Final = (Tier(0.0, 30.0),)
 """For places where only the heading is known: whatever lies in the cone and is near."""
 _USUAL_S: Final = 30.0
@@ -49,7 +50,8 @@ class ApproachPolicy:
 
     Attributes:
         learnt: tiers where the traffic was learnt.
-        unlearnt: tiers where it was not.
+        on_roads: tiers where the road is known.
+        unlearnt: tiers where neither is.
         interval_s: the interval of pings the tiers are meant for.
         per_second: so many seconds are added to every limit for each second by which a user's pings are further apart:
             the next chance to warn comes later.
@@ -58,6 +60,7 @@ class ApproachPolicy:
     """
 
     learnt: tuple[Tier, ...] = LEARNT
+    on_roads: tuple[Tier, ...] = ON_ROADS
     unlearnt: tuple[Tier, ...] = UNLEARNT
     interval_s: float = 5.0
     per_second: float = 1.0
@@ -65,7 +68,7 @@ class ApproachPolicy:
     min_speed_mps: float = 2.0
 
     def __post_init__(self) -> None:
-        for tier in (*self.learnt, *self.unlearnt):
+        for _, tier in self._tiers:
             if not (0.0 <= tier.least_chance <= 1.0 and tier.most_eta_s > 0.0):
                 message = f"found {tier}, expected a chance of 0 to 1 and an eta above 0"
                 raise ConfigurationError(message)
@@ -74,16 +77,22 @@ class ApproachPolicy:
     def reaching(cls, ahead_s: float) -> Self:
         """Return the usual policy with every limit stretched so that it looks ``ahead_s`` ahead, 30 = as it is."""
         usual, stretch = cls(), ahead_s / _USUAL_S
-        learnt, unlearnt = (
+        learnt, on_roads, unlearnt = (
             tuple(replace(tier, most_eta_s=tier.most_eta_s * stretch) for tier in tiers)
-            for tiers in (usual.learnt, usual.unlearnt)
+            for tiers in (usual.learnt, usual.on_roads, usual.unlearnt)
         )
-        return replace(usual, learnt=learnt, unlearnt=unlearnt)
+        return replace(usual, learnt=learnt, on_roads=on_roads, unlearnt=unlearnt)
+
+    @property
+    def _tiers(self) -> list[tuple[int, Tier]]:
+        """Every tier with what it is for: ``BY_HEADING`` .. ``BY_ROAD``."""
+        groups = ((BY_HEADING, self.unlearnt), (BY_PLACE, self.learnt), (BY_ROAD, self.on_roads))
+        return [(source, tier) for source, tiers in groups for tier in tiers]
 
     @property
     def horizon_s(self) -> float:
         """The longest time ahead at which a warning can be due."""
-        longest_s = max((tier.most_eta_s for tier in (*self.learnt, *self.unlearnt)), default=0.0)
+        longest_s = max((tier.most_eta_s for _, tier in self._tiers), default=0.0)
         return longest_s + self.per_second * (self.most_interval_s - self.interval_s)
 
     @property
@@ -94,14 +103,15 @@ class ApproachPolicy:
     @property
     def scope(self) -> Scope:
         """What is worth keeping in a forecast for these tiers."""
-        least = min((tier.least_chance for tier in self.learnt), default=1.0)
-        longest_s = max((tier.most_eta_s for tier in self.learnt), default=0.0)
-        return Scope(least, least * _ON_ROADS, longest_s * _OTHERS_TAKE)
+        least, least_on_roads = (
+            min((tier.least_chance for tier in tiers), default=1.0) for tiers in (self.learnt, self.on_roads)
+        )
+        longest_s = max((tier.most_eta_s for tier in (*self.learnt, *self.on_roads)), default=0.0)
+        return Scope(least, least_on_roads * _ON_ROADS, longest_s * _OTHERS_TAKE)
 
     def table(self) -> FloatColumn:
-        """Return the tiers for ``is_due``: (tiers, 3) whether learnt (0, 1), least chance, most seconds."""
-        rows = [(float(learnt), tier.least_chance, tier.most_eta_s)
-                for learnt, tiers in ((True, self.learnt), (False, self.unlearnt)) for tier in tiers]  # fmt: skip
+        """Return the tiers for ``is_due``: (tiers, 3) what it is for, least chance, most seconds."""
+        rows = [(source, tier.least_chance, tier.most_eta_s) for source, tier in self._tiers]
         return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
     def later_s(self, elapsed_s: FloatColumn) -> FloatColumn:
@@ -113,34 +123,33 @@ class ApproachPolicy:
         """Return how far to look where nothing was learnt, seconds."""
         return np.asarray(self.later_s(elapsed_s) + self.cone_s)
 
-    def due(self, chance: FloatColumn, eta_s: FloatColumn, learnt: BoolColumn, elapsed_s: FloatColumn) -> BoolColumn:
+    def due(self, chance: FloatColumn, eta_s: FloatColumn, source: CodeColumn, elapsed_s: FloatColumn) -> BoolColumn:
         """Say which forecasts are worth a warning.
 
         Args:
             chance: probability to enter within 180 s.
             eta_s: seconds until then.
-            learnt: the traffic there was learnt.
+            source: how it is known, ``BY_HEADING`` .. ``BY_ROAD``.
             elapsed_s: seconds since the user's ping before; NaN = it is the first.
         """
         limit_s = eta_s - self.later_s(elapsed_s)
         found = np.zeros(len(chance), dtype=np.bool_)
-        for tiers, whose in ((self.learnt, learnt), (self.unlearnt, ~learnt)):
-            for tier in tiers:
-                found |= whose & (chance >= tier.least_chance) & (limit_s <= tier.most_eta_s)
+        for of, tier in self._tiers:
+            found |= (source == of) & (chance >= tier.least_chance) & (limit_s <= tier.most_eta_s)
         return found
 
 
 @uncounted
-def is_due(tiers: FloatColumn, chance: float, limit_s: float, learnt: bool) -> bool:
+def is_due(tiers: FloatColumn, chance: float, limit_s: float, source: int) -> bool:
     """Say whether one forecast is worth a warning: ``ApproachPolicy.due`` for kernels.
 
     Args:
         tiers: ``ApproachPolicy.table``.
         chance: probability to enter within 180 s.
         limit_s: seconds until then, less ``ApproachPolicy.later_s``.
-        learnt: the traffic there was learnt.
+        source: how it is known, ``BY_HEADING`` .. ``BY_ROAD``.
     """
     for row in range(len(tiers)):
-        if (tiers[row, 0] > 0.0) == learnt and chance >= tiers[row, 1] and limit_s <= tiers[row, 2]:
+        if tiers[row, 0] == source and chance >= tiers[row, 1] and limit_s <= tiers[row, 2]:
             return True
     return False

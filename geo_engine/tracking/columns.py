@@ -256,7 +256,7 @@ class ColumnTracker:
         )
         wanted = self._wanting(moment.wanted_bits)
         found = foresee(self._ground.forecast.known, self._borders, self._frame, movers, wanted, self._ahead)
-        due = policy.due(found.chance, found.eta_s, found.learnt, elapsed_s[found.query])
+        due = policy.due(found.chance, found.eta_s, found.source, elapsed_s[found.query])
         pairs = Pairs(rows[found.query], found.zone)
         kept = np.flatnonzero(due & ~listed(pairs, here))
         ahead = (found.distance_m[kept], found.eta_s[kept], found.bearing_deg[kept])

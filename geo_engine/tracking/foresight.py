@@ -29,7 +29,10 @@ from geo_engine.tracking.outlook_table import (
 from geo_engine.tracking.road_kernels import RoadTable, forecast_on_road
 from geo_engine.tracking.wanted import Wanted
 
-__all__ = ["Foreseen", "Known", "Movers", "foresee", "look_ahead"]
+__all__ = ["BY_HEADING", "BY_PLACE", "BY_ROAD", "Foreseen", "Known", "Movers", "foresee", "look_ahead"]
+
+BY_HEADING, BY_PLACE, BY_ROAD = range(3)
+"""How a forecast is known: a guess from the heading alone, what others did at that place, what is known of the road."""
 
 _HALF_CONE_COSINE: Final = 0.5
 _CONE_CHANCE: Final = 0.5
@@ -73,7 +76,7 @@ class Foreseen:
         eta_s: seconds until then.
         distance_m: straight metres to the nearest point of its border.
         bearing_deg: direction of that point, degrees from north.
-        learnt: the chance is what others did there; else it is a guess from the heading alone.
+        source: int8: how it is known, ``BY_HEADING`` .. ``BY_ROAD``.
     """
 
     query: IntColumn
@@ -82,7 +85,7 @@ class Foreseen:
     eta_s: FloatColumn
     distance_m: FloatColumn
     bearing_deg: FloatColumn
-    learnt: npt.NDArray[np.bool_]
+    source: npt.NDArray[np.int8]
 
     def __len__(self) -> int:
         """Return the number of (mover, zone) pairs."""
@@ -92,7 +95,7 @@ class Foreseen:
 @uncounted
 def look_ahead(
     known: Known, borders: BorderGrid, frame: FloatColumn, mover: Mover, wanted: Wanted, ahead: Ahead
-) -> tuple[int, bool]:
+) -> tuple[int, int]:
     """Write the wanted zones ahead of one moving user.
 
     Args:
@@ -104,17 +107,18 @@ def look_ahead(
         ahead: written from the front; room for every zone.
 
     Returns:
-        (number of zones, whether it was learnt). Zones the user is inside may be among them.
+        (number of zones, how they are known: ``BY_HEADING`` .. ``BY_ROAD``). Zones the user is inside may be among
+        them.
     """
     if not mover.speed_mps > 0.0:
-        return 0, False
+        return 0, BY_HEADING
     count = forecast_on_road(known.roads, frame, mover, wanted, ahead)
     if count != UNKNOWN:
         blend_chances(known.flow, mover, _FLOW_SHARE, ahead, count)
-    else:
-        count = forecast_at(known.flow, frame, mover, wanted, ahead)
+        return count, BY_ROAD
+    count = forecast_at(known.flow, frame, mover, wanted, ahead)
     if count != UNKNOWN:
-        return count, True
+        return count, BY_PLACE
     lon_m, lat_m = degree_lengths(frame, mover.lat)
     east_mps, north_mps = velocity_of(mover)
     x, y = east_mps / mover.speed_mps, north_mps / mover.speed_mps
@@ -127,7 +131,7 @@ def look_ahead(
         # Straight ahead is likelier than aside: of no use for a choice, but not without meaning.
         cosine = (x * ahead.east_m[at] + y * ahead.north_m[at]) / max(ahead.distance_m[at], 1e-9)
         ahead.chance[at] = _CONE_CHANCE * max(cosine, 0.0)
-    return count, False
+    return count, BY_HEADING
 
 
 @kernel
@@ -141,12 +145,12 @@ def _foresee(
             movers.lon[k], movers.lat[k], movers.east_mps[k], movers.north_mps[k],
             movers.speed_mps[k], movers.told_deg[k], movers.reach_s[k], movers.profile[k],
         )  # fmt: skip
-        count, learnt = look_ahead(known, borders, frame, mover, wanted, ahead)
+        count, source = look_ahead(known, borders, frame, mover, wanted, ahead)
         if total + count > len(ints):
             ints = np.concatenate((ints, np.empty((len(ints) + count, 3), dtype=np.int64)))
             floats = np.concatenate((floats, np.empty((len(floats) + count, 4))))
         for at in range(count):
-            ints[total, 0], ints[total, 1], ints[total, 2] = k, ahead.zone[at], int(learnt)
+            ints[total, 0], ints[total, 1], ints[total, 2] = k, ahead.zone[at], source
             floats[total, 0], floats[total, 1] = ahead.chance[at], ahead.eta_s[at]
             floats[total, 2] = ahead.distance_m[at]
             floats[total, 3] = math.degrees(math.atan2(ahead.east_m[at], ahead.north_m[at])) % 360.0
@@ -159,6 +163,6 @@ def foresee(
 ) -> Foreseen:
     """Return the wanted zones ahead of moving users; arguments as of ``look_ahead``."""
     ints, floats, total = _foresee(known, borders, frame, movers, wanted, ahead)
-    query, zone, learnt = ints[:total].T
+    query, zone, source = ints[:total].T
     chance, eta_s, distance_m, bearing_deg = floats[:total].T
-    return Foreseen(query, zone, chance, eta_s, distance_m, bearing_deg, learnt.astype(np.bool_))
+    return Foreseen(query, zone, chance, eta_s, distance_m, bearing_deg, source.astype(np.int8))

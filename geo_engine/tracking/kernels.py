@@ -599,10 +599,10 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                 over_s = min(max(interval_s - walk.interval_s, 0.0), walk.most_interval_s - walk.interval_s)
                 later_s = walk.per_second * over_s
                 mover = Mover(lon, lat, east_mps, north_mps, speed_mps, told_deg, later_s + walk.cone_s, profile)
-                met, learnt = look_ahead(world.known, world.borders, world.frame, mover, world.wanted, ahead)
+                met, source = look_ahead(world.known, world.borders, world.frame, mover, world.wanted, ahead)
                 for at in range(met):
                     zone = ahead.zone[at]
-                    if not is_due(world.tiers, ahead.chance[at], ahead.eta_s[at] - later_s, learnt):
+                    if not is_due(world.tiers, ahead.chance[at], ahead.eta_s[at] - later_s, source):
                         continue
                     if not (_in_set(world, now, zone) or _in_set(world, target, zone)):
                         n = _write(events, n, u7, time_ms, zone, APPROACH, MOVED, lon, lat)

@@ -168,11 +168,8 @@ class Clerk:
         over = note is None or (not note.inside and (not note.open or row.time_ms - note.visit_ms > self.cover_ms))
         if row.kind == DWELLED or (row.kind == APPROACH and self._dwell_ms(row)):
             return row.kind == DWELLED and self._stays(row)
-        if over and not row.due:
+        if over and (not row.due or self._is_covered(row, note)):
             return row.kind == ENTER
-        decided = note is not None and note.decided and row.time_ms - note.visit_ms <= self.cover_ms
-        if over and row.kind == APPROACH and decided:
-            return False
         if over:
             sent_ms = None if note is None else note.sent_ms
             self.notes[key] = _Note(row.time_ms, row.time_ms, inside=row.kind != APPROACH, sent_ms=sent_ms)
@@ -183,6 +180,10 @@ class Clerk:
             note.last_ms = row.time_ms
             note.inside = True
         return row.kind == ENTER
+
+    def _is_covered(self, row: Happening, note: _Note | None) -> bool:
+        lately = note is not None and note.decided and row.time_ms - note.visit_ms <= self.cover_ms
+        return row.kind == APPROACH and lately
 
     def _decide(self, row: Happening, now_ms: int, *, told_along: bool) -> list[Decision]:
         zone = self.zones.zones[row.zone]

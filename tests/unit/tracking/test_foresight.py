@@ -11,12 +11,12 @@ from geo_engine.geodesy.kernels import degree_table
 from geo_engine.index.border_grid import mark_wanted, unmarked
 from geo_engine.index.cells import CellIndex, wanted_words
 from geo_engine.model import ZoneKind
-from geo_engine.tracking.approach_policy import ApproachPolicy, Tier
+from geo_engine.tracking.approach_policy import ApproachPolicy, Tier, is_due
 from geo_engine.tracking.chain import Chain, LearntChain, learnt_chain
 from geo_engine.tracking.flow import Flow
 from geo_engine.tracking.flow_kernels import DrivenSteps
 from geo_engine.tracking.forecast import Outlooks, Prepared, outlooks_of
-from geo_engine.tracking.foresight import Foreseen, Known, Movers, foresee
+from geo_engine.tracking.foresight import BY_HEADING, BY_PLACE, BY_ROAD, Foreseen, Known, Movers, foresee
 from geo_engine.tracking.outlook_table import ahead_room, layout_of, outlook_table
 from geo_engine.tracking.road_kernels import no_roads, road_table
 from geo_engine.tracking.roads import RoadFlow, RoadNet, road_net
@@ -103,7 +103,7 @@ def test_a_zone_round_the_corner_is_foreseen_where_drivers_turn() -> None:
         known_of(learnt(drives(TURN, times=3)), ROUND_THE_CORNER), ROUND_THE_CORNER, (250.0, 0.0), (10.0, 0.0)
     )
     assert found.zone.tolist() == [0]
-    assert found.learnt.all()
+    assert (found.source == BY_PLACE).all()
     assert found.chance[0] == pytest.approx(1.0, abs=0.02)
     assert found.distance_m[0] == pytest.approx(np.hypot(230.0, 300.0), abs=2.0)
     assert found.bearing_deg[0] == pytest.approx(np.degrees(np.arctan2(230.0, 300.0)), abs=1.0)
@@ -143,7 +143,7 @@ def test_where_nothing_was_learnt_the_cone_tells_what_is_ahead(velocity: tuple[f
     zones = zone_set(box(200.0, -20.0, 300.0, 20.0))
     found = ahead_of(known_of(learnt(), zones), zones, (0.0, 0.0), velocity)
     assert len(found) == seen
-    assert not found.learnt.any()
+    assert (found.source == BY_HEADING).all()
     if seen:
         assert found.distance_m[0] == pytest.approx(200.0, abs=1.0)
         assert found.bearing_deg[0] == pytest.approx(90.0, abs=0.5)
@@ -270,7 +270,7 @@ def test_straight_on_is_likelier_than_turning_until_turns_are_learnt() -> None:
     zones = zone_set(box(200.0, -30.0, 260.0, 30.0), box(-30.0, 200.0, 30.0, 260.0))
     net = road_net(CROSS)
     before = ahead_of(on_roads(net, zones), zones, (-150.0, 3.0), (10.0, 0.0))
-    assert before.learnt.all()
+    assert (before.source == BY_ROAD).all()
     assert before.zone[np.argmax(before.chance)] == 0
     turned = drives([(-400.0, 0.0), (0.0, 0.0), (0.0, 400.0)], times=40)
     after = ahead_of(on_roads(net, zones, turned), zones, (-150.0, 3.0), (10.0, 0.0))
@@ -282,7 +282,7 @@ def test_off_the_roads_the_cone_answers() -> None:
     zones = zone_set(box(200.0, 390.0, 260.0, 410.0))
     found = ahead_of(on_roads(road_net(CROSS), zones), zones, (100.0, 400.0), (10.0, 0.0))
     assert found.zone.tolist() == [0]
-    assert not found.learnt.any()
+    assert (found.source == BY_HEADING).all()
 
 
 def turn_share(roads: RoadFlow) -> float:
@@ -306,29 +306,36 @@ def test_what_was_learnt_on_another_network_is_not_taken_up() -> None:
     assert turn_share(roads) == 0.0
 
 
-def due(policy: ApproachPolicy, chance: float, eta_s: float, learnt: bool, elapsed_s: float = 5.0) -> bool:
-    return bool(policy.due(*(np.array([value]) for value in (chance, eta_s, learnt, elapsed_s)))[0])
+def due(policy: ApproachPolicy, chance: float, eta_s: float, source: int, elapsed_s: float = 5.0) -> bool:
+    """Ask the columns and the kernel."""
+    columns = (np.array([value]) for value in (chance, eta_s, source, elapsed_s))
+    found = bool(policy.due(*columns)[0])
+    limit_s = eta_s - float(policy.later_s(np.array([elapsed_s]))[0])
+    assert is_due(policy.table(), chance, limit_s, source) is found
+    return found
 
 
 @pytest.mark.parametrize(
-    ("chance", "eta_s", "learnt", "expected"),
+    ("chance", "eta_s", "source", "expected"),
     [
-        (0.2, 20.0, True, True),
-        (0.2, 30.0, True, False),
-        (0.5, 30.0, True, True),
-        (0.05, 5.0, True, False),
-        (0.05, 29.0, False, True),
-        (0.5, 31.0, False, False),
+        (0.2, 20.0, BY_PLACE, True),
+        (0.2, 30.0, BY_PLACE, False),
+        (0.5, 30.0, BY_PLACE, True),
+        (0.05, 5.0, BY_PLACE, False),
+        (0.115, 20.0, BY_PLACE, False),
+        (0.115, 20.0, BY_ROAD, True),
+        (0.05, 29.0, BY_HEADING, True),
+        (0.5, 31.0, BY_HEADING, False),
     ],
 )
-def test_a_warning_is_due_when_it_is_likely_and_near(chance: float, eta_s: float, learnt: bool, expected: bool) -> None:
-    assert due(ApproachPolicy(), chance, eta_s, learnt) is expected
+def test_a_warning_is_due_when_it_is_likely_and_near(chance: float, eta_s: float, source: int, expected: bool) -> None:
+    assert due(ApproachPolicy(), chance, eta_s, source) is expected
 
 
 def test_who_reports_seldom_is_warned_earlier() -> None:
-    assert not due(ApproachPolicy(), 0.2, 30.0, True, 5.0)
-    assert due(ApproachPolicy(), 0.2, 30.0, True, 15.0)
-    assert not due(ApproachPolicy(), 0.2, 30.0, True, np.nan)
+    assert not due(ApproachPolicy(), 0.2, 30.0, BY_PLACE, 5.0)
+    assert due(ApproachPolicy(), 0.2, 30.0, BY_PLACE, 15.0)
+    assert not due(ApproachPolicy(), 0.2, 30.0, BY_PLACE, np.nan)
 
 
 def test_a_tier_that_makes_no_sense_is_refused() -> None:
