@@ -233,9 +233,12 @@ class Engine:
         self._retold.rest()
         rows = self._users.rows
         members = self._members_after(known)
+        users = np.unique(np.array([visit.u7 for visit, _ in known], dtype=np.int64))
+        before_ms = rows["time_ms"][users]
         for visit, _ in known:
             rows["time_ms"][visit.u7] = max(int(rows["time_ms"][visit.u7]), visit.last_ms)
-        users = np.unique(np.array([visit.u7 for visit, _ in known], dtype=np.int64))
+        # Where they were before they were last seen says nothing about the way from there.
+        self._users.forget_places(users[rows["time_ms"][users] > before_ms])
         before = self._running.sets.sizes[rows["inside"][users]].sum()
         inside = self._running.sets.intern(Pairs(np.searchsorted(users, members[:, 0]), members[:, 1]), len(users))
         rows["inside"][users] = inside
@@ -333,7 +336,7 @@ class Engine:
                 = the pings since the snapshot will be given to the engine, as if it had not been away.
 
         Raises:
-            SnapshotError: the buffer is damaged, or belongs to other zones.
+            SnapshotError: the buffer is damaged, of another version, or belongs to other zones.
         """
         facts, arrays = unpack(snapshot)
         if facts["zones"] != [zone.zone_id for zone in self.zones.zones]:

@@ -23,7 +23,7 @@ from geo_engine.tracking.outlook_table import ahead_room
 from geo_engine.tracking.screening import REASONS, Codes, absurd_jumps, arrange, screen
 from geo_engine.tracking.sets import ZoneSets
 from geo_engine.tracking.settling import settle
-from geo_engine.tracking.state import FRESH, KEPT_FLAGS, MOVING, PLACED, UserRows
+from geo_engine.tracking.state import FRESH, KEPT_FLAGS, MOVING, PLACED, WALKED, UserRows, seen_at
 from geo_engine.tracking.steps import Steps
 from geo_engine.tracking.transitions import chosen, joined, listed, without
 from geo_engine.tracking.wanted import Wanted, wanted_of
@@ -135,18 +135,21 @@ class ColumnTracker:
         if self._limits.settles:
             left, entered = (chosen(one, ~self._near(steps, one, doubt)) for one in (left, entered))
         now = without(joined(kept, entered), left)
+        searched = self._searched(steps, silent, left, entered)
         motion = estimate_motion(steps)
         events = [
             self._lost_on_the_way(steps, lost, moment),
             _at_steps(steps, left, EXIT),
-            _at_steps(steps, self._crossed(steps, silent, kept, found), CROSS),
+            _at_steps(steps, self._crossed(steps, searched, kept, found), CROSS),
             _at_steps(steps, entered, ENTER),
             self._owed(steps, moment, without(kept, left)),
             self._opened(steps, held, moment),
             self._approaching(steps, motion, moment, joined(now, found)),
         ]
         driven = driven_steps(steps, motion, moment)
-        return events, self._move_on(steps, motion, now, moment), driven
+        change = self._move_on(steps, motion, now, moment)
+        self._search_later(steps, silent, searched)
+        return events, change, driven
 
     def _found(self, steps: Steps, kept: Pairs) -> Pairs:
         """Return the zones each user is in; of who stands, a ping in the zones he is in anyway is no reason to ask."""
@@ -154,7 +157,7 @@ class ColumnTracker:
         differs = np.zeros(len(steps), dtype=np.bool_)
         for pairs in (without(there, kept), without(kept, there)):
             differs[pairs.query] = True
-        asked = np.flatnonzero(differs & (steps.still_s > 0))
+        asked = np.flatnonzero((differs | steps.walked) & (steps.still_s > 0))
         if len(asked) == 0:
             return there
         believed = self._holding(steps.lon[asked], steps.lat[asked])
@@ -190,14 +193,30 @@ class ColumnTracker:
     def _lost_on_the_way(self, steps: Steps, lost: Pairs, moment: Moment) -> Events:
         rows = lost.query
         time_ms = np.maximum(steps.before_ms[rows], moment.restored_ms) + (self._limits.lost_after_ms or 0)
-        lon, lat = (np.where(steps.placed, steps.before[name], np.nan)[rows] for name in ("lon", "lat"))
+        lon, lat = seen_at(steps.before[rows])
         return make_events(steps.pings.u7[rows], time_ms, lost.zone, lon, lat, EXIT, reason=LOST)
 
-    def _crossed(self, steps: Steps, silent: BoolColumn, kept: Pairs, found: Pairs) -> Pairs:
-        """Return the zones passed through or touched with neither end inside; nobody passes through standing."""
-        ways = np.flatnonzero(steps.joined & ~silent & (steps.still_s == 0))
+    def _searched(self, steps: Steps, silent: BoolColumn, left: Pairs, entered: Pairs) -> BoolColumn:
+        """Say whose way is searched for crossings now: noise passes through nothing, and nothing is told twice."""
+        moved = steps.walked.copy()
+        moved[left.query] = moved[entered.query] = True
+        searched: BoolColumn = steps.joined & ~silent & moved
+        return searched
+
+    def _crossed(self, steps: Steps, searched: BoolColumn, kept: Pairs, found: Pairs) -> Pairs:
+        """Return the zones passed through or touched with neither end inside."""
+        ways = np.flatnonzero(searched)
         touched = self._ground.index.touching(steps.segments(ways))
         return without(Pairs(ways[touched.query], touched.zone), kept, found)
+
+    def _search_later(self, steps: Steps, silent: BoolColumn, searched: BoolColumn) -> None:
+        """Note in the rows up to where the ways are searched."""
+        rows, u7 = self._users.rows, steps.pings.u7
+        pending = steps.joined & ~silent & ~searched
+        for name, way_deg in zip(("back_lon", "back_lat"), steps.unsearched_deg(), strict=True):
+            rows[name][u7] = np.where(pending, way_deg, 0.0)
+        walks = steps.joined & (steps.still_s > 0) & (searched | steps.was_walking)
+        rows["flags"][u7] |= np.where(walks, WALKED, 0).astype(np.uint8)
 
     def _owed(self, steps: Steps, moment: Moment, stayed: Pairs) -> Events:
         """Find users who stayed inside while their pings became recent enough to warn."""

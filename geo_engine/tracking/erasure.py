@@ -8,7 +8,7 @@ from geo_engine.model import IntColumn
 from geo_engine.tracking.columns import make_events
 from geo_engine.tracking.events import ERASED, EXIT, Events
 from geo_engine.tracking.sets import EMPTY_SET, ZoneSets
-from geo_engine.tracking.state import BLOCK, NEVER_MS, PLACED, UserRows
+from geo_engine.tracking.state import BLOCK, NEVER_MS, UserRows, seen_at
 
 __all__ = ["erase", "last_events"]
 
@@ -35,8 +35,7 @@ def last_events(users: UserRows, sets: ZoneSets, u7: IntColumn, events: Events, 
 def _exits(users: UserRows, sets: ZoneSets, u7: IntColumn, now_ms: int) -> Events:
     rows = users.rows[u7]
     held = sets.zones_of(rows["inside"])
-    placed = ((rows["flags"] & PLACED) != 0)[held.query]
-    lon, lat = (np.where(placed, rows[name][held.query], np.nan) for name in ("lon", "lat"))
+    lon, lat = seen_at(rows[held.query])
     # A fast clock may have placed the user there a little after now.
     time_ms = np.maximum(rows["time_ms"][held.query], now_ms)
     return make_events(u7[held.query], time_ms, held.zone, lon, lat, EXIT, reason=ERASED)

@@ -23,7 +23,7 @@ from geo_engine.tracking.flow_kernels import DRIVEN, steps_in
 from geo_engine.tracking.ground import Ground, Moment, StepResult, Tracker
 from geo_engine.tracking.learning import Pupil
 from geo_engine.tracking.sets import ZoneSets
-from geo_engine.tracking.state import NEVER_MS, PLACED, UserRows
+from geo_engine.tracking.state import NEVER_MS, UserRows, seen_at
 from geo_engine.tracking.sweeps import opened_on_the_spot
 from geo_engine.tracking.validity import Validity
 from geo_engine.zones.edit import GONE, Edit
@@ -171,8 +171,7 @@ def _leave(holders: Holders, gone: BoolColumn, until_ms: IntColumn, restored_ms:
     lost_ms = np.full(len(user), NEVER_MS)
     if holders.lost_after_ms is not None:
         lost_ms = np.maximum(last_ms, restored_ms) + holders.lost_after_ms
-    placed = (rows["flags"] & PLACED) != 0
-    lon, lat = (np.where(placed, rows[name], np.nan) for name in ("lon", "lat"))
+    lon, lat = seen_at(rows)
     # Nobody leaves before he was last seen inside: a fast clock may have said so after the end.
     time_ms = np.where(lost_ms < end_ms, lost_ms, np.maximum(end_ms, last_ms))
     exits = make_events(user, time_ms, zone, lon, lat, EXIT, reason=ZONE_CHANGED)

@@ -28,8 +28,8 @@ from geo_engine.tracking.outlook_table import Ahead, Mover
 from geo_engine.tracking.packing import PingColumns
 from geo_engine.tracking.screening import REASONS
 from geo_engine.tracking.sets import mixed
-from geo_engine.tracking.settling import FIRST_STILL_S, doubt_m, radius_m, settled, still_for
-from geo_engine.tracking.state import BLOCK, CONSENTED, FRESH, KEPT_FLAGS, MOVING, PLACED, TOLD
+from geo_engine.tracking.settling import FIRST_STILL_S, LONGEST_STILL_S, doubt_m, radius_m, settled, still_for, walked
+from geo_engine.tracking.state import BLOCK, CONSENTED, FRESH, KEPT_FLAGS, MOVING, PLACED, TOLD, WALKED
 from geo_engine.tracking.steps import PHASE
 from geo_engine.tracking.wanted import Wanted
 
@@ -65,6 +65,8 @@ class RowColumns(NamedTuple):
     profile: npt.NDArray[np.int16]
     jumps: npt.NDArray[np.uint8]
     still_s: npt.NDArray[np.uint8]
+    back_lon: npt.NDArray[np.float32]
+    back_lat: npt.NDArray[np.float32]
     flags: npt.NDArray[np.uint8]
     inside_from_ms: IntColumn
     used: BoolColumn
@@ -305,6 +307,14 @@ _mixed = uncounted(mixed)
 
 
 @uncounted
+def _short_way(step: float) -> float:
+    """Return a step of longitude the short way round."""
+    if step > 180.0:
+        return step - 360.0
+    return step + 360.0 if step < -180.0 else step
+
+
+@uncounted
 def _toward(lon: float, step: float, part: float) -> float:
     """Go a part of a step of longitude and stay in -180 .. 180."""
     there = lon + step * part
@@ -458,11 +468,7 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
         east_m, north_m = 0.0, 0.0
         anchored = False
         if placed and code < 0:
-            lon_step = lon - before_lon
-            if lon_step > 180.0:
-                lon_step -= 360.0
-            elif lon_step < -180.0:
-                lon_step += 360.0
+            lon_step = _short_way(lon - before_lon)
             mid_lat = (before_lat + lat) * 0.5
             lon_m, lat_m = degree_lengths(world.frame, mid_lat)
             east_m, north_m = lon_step * lon_m, (lat - before_lat) * lat_m
@@ -490,7 +496,12 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
         since_ms = max(before_ms, walk.restored_ms)
         silent = known and time_ms - since_ms > walk.lost_ms
         held = 0 if silent else before
-        target, still_s = now, 0
+        # From where on his way is not yet searched for crossings.
+        begun_lon, begun_lat = lon, lat
+        if joined:
+            begun_lon = _toward(before_lon, -rows.back_lon[u7], 1.0)
+            begun_lat = min(max(before_lat - rows.back_lat[u7], -90.0), 90.0)
+        target, still_s, moved, searched = now, 0, False, joined and not silent
         if walk.settles:
             radius = radius_m(pings.accuracy_m[k])
             still_s = FIRST_STILL_S
@@ -498,12 +509,18 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                 onward = (flags & MOVING) != 0 and east_m * rows.east_cmps[u7] + north_m * rows.north_cmps[u7] > 0.0
                 way_m = math.sqrt(east_m * east_m + north_m * north_m)
                 still_s = still_for(rows.still_s[u7], way_m, onward, pings.speed_mps[k], radius, elapsed_ms)
+                if still_s == 0 and rows.still_s[u7] >= LONGEST_STILL_S and (flags & WALKED) == 0:
+                    # He stood for minutes: the mean is where he was, the one ping his stand began with may not be.
+                    begun_lon, begun_lat = before_lon, before_lat
                 if still_s > 0:
                     part = settled(still_s, elapsed_ms)
                     east_m, north_m = east_m * part, north_m * part
                     lon, lat = _toward(before_lon, lon_step, part), before_lat + (lat - before_lat) * part
+                    back_lon, back_lat = _short_way(lon - begun_lon), lat - begun_lat
+                    moved = walked(back_lon * lon_m, back_lat * lat_m, radius)
+                    searched = searched and moved
                     # A ping in the zones he is in anyway is no reason to doubt that.
-                    if held != now:
+                    if held != now or moved:
                         now = _set_at(world, lon, lat, scratch_zone)
                         if now < 0:
                             tally[3] = -1 - now
@@ -514,6 +531,8 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                 if target < 0:
                     tally[3] = -1 - target
                     break
+        # Who enters or leaves while he seems to stand has moved; no zone on that way may be told about again later.
+        searched = searched or (held != target and joined and not silent)
         accepted += 1
         fresh = walk.now_ms - time_ms <= walk.fresh_ms
         from_lon, from_lat = (before_lon, before_lat) if placed else (np.nan, np.nan)
@@ -545,15 +564,15 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                 zone = set_members[at]
                 if world.warnable[zone] and _in_set(world, target, zone):
                     n = _write(events, n, u7, time_ms, zone, OWED, MOVED, lon, lat)
-        # Zones passed through or touched between both pings, with neither inside. Nobody passes through standing.
-        if joined and not silent and still_s == 0 and (lon != before_lon or lat != before_lat):
+        # Zones passed through or touched between both ends of the way, with neither inside.
+        if searched and (lon != begun_lon or lat != begun_lat):
             to_lon = lon
-            if lon - before_lon > 180.0:
+            if lon - begun_lon > 180.0:
                 to_lon = lon - 360.0
-            elif lon - before_lon < -180.0:
+            elif lon - begun_lon < -180.0:
                 to_lon = lon + 360.0
             met = touched_outside(
-                world.borders, before_lon, before_lat, to_lon, lat, set_members,
+                world.borders, begun_lon, begun_lat, to_lon, lat, set_members,
                 (set_first[now], set_first[now + 1]), (set_first[held], set_first[held + 1]), scratch_zone,
             )  # fmt: skip
             for at in range(met):
@@ -611,7 +630,10 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                         toward_deg = math.degrees(math.atan2(ahead.east_m[at], ahead.north_m[at]))
                         events.bearing_deg[n - 1] = toward_deg % 360.0
         # The row moves on.
+        walks = joined and still_s > 0 and (searched or (flags & WALKED) != 0)
         flags = (flags & KEPT_FLAGS) | PLACED
+        if walks:
+            flags |= WALKED
         if fresh:
             flags |= FRESH
         if moves:
@@ -623,6 +645,9 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
         rows.lat[u7] = lat
         rows.jumps[u7] = 0
         rows.still_s[u7] = still_s
+        pending = joined and not silent and not searched
+        rows.back_lon[u7] = _short_way(lon - begun_lon) if pending else 0.0
+        rows.back_lat[u7] = lat - begun_lat if pending else 0.0
         rows.flags[u7] = flags
         rows.used[u7 // BLOCK] = True
         if before != target:

@@ -13,7 +13,7 @@ from geo_engine.tracking.columns import make_events
 from geo_engine.tracking.events import ENTER, EXIT, OPENED, ZONE_CHANGED, Events
 from geo_engine.tracking.ground import Ground
 from geo_engine.tracking.sets import EMPTY_SET, ZoneSets
-from geo_engine.tracking.state import NEVER_MS, PLACED, UserRows
+from geo_engine.tracking.state import NEVER_MS, PLACED, UserRows, seen_at
 from geo_engine.tracking.transitions import listed
 from geo_engine.zones.edit import GONE, Edit
 
@@ -225,6 +225,5 @@ def _rewritten(users: UserRows, sets: ZoneSets, edit: Edit, now_ms: int) -> Even
 
 def _events(users: UserRows, u7: IntColumn, zone: IntColumn, kind: int, now_ms: int) -> Events:
     rows = users.rows[u7]
-    placed = (rows["flags"] & PLACED) != 0
-    lon, lat = (np.where(placed, rows[name], np.nan) for name in ("lon", "lat"))
+    lon, lat = seen_at(rows)
     return make_events(u7, np.full(len(u7), now_ms), zone, lon, lat, kind, reason=ZONE_CHANGED)

@@ -20,7 +20,7 @@ from geo_engine.errors import SnapshotError
 __all__ = ["pack", "unpack"]
 
 _MAGIC: Final = b"GEOENGIN"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _ALIGNMENT: Final = 64
 _SEALED_AT: Final = len(_MAGIC) + 8
 _HEAD_AT: Final = _SEALED_AT + 8

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from geo_engine.errors import SnapshotError
 from geo_engine.model import U7_COUNT, FloatColumn, IntColumn
 
 __all__ = [
@@ -21,9 +22,11 @@ __all__ = [
     "PACKED_ROW",
     "PLACED",
     "TOLD",
+    "WALKED",
     "UserRows",
     "centimetres",
     "refuse_strangers",
+    "seen_at",
 ]
 
 PACKED_ROW: Final = np.dtype(
@@ -42,10 +45,12 @@ PACKED_ROW: Final = np.dtype(
         ("jumps", np.uint8),  # pings set aside in a row as absurd
         ("flags", np.uint8),
         ("still_s", np.uint8),  # for how many seconds the user has stood, 0 = he drives
+        ("back_lon", np.float32),  # degrees from where his way is not yet searched for crossings, 0 = from lon, lat
+        ("back_lat", np.float32),
     ],
     align=True,
 )
-"""One user's row, 48 bytes. All zero means "never heard of", so fresh memory needs no filling."""
+"""One user's row, 56 bytes. All zero means "never heard of", so fresh memory needs no filling."""
 
 PLACED: Final = 1
 """Flag: lon, lat are known."""
@@ -59,6 +64,8 @@ TOLD: Final = 16
 """Flag: what the user agreed to and reads is known; without it the default vehicle answers for both."""
 ENGLISH: Final = 32
 """Flag: the user reads English."""
+WALKED: Final = 64
+"""Flag: where the way of who stands is searched up to is a mean of his, not the one ping his stand began with."""
 KEPT_FLAGS: Final = CONSENTED | TOLD | ENGLISH
 """What a ping does not change."""
 
@@ -74,7 +81,7 @@ class UserRows:
     """The rows of the whole u7 space.
 
     The space is reserved at once; the system hands out zeroed pages only where a row is touched, so ten users cost a
-    few pages, ten million 480 MB, and no row ever moves.
+    few pages, ten million 560 MB, and no row ever moves.
 
     Attributes:
         rows: one ``PACKED_ROW`` per u7.
@@ -107,6 +114,14 @@ class UserRows:
         u7 = np.concatenate(parts)
         return u7, self.rows["lon"][u7], self.rows["lat"][u7]
 
+    def forget_places(self, u7: IntColumn) -> None:
+        """Know no more where these users are, how they move and which venue is near; all else stays."""
+        rows = self.rows[u7]
+        rows["flags"] &= ~np.uint8(PLACED | MOVING | WALKED)
+        for name in ("venue", "jumps", "still_s", "back_lon", "back_lat"):
+            rows[name] = 0
+        self.rows[u7] = rows
+
     def saved(self) -> dict[str, npt.NDArray[Any] | list[npt.NDArray[Any]]]:
         """Return the blocks in use for a snapshot; ``rows`` comes as views of them."""
         blocks = np.flatnonzero(self.used)
@@ -117,7 +132,14 @@ class UserRows:
         """Take up saved blocks; ``set_number`` is the number here of each set they name.
 
         What is told of users rather than seen (profile, consent, language) stays as it is here.
+
+        Raises:
+            SnapshotError: the rows have other fields; nothing is taken up then.
         """
+        if arrays["rows"].dtype != PACKED_ROW:
+            found, expected = ((kind.itemsize, kind.names) for kind in (arrays["rows"].dtype, PACKED_ROW))
+            message = "found a snapshot with user rows of {} bytes {}, expected {} bytes {}"
+            raise SnapshotError(message.format(*found, *expected))
         at = 0
         for block, from_ms in zip(arrays["blocks"].tolist(), arrays["inside_from_ms"].tolist(), strict=True):
             here = self.rows[self.block_rows(block)]
@@ -131,6 +153,12 @@ class UserRows:
     def block_rows(self, block: int) -> slice:
         """Return where the rows of a block lie."""
         return slice(block * BLOCK, min((block + 1) * BLOCK, U7_COUNT))
+
+
+def seen_at(rows: npt.NDArray[np.void]) -> tuple[FloatColumn, FloatColumn]:
+    """Return (lon, lat) at which the users of these rows are believed to be, NaN where no position is known."""
+    placed = (rows["flags"] & PLACED) != 0
+    return np.where(placed, rows["lon"], np.nan), np.where(placed, rows["lat"], np.nan)
 
 
 def centimetres(velocity_mps: FloatColumn) -> FloatColumn:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.index.protocol import Segments
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, PingBatch
-from geo_engine.tracking.state import FRESH, MOVING, PLACED
+from geo_engine.tracking.state import FRESH, MOVING, PLACED, WALKED
 
 __all__ = ["PHASE", "Steps"]
 
@@ -32,6 +32,10 @@ class Steps:
         north_m: the same northwards.
         still_s: for how many seconds he has stood, 0 = he drives.
         joined: the straight way between both positions is evidence (known, no silence, no jump).
+        from_lon: longitude from which the way to ``lon`` is not yet searched for crossings; of who stood, that is where
+            his stand began.
+        from_lat: latitude.
+        walked: it is no noise that he has come from there.
     """
 
     pings: PingBatch
@@ -42,6 +46,9 @@ class Steps:
     north_m: FloatColumn
     still_s: IntColumn
     joined: BoolColumn
+    from_lon: FloatColumn
+    from_lat: FloatColumn
+    walked: BoolColumn
 
     @classmethod
     def of(cls, pings: PingBatch, before: npt.NDArray[np.void]) -> Steps:
@@ -57,6 +64,9 @@ class Steps:
             north_m=np.where(placed, (pings.lat - before["lat"]) * lat_m, 0.0),
             still_s=np.zeros(len(pings), dtype=np.int64),
             joined=placed,
+            from_lon=_on_map(before["lon"] - before["back_lon"]),
+            from_lat=np.clip(before["lat"] - before["back_lat"], -90.0, 90.0),
+            walked=np.ones(len(pings), dtype=np.bool_),
         )
 
     def __len__(self) -> int:
@@ -78,6 +88,11 @@ class Steps:
     def was_fresh(self) -> BoolColumn:
         """Say whose ping before was recent enough to warn."""
         return self._flag(FRESH)
+
+    @property
+    def was_walking(self) -> BoolColumn:
+        """Say of whom ``from_lon, from_lat`` is a mean, not one ping."""
+        return self._flag(WALKED)
 
     @property
     def before_ms(self) -> IntColumn:
@@ -111,8 +126,7 @@ class Steps:
     def followed(self, part: FloatColumn, still_s: IntColumn) -> Steps:
         """Believe only a part of the way of each step."""
         whole = part >= 1.0
-        lon = self.before["lon"] + _short_way(self.pings.lon - self.before["lon"]) * part
-        lon = np.where(lon > 180.0, lon - 360.0, np.where(lon < -180.0, lon + 360.0, lon))
+        lon = _on_map(self.before["lon"] + _short_way(self.pings.lon - self.before["lon"]) * part)
         lat = self.before["lat"] + (self.pings.lat - self.before["lat"]) * part
         return replace(
             self,
@@ -124,9 +138,18 @@ class Steps:
         )
 
     def segments(self, rows: IntColumn) -> Segments:
-        """Return the straight ways of the given steps."""
-        lon, lat = self.before["lon"][rows].copy(), self.before["lat"][rows].copy()
-        return Segments(lon, lat, self.lon[rows], self.lat[rows])
+        """Return the straight ways of the given steps, from where they are not yet searched."""
+        return Segments(self.from_lon[rows], self.from_lat[rows], self.lon[rows], self.lat[rows])
+
+    def unsearched_deg(self) -> tuple[FloatColumn, FloatColumn]:
+        """Return the way from ``from_lon, from_lat`` in degrees, east and north."""
+        return _short_way(self.lon - self.from_lon), self.lat - self.from_lat
+
+    def unsearched_m(self) -> tuple[FloatColumn, FloatColumn]:
+        """Return the same in metres."""
+        lon_m, lat_m = metres_per_degree((self.before["lat"] + self.pings.lat) * 0.5)
+        lon, lat = self.unsearched_deg()
+        return lon * lon_m, lat * lat_m
 
     def _flag(self, bit: int) -> BoolColumn:
         flag: BoolColumn = (self.before["flags"] & bit) != 0
@@ -135,3 +158,7 @@ class Steps:
 
 def _short_way(step: FloatColumn) -> FloatColumn:
     return np.where(step > 180.0, step - 360.0, np.where(step < -180.0, step + 360.0, step))
+
+
+def _on_map(lon: FloatColumn) -> FloatColumn:
+    return np.where(lon > 180.0, lon - 360.0, np.where(lon < -180.0, lon + 360.0, lon))

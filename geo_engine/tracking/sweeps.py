@@ -8,7 +8,7 @@ from geo_engine.model import IntColumn
 from geo_engine.tracking.columns import make_events
 from geo_engine.tracking.events import EVENT, EXIT, LOST, OPENED, Events
 from geo_engine.tracking.sets import EMPTY_SET, ZoneSets
-from geo_engine.tracking.state import NEVER_MS, PLACED, UserRows
+from geo_engine.tracking.state import NEVER_MS, PLACED, UserRows, seen_at
 
 __all__ = ["first_silence_ms", "opened_on_the_spot", "silent_users"]
 
@@ -46,8 +46,7 @@ def silent_users(
     users.rows["inside"][u7] = EMPTY_SET
     rows = users.rows[u7[held.query]]
     time_ms = np.maximum(rows["time_ms"], restored_ms) + lost_after_ms
-    placed = (rows["flags"] & PLACED) != 0
-    lon, lat = (np.where(placed, rows[name], np.nan) for name in ("lon", "lat"))
+    lon, lat = seen_at(rows)
     return make_events(u7[held.query], time_ms, held.zone, lon, lat, EXIT, reason=LOST), len(held)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from random import Random
 
 import numpy as np
 import shapely
@@ -19,7 +20,7 @@ from geo_engine.zones.rule import AppliesTo, TailParity
 from geo_engine.zones.schedule import Schedule
 from geo_engine.zones.zone import Zone
 
-__all__ = ["CONFIGS", "DRIVER", "USERS", "VEHICLES", "WORLD", "Act", "batches_of", "streams", "visits"]
+__all__ = ["CONFIGS", "DRIVER", "USERS", "VEHICLES", "WORLD", "Act", "batches_of", "slow_drives", "streams", "visits"]
 
 TRUCKS = AppliesTo(kinds=frozenset({VehicleKind.GOODS}))
 HEAVY = AppliesTo(kinds=frozenset({VehicleKind.GOODS}), gross_weight_over_t=12.0)
@@ -192,6 +193,45 @@ _PAUSES = st.sampled_from([0, 1, 5_000, 5_000, 30_000, 61_000, 100_000, 300_000,
 
 streams = st.lists(st.tuples(_PAUSES, st.lists(_ACTS, max_size=8)), min_size=1, max_size=6)
 """Batches: how long after the one before, and its acts."""
+
+_BEGINNINGS = (
+    (114.2955, 30.6), (114.2968, 30.6), (114.2984, 30.5996), (114.2999, 30.601), (114.3015, 30.6), (114.3055, 30.6),
+    (179.9975, 0.0), (-179.9975, 0.005), (77.0, 89.9),
+)  # fmt: skip
+
+
+@st.composite
+def _slow_drive(draw: st.DrawFn) -> list[tuple[int, list[Act]]]:
+    """Draw two drivers who go straight on in small steps, now and then not at all, seldom as their device says."""
+    users = draw(st.lists(st.sampled_from(USERS), min_size=2, max_size=2, unique=True))
+    steps = draw(st.lists(st.floats(-30.0, 30.0), min_size=4, max_size=4))
+    accuracy_m = draw(st.sampled_from([np.nan, np.nan, 5.0, 50.0, 150.0]))
+    begin = draw(st.sampled_from(_BEGINNINGS))
+    pause_ms = draw(st.sampled_from([1_000, 5_000, 5_000, 15_000]))
+    # A generator of our own: hypothesis lets `gauss` be any number, and these drives are to be slow.
+    random = Random(draw(st.integers(0, 2**32)))
+    noise_m = draw(st.sampled_from([0.0, 0.0, 10.0]))
+    stream = [(0, [Act(user, 0, 0.0, 0.0, place=begin, accuracy_m=accuracy_m) for user in users])]
+    for _ in range(draw(st.integers(10, 60))):
+        halts, fast = random.random() < 0.2, random.random() < 0.03
+        pace = 0.0 if halts else 10.0 if fast else 1.0
+        acts = [
+            Act(
+                user,
+                0,
+                steps[2 * number] * pace + random.gauss(0.0, noise_m),
+                steps[2 * number + 1] * pace * 0.2 + random.gauss(0.0, noise_m),
+                accuracy_m=accuracy_m,
+                speed_mps=random.choice([np.nan] * 20 + [1.0, 3.0]),
+            )
+            for number, user in enumerate(users)
+        ]
+        stream.append((pause_ms, acts))
+    return stream
+
+
+slow_drives = _slow_drive()
+"""Batches as ``streams`` draws them, of drivers who are slow or vaguely located, over zones some metres deep."""
 
 visits = st.lists(
     st.builds(

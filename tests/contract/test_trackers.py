@@ -21,7 +21,7 @@ from geo_engine.tracking.fused import FusedTracker
 from geo_engine.tracking.packing import arrange
 from geo_engine.tracking.screening import JumpLimits
 from geo_engine.zones.schedule import Schedule
-from tests.contract.streams import CONFIGS, batches_of, streams, visits
+from tests.contract.streams import CONFIGS, batches_of, slow_drives, streams, visits
 from tests.contract.trackers import assert_alike, engine_with, told
 from tests.examples import examples
 
@@ -33,6 +33,14 @@ def test_compiled_step_decides_as_the_columns_do(config: EngineConfig, stream: l
     engines = (engine_with(CellIndex, fused=True, config=config), engine_with(RtreeIndex, fused=False, config=config))
     for engine in engines:
         engine.restore(stored, {1: 1}, now_ms=noon_ms - 10_000)
+    assert_alike(engines, batches_of(stream))
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+@examples(30)
+@given(stream=slow_drives)
+def test_compiled_step_decides_as_the_columns_do_of_slow_and_vague_drivers(config: EngineConfig, stream: list) -> None:
+    engines = (engine_with(CellIndex, fused=True, config=config), engine_with(RtreeIndex, fused=False, config=config))
     assert_alike(engines, batches_of(stream))
 
 

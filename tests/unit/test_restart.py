@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.lib.recfunctions import repack_fields
 
 from geo_engine import Engine, PingBatch, Vehicle, ZoneSet
 from geo_engine.errors import SnapshotError
 from geo_engine.index import CellIndex, RtreeIndex
-from geo_engine.model import SuppressReason, VehicleKind, Visit, ZoneKind
+from geo_engine.model import RejectReason, SuppressReason, VehicleKind, Visit, ZoneKind
 from geo_engine.testing import box_zone, noon_ms, straight_drive
+from geo_engine.tracking.snapshot import pack, unpack
+from geo_engine.tracking.state import PACKED_ROW
 from tests.contract.streams import CONFIGS, DRIVER, USERS, VEHICLES, WORLD, batches_of, streams
 from tests.contract.trackers import assert_alike, engine_with
 from tests.examples import examples
@@ -123,6 +126,35 @@ def test_ten_users_make_a_small_snapshot() -> None:
     engine.process(PingBatch.from_columns(users, [noon_ms] * 10, [114.305] * 10, [30.6] * 10), noon_ms)
     assert len(engine.snapshot()) < 300_000
     assert len(Engine(ZoneSet.of([Z])).snapshot()) < 100_000
+
+
+@pytest.mark.parametrize(("seen_s", "reasons"), [(600, ()), (-1, (RejectReason.SPEED_JUMP,))])
+def test_place_before_the_last_visit_makes_no_speed_jump(seen_s: int, reasons: tuple) -> None:
+    first, second = engine_of(), engine_of()
+    stood = straight_drive(1, pings=1, lon=114.305)
+    for second_s in (0, 5):
+        first.process(replace(stood, time_ms=stood.time_ms + second_s * 1000), noon_ms + second_s * 1000)
+    second.load(first.snapshot(), now_ms=noon_ms + 600_000)
+    seen = Visit(1, "z", noon_ms, noon_ms + seen_s * 1000, open=True, inside=False, decided=True)
+    second.restore([seen], {}, now_ms=noon_ms + 601_000)
+    assert len(second.positions()[0]) == len(reasons)
+    # 20 km away; five seconds after the visit, or ten after the snapshot.
+    at_ms = noon_ms + max(seen_s * 1000, 10_000) + 5000
+    step = second.process(straight_drive(1, pings=1, lon=114.5, start_ms=at_ms), noon_ms + 610_000)
+    assert step.rejects.reasons() == reasons
+    assert [kind.value for kind in step.transitions.kinds()] in ([], ["exit"])
+
+
+@pytest.mark.parametrize("left_out", ["back_lon", "still_s"])
+def test_snapshot_with_rows_of_another_layout_is_refused_and_changes_nothing(left_out: str) -> None:
+    first, second = engine_of(), engine_of()
+    first.process(straight_drive(1, pings=1, lon=114.305), noon_ms)
+    facts, arrays = unpack(first.snapshot())
+    names = [name for name in PACKED_ROW.names or () if name != left_out]
+    old = pack(facts, {**arrays, "rows": repack_fields(arrays["rows"][names])})
+    with pytest.raises(SnapshotError, match=r"found a snapshot with user rows of .* expected 56 bytes"):
+        second.load(old)
+    assert len(second.positions()[0]) == 0
 
 
 @pytest.mark.parametrize("zones", [[], [Z, box_zone("y")], [box_zone("y")]])

@@ -65,7 +65,7 @@ def test_foreign_buffer_is_refused(foreign: bytes) -> None:
 
 
 def test_snapshot_of_another_version_is_named() -> None:
-    text = bytes(pack(FACTS, {})).replace(b'{"version": 1', b'{"version": 7')
+    text = bytes(pack(FACTS, {})).replace(b'{"version": 2', b'{"version": 1')
     resealed = text[:8] + zlib.crc32(text[16:]).to_bytes(8, "little") + text[16:]
-    with pytest.raises(SnapshotError, match="found a snapshot of version 7, expected 1"):
+    with pytest.raises(SnapshotError, match="found a snapshot of version 1, expected 2"):
         unpack(resealed)
