@@ -136,15 +136,17 @@ class ColumnTracker:
             left, entered = (chosen(one, ~self._near(steps, one, doubt)) for one in (left, entered))
         now = without(joined(kept, entered), left)
         searched = self._searched(steps, silent, left, entered)
+        crossed = self._crossed(steps, searched, kept, found)
         motion = estimate_motion(steps)
         events = [
             self._lost_on_the_way(steps, lost, moment),
             _at_steps(steps, left, EXIT),
-            _at_steps(steps, self._crossed(steps, searched, kept, found), CROSS),
+            _at_steps(steps, crossed, CROSS),
             _at_steps(steps, entered, ENTER),
             self._owed(steps, moment, without(kept, left)),
             self._opened(steps, held, moment),
-            self._approaching(steps, motion, moment, joined(now, found)),
+            # Nobody approaches what he is in, or has just left.
+            self._approaching(steps, motion, moment, joined(now, found, kept, crossed)),
         ]
         driven = driven_steps(steps, motion, moment)
         change = self._move_on(steps, motion, now, moment)

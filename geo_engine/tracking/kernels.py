@@ -250,6 +250,14 @@ def _in_set(world: World, number: int, zone: int) -> bool:
     return False
 
 
+@uncounted
+def _among(zones: IntColumn, count: int, zone: int) -> bool:
+    for at in range(count):  # noqa: SIM110 - a kernel has no generator
+        if zones[at] == zone:
+            return True
+    return False
+
+
 @bare
 def _write_openings(
     events: EventColumns,
@@ -565,17 +573,18 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                 if world.warnable[zone] and _in_set(world, target, zone):
                     n = _write(events, n, u7, time_ms, zone, OWED, MOVED, lon, lat)
         # Zones passed through or touched between both ends of the way, with neither inside.
+        crossed = 0
         if searched and (lon != begun_lon or lat != begun_lat):
             to_lon = lon
             if lon - begun_lon > 180.0:
                 to_lon = lon - 360.0
             elif lon - begun_lon < -180.0:
                 to_lon = lon + 360.0
-            met = touched_outside(
+            crossed = touched_outside(
                 world.borders, begun_lon, begun_lat, to_lon, lat, set_members,
                 (set_first[now], set_first[now + 1]), (set_first[held], set_first[held + 1]), scratch_zone,
             )  # fmt: skip
-            for at in range(met):
+            for at in range(crossed):
                 n = _write(events, n, u7, time_ms, scratch_zone[at], CROSS, MOVED, lon, lat)
         phase = np.int64(u7) * PHASE
         if walk.venue_every_ms <= 0 or (
@@ -623,7 +632,9 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                     zone = ahead.zone[at]
                     if not is_due(world.tiers, ahead.chance[at], ahead.eta_s[at] - later_s, source):
                         continue
-                    if not (_in_set(world, now, zone) or _in_set(world, target, zone)):
+                    # Nobody approaches what he is in, or has just left.
+                    here = _in_set(world, now, zone) or _in_set(world, target, zone) or _in_set(world, held, zone)
+                    if not here and not _among(scratch_zone, crossed, zone):
                         n = _write(events, n, u7, time_ms, zone, APPROACH, MOVED, lon, lat)
                         events.distance_m[n - 1] = ahead.distance_m[at]
                         events.eta_s[n - 1] = ahead.eta_s[at]
