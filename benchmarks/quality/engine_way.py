@@ -59,7 +59,7 @@ class EngineWay:
         """The same at other thresholds."""
         tiers = (
             (Tier(low, eta_s), Tier(high, 1.5 * eta_s))
-            for low, high in ((0.1, 0.3), (0.12, 0.45), (0.18, 0.6), (0.3, 0.7), (0.5, 0.8))
+            for low, high in ((0.02, 0.3), (0.06, 0.3), (0.12, 0.45), (0.18, 0.6), (0.3, 0.7), (0.5, 0.8))
             for eta_s in (20.0, 24.0, 30.0, 40.0)
         )
         return tuple(replace(self, config=_foreseeing(self.config, learnt=some, on_roads=some)) for some in tiers)
