@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.city import City
 from benchmarks.harness import RESULTS, machine, pin_to_one_core, write_json
-from benchmarks.under_test import make_engine, make_index, matcher, step
+from benchmarks.under_test import learn, make_engine, make_index, matcher, step
 from geo_engine.compiled import COMPILED, kernel
 from geo_engine.model import FloatColumn, IntColumn, PingBatch
 
@@ -107,6 +107,7 @@ def measure(*, zones: int = _ZONES, users: int = _USERS, rounds: int = _ROUNDS) 
     engine = make_engine(drawn, city.vehicles(users))
     for _ in range(_WARM_TICKS):
         step(engine, traffic.tick(), traffic.now_ms)
+    learn(engine)
 
     def judged(batch: PingBatch) -> None:
         step(engine, batch, traffic.now_ms)

@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.city import FULL, VENUES, City, Fleet
 from benchmarks.city_traffic import TICK_MS
 from benchmarks.harness import resident_bytes
-from benchmarks.under_test import make_engine, step
+from benchmarks.under_test import learn, make_engine, step
 from geo_engine.model import PingBatch
 from geo_engine.testing import noon_ms
 
@@ -47,6 +47,7 @@ def memory(users: int, zones: int, ticks: int = 3) -> dict[str, Any]:
         for first in range(0, users, batch):
             pings = _pings(city, first, min(batch, users - first), tick)
             step(engine, pings, noon_ms + (tick + 1) * TICK_MS)
+    learn(engine)
     after = _settled_bytes()
     return {
         "users": users,

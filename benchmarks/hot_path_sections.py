@@ -16,7 +16,7 @@ from benchmarks.city import VENUES, City
 from benchmarks.city_traffic import TICK_MS, Traffic
 from benchmarks.harness import Rounds, measured, resident_bytes
 from benchmarks.hot_path_child import run_child
-from benchmarks.under_test import edited, make_engine, make_index, matcher, prepare, publish, snapshots, step
+from benchmarks.under_test import edited, learn, make_engine, make_index, matcher, prepare, publish, snapshots, step
 from geo_engine.engine import Engine
 from geo_engine.model import PingBatch
 from geo_engine.revision import Prepared
@@ -76,6 +76,8 @@ def measure_step(
         engine = make_engine(city.zones(zones, venues=VENUES), city.vehicles(users))
         for _ in range(max(warm_ticks // 3, 1) if many else warm_ticks):
             _run_tick(engine, traffic, 1_000_000)
+        learn(engine)
+        _run_tick(engine, traffic, 1_000_000)
         for size in batches:
             seconds: list[float] = []
             for _ in range(max(ticks // 2, 1) if many else ticks):
@@ -217,6 +219,7 @@ def _settled(city: City, zones: int, users: int) -> tuple[Engine, Traffic]:
     engine, traffic = make_engine(city.zones(zones, venues=VENUES), city.vehicles(users)), city.traffic(users)
     for _ in range(3):
         _run_tick(engine, traffic, 1_000_000)
+    learn(engine)
     # As the service does after its start: what stays for ever is not looked through again.
     gc.collect()
     gc.freeze()

@@ -11,18 +11,20 @@ import numpy.typing as npt
 import shapely
 
 from benchmarks.city import Fleet
-from geo_engine.engine import Decisions, Engine, warm_up
+from geo_engine.engine import Decisions, Engine, EngineConfig, warm_up
 from geo_engine.index.batches import match_by_tile
 from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import ZoneIndex
 from geo_engine.model import FloatColumn, PingBatch
 from geo_engine.revision import Prepared
+from geo_engine.tracking.learning import Learning
 from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = [
     "INDEX",
     "Matcher",
     "edited",
+    "learn",
     "make_engine",
     "make_index",
     "matcher",
@@ -34,6 +36,10 @@ __all__ = [
 
 INDEX: Final[Callable[[ZoneSet], ZoneIndex]] = CellIndex
 """The index of the engine."""
+
+_STEPS: Final = 100_000
+"""A measurement warms up for some ticks, where a service has ten minutes of them: as many steps as it would keep of a
+period are learnt of all, and of the next ones the same small part as there."""
 
 Matcher = Callable[[FloatColumn, FloatColumn], object]
 
@@ -62,10 +68,16 @@ def matcher(index: ZoneIndex) -> Matcher:
 def make_engine(zones: ZoneSet, fleet: Fleet) -> Engine:
     """Build an engine that knows the vehicles of a fleet, everyone having agreed; the kernels are ready."""
     warm_up()
-    engine = Engine(zones, default_vehicle=fleet.default, index=INDEX)
+    config = EngineConfig(learning=Learning(steps_a_period=_STEPS))
+    engine = Engine(zones, config=config, default_vehicle=fleet.default, index=INDEX)
     for number, vehicle in enumerate(fleet.models[1:], start=1):
         engine.put_fleet(np.flatnonzero(fleet.model_of == number), vehicle)
     return engine
+
+
+def learn(engine: Engine) -> None:
+    """Forecast from now on with what was learnt of the traffic so far."""
+    engine.learn_now()
 
 
 def step(engine: Engine, batch: PingBatch, now_ms: int) -> Decisions:
