@@ -31,7 +31,7 @@ from api.workers.relay import Relay
 from geo_engine.alerting.message import Message, MessageSender, SendResult
 from geo_engine.alerting.policy import Policy, QuietHours
 from geo_engine.alerting.quota import Arbiter, QuotaLimits
-from geo_engine.engine import Decisions, Engine, EngineConfig, warm_up
+from geo_engine.engine import Decisions, Engine, EngineConfig
 from geo_engine.errors import SnapshotError, StoreError, ZoneDocumentError
 from geo_engine.geodesy.table import DatumTables
 from geo_engine.ingest.roads import read_roads
@@ -43,6 +43,7 @@ from geo_engine.tracking.approach_policy import ApproachPolicy
 from geo_engine.tracking.learning import Background
 from geo_engine.tracking.learnt import Forecast
 from geo_engine.tracking.roads import RoadNet, road_net
+from geo_engine.warming import warm_up
 from geo_engine.wechat.client import WeChatSender
 from geo_engine.wechat.template import Template
 from geo_engine.zones.zoneset import ZoneSet

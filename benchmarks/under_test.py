@@ -11,13 +11,14 @@ import numpy.typing as npt
 import shapely
 
 from benchmarks.city import Fleet
-from geo_engine.engine import Decisions, Engine, EngineConfig, warm_up
+from geo_engine.engine import Decisions, Engine, EngineConfig
 from geo_engine.index.batches import match_by_tile
 from geo_engine.index.cells import CellIndex
 from geo_engine.index.protocol import ZoneIndex
 from geo_engine.model import FloatColumn, PingBatch
 from geo_engine.revision import Prepared
 from geo_engine.tracking.learning import Learning
+from geo_engine.warming import warm_up
 from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = [

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-import shapely
 
 from geo_engine.alerting.alerts import Alerts
 from geo_engine.alerting.happenings import Happenings, Places
 from geo_engine.alerting.judge import Judge
 from geo_engine.alerting.people import People
 from geo_engine.alerting.policy import QuietHours
-from geo_engine.alerting.quota import Admission, Arbiter, QuotaLimits
+from geo_engine.alerting.quota import Admission
 from geo_engine.alerting.visits import VisitChanges
 from geo_engine.alerting.weighing import concern_of, freed_events, newly_concerned, next_change_ms, openings
 from geo_engine.alerting.wishes import Wishes
@@ -35,7 +34,6 @@ from geo_engine.model import (
     Transitions,
     Vehicle,
     Visit,
-    ZoneKind,
 )
 from geo_engine.revision import Prepared, Recipe, Revision
 from geo_engine.tracking.columns import ColumnTracker
@@ -54,10 +52,9 @@ from geo_engine.tracking.screening import Codes
 from geo_engine.tracking.snapshot import pack, unpack
 from geo_engine.tracking.state import NEVER_MS, UserRows, refuse_strangers
 from geo_engine.tracking.sweeps import first_silence_ms, opened_on_the_spot, silent_users
-from geo_engine.zones.zone import Zone
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["Decisions", "Engine", "EngineConfig", "Prepared", "warm_up"]
+__all__ = ["Decisions", "Engine", "EngineConfig", "Prepared"]
 
 _OPENINGS_MS: Final = 7 * 86_400_000
 """Openings further back are nobody's warning any more."""
@@ -579,28 +576,3 @@ class Engine:
             deadline_ms = min(deadline_ms, silence_ms)
         deadline_ms = min(deadline_ms, self._running.ground.validity.next_ms, self._judge.stays.next_ms)
         return None if deadline_ms == NEVER_MS else deadline_ms
-
-
-def warm_up() -> None:
-    """Compile every kernel, or load it from the cache, so that no ping waits for that.
-
-    Judges a few made-up pings with an engine of its own. Cost: about a second with a warm cache, a minute without one;
-    nothing without Numba.
-    """
-    if not COMPILED:
-        return
-    area = Zone("a", ZoneKind.TRUCK_RESTRICTION, "a", shapely.box(0.01, 0.0, 0.02, 0.01))
-    venue = Zone("v", ZoneKind.VENUE, "v", shapely.Point(0.0, 0.0))
-    # A quota of nothing refuses every message, so that taking one back is compiled too.
-    refusing = Arbiter(QuotaLimits(daily=0))
-    engine = Engine(ZoneSet.of([area, venue]), default_vehicle=Vehicle(u7=0), admission=refusing)
-    engine.mute(3, "a", None)
-    start_ms = EARLIEST_TIME_MS + 86_400_000
-    for step in range(4):
-        now = start_ms + step * 5_000
-        engine.process(
-            PingBatch.from_columns([1, 1, 2], [now, now - 1, now], [0.005 + 0.003 * step] * 3, [0.005] * 3), now
-        )
-    engine.publish(ZoneSet.of([replace(area, geometry=shapely.box(0.01, 0.0, 0.03, 0.01)), venue], revision=2), now)
-    successor = Engine(engine.zones, default_vehicle=Vehicle(u7=0))
-    successor.load(engine.snapshot())
