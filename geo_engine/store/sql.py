@@ -39,6 +39,7 @@ from geo_engine.errors import StoreError
 from geo_engine.model import Alert, Language, Mute, Severity, Visit, ZoneKind
 from geo_engine.store import lifecycle, rows, schema
 from geo_engine.store.history import change_history, consenting, drop_before, erase_history, read_history
+from geo_engine.store.identities_sql import SqlIdentities
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.protocol import (
     HISTORY,
@@ -71,7 +72,7 @@ _GRAVITY: Final = case({kind.value: int(grade_of(kind, Severity.NORMAL)) for kin
 _WRITES: Final = "geo_engine_writes"
 
 
-class SqlStore:
+class SqlStore(SqlIdentities):
     """A ``Store`` in one SQLite file (WAL, ``synchronous=FULL``: a returned commit is on disk).
 
     Writers of this process queue at a lock, writers of other processes at SQLite's own (5 s at most), so a
@@ -136,6 +137,20 @@ class SqlStore:
     def _write(self) -> Iterator[Connection]:
         with self._named_errors(), self._write_lock, self._writer.begin() as connection:
             yield connection
+
+    def _fold_log(self) -> None:
+        """Write the log into the file and empty it, so that deleted values are in neither."""
+        with self._named_errors(), self._write_lock:
+            connection = self._engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                cursor.close()
+            finally:
+                connection.close()
+        if busy:
+            message = f"store {self._place}: found readers that keep the log from being folded in, expected a pause"
+            raise StoreError(message)
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
@@ -435,7 +450,8 @@ def _on_connect(driver: DBAPIConnection, _record: object) -> None:
     # SQLAlchemy begins transactions itself (see _on_begin): the driver's own habit begins too late and only for writes.
     driver.isolation_level = None
     cursor = driver.cursor()
-    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "synchronous=FULL", "foreign_keys=ON"):
+    # What is deleted is overwritten: an erased person must not be readable in the free space of the file.
+    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
