@@ -263,6 +263,7 @@ def _with_account(settings: Settings, url: str, stack: ExitStack) -> tuple[Setti
         "wechat_app_id": fake.app_id,
         "wechat_app_secret": SecretStr(fake.app_secret),
         "wechat_api_base": server.url,
+        "wechat_oauth_base": server.url,
         "wechat_token": SecretStr(_DEMO_TOKEN),
     }
     return settings.model_copy(update=account), server.url

@@ -104,7 +104,8 @@ def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(p
     change(path, "ALTER TABLE person DROP COLUMN vehicle")
     for column in ("why", "until_ms", "told_by", "also", "also_names", "opens_ms"):
         change(path, f"ALTER TABLE decision DROP COLUMN {column}")
-    for table in ("mute", "quiet_hours", "quota_use", "history"):
+    later = ("phone", "phone_code", "code_sent", "vehicle", "erasure", "tombstone", "free_number")
+    for table in ("mute", "quiet_hours", "quota_use", "history", *later):
         change(path, f"DROP TABLE {table}")
     change(path, "UPDATE schema_version SET version = 1")
     assert f"found schema version 1, expected {SCHEMA_VERSION}" in run("check", "--store", path)[1]
@@ -122,6 +123,7 @@ def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(p
     store.commit([], [], now_ms=noon_ms, uses=[QuotaUse(1, 2, 3, 4, 4)])
     assert (len(store.mutes(noon_ms)), len(store.quota_uses(0)), store.quiet_hours()) == (1, 1, {})
     assert (store.history(7, 0, 2**62), store.consenting("history")) == ([], [])
+    assert (store.phone_of(7), store.vehicles_of(7), store.erasures()) == (None, [], [])
     store.close()
 
 
