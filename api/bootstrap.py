@@ -119,6 +119,7 @@ class Service:
     def stop(self, drain_s: float) -> None:
         """Judge what was accepted, send what is due for at most ``drain_s`` seconds, close the store."""
         self.ingest.stop()
+        self.people.close()
         self.relay.stop(drain_s)
         self.closing.close()
 

@@ -9,7 +9,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Protocol
@@ -126,6 +126,9 @@ class People:
         self._clock = clock
         self._key = key
         self._random_code = random_code
+        # Erasures end beside the engine's thread: taking values out of the files must not hold up a warning's decision.
+        self._ending = ThreadPoolExecutor(1, thread_name_prefix="erasure")
+        self._left = 0
         # What the store and the engine are told must not cross: one change of people at a time.
         self._lock = threading.RLock()
 
@@ -310,12 +313,23 @@ class People:
                 self._forget(begun.u7)
             return len(left)
 
+    def close(self) -> None:
+        """End the erasures the engine is done with. To be called when the engine has stopped, before the store is."""
+        self._ending.shutdown(wait=True)
+
     def _forget(self, u7: int) -> None:
-        self._engine.forget(u7).add_done_callback(lambda _done: self._finish(u7))
+        self._left += 1
+        self._engine.forget(u7).add_done_callback(lambda _done: self._ending.submit(self._finish, u7))
 
     def _finish(self, u7: int) -> None:
-        """Complete an erasure, in the engine's thread; what fails is done by the next start."""
+        """Complete an erasure; what fails is done at the next start, or with the next erasure."""
+        with self._lock:
+            self._left -= 1
+            last = self._left <= 0
         try:
             self._store.finish_erasure(u7, self._clock())
+            # Many leave at once when an account annoys them: the files are done once, after the last.
+            if last and not self._store.scrub():
+                _log.info("the store is large: geo-engine db scrub takes the last copies of erased rows out of it")
         except StoreError as error:
             _log.warning("an erasure is not complete yet: %s", error)

@@ -100,14 +100,24 @@ class Identities(Protocol):
     def finish_erasure(self, u7: int, at_ms: int) -> Tombstone | None:
         """Delete what was written about a person since the beginning, set the tombstone and free the number.
 
-        Afterwards no file of the store holds the deleted values any more (``secure_delete``, and the log is folded
-        in). Returns None when no erasure of this number is under way.
+        Returns None when no erasure of this number is under way. ``scrub`` takes the values out of the files.
+        """
+        ...
+
+    def scrub(self, *, whole: bool = False) -> bool:
+        """Take deleted values out of the files of the store.
+
+        Deleting overwrites a row where it stood, and this folds the log in. Copies of a row that the database left
+        behind when it moved it between pages go only when the file is written anew: of a small store always, of a
+        larger one when ``whole`` is asked for, because nothing can be written meanwhile.
+
+        Returns:
+            Whether nothing is left; False = copies may be.
 
         Raises:
-            StoreError: also when all is done but the log, which readers kept from being folded in; the next erasure,
-                or the end of the store, does it.
+            StoreError: readers did not pause for 5 s.
 
-        Cost: writes the pages in which the rows were, and the log; it waits up to 5 s for readers.
+        Cost: folding, a write of what is in the log; writing anew, a copy of the file (about 15 ms a megabyte where it was tried).
         """
         ...
 

@@ -203,6 +203,11 @@ class MemoryIdentities:
             self._freed_ms[u7] = at_ms
             return stone
 
+    def scrub(self, *, whole: bool = False) -> bool:  # noqa: ARG002 - there is no file
+        """Leave nothing deleted; see ``Identities.scrub``."""
+        with self._locked():
+            return True
+
     def tombstones(self) -> list[Tombstone]:
         """Return what stays of erased people; see ``Identities.tombstones``."""
         with self._locked():

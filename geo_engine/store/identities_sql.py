@@ -51,9 +51,6 @@ class SqlIdentities:
     def _write(self) -> AbstractContextManager[Connection]:
         raise NotImplementedError
 
-    def _fold_log(self) -> None:
-        raise NotImplementedError
-
     # ---- who somebody is
 
     def follow(self, open_id: str, language: Language, at_ms: int) -> int:
@@ -209,8 +206,7 @@ class SqlIdentities:
             connection.execute(insert(tombstone), values)
             connection.execute(delete(free_number).where(free_number.c.u7 == u7))
             connection.execute(insert(free_number), {"u7": u7, "freed_ms": at_ms})
-        self._fold_log()
-        return stone
+            return stone
 
     def tombstones(self) -> list[Tombstone]:
         """Return what stays of erased people; see ``Identities.tombstones``."""

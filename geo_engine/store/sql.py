@@ -67,6 +67,8 @@ __all__ = ["SqlStore"]
 
 _BUSY_TIMEOUT_MS: Final = 5_000
 _IDS_PER_QUERY: Final = 500
+_SMALL_BYTES: Final = 32 * 1024 * 1024
+"""A file up to this size is written anew after an erasure: about half a second in which nothing is committed."""
 # A queue is short, because warnings expire within minutes: sorting it costs less than a column to sort it by.
 _GRAVITY: Final = case({kind.value: int(grade_of(kind, Severity.NORMAL)) for kind in ZoneKind}, value=decision.c.kind)
 _WRITES: Final = "geo_engine_writes"
@@ -138,12 +140,18 @@ class SqlStore(SqlIdentities):
         with self._named_errors(), self._write_lock, self._writer.begin() as connection:
             yield connection
 
-    def _fold_log(self) -> None:
-        """Write the log into the file and empty it, so that deleted values are in neither."""
+    def scrub(self, *, whole: bool = False) -> bool:
+        """Take deleted values out of the files; see ``Identities.scrub``."""
         with self._named_errors(), self._write_lock:
             connection = self._engine.raw_connection()
             try:
                 cursor = connection.cursor()
+                (pages,), (page_bytes,) = (
+                    cursor.execute(f"PRAGMA {of}").fetchone() for of in ("page_count", "page_size")
+                )
+                anew = whole or pages * page_bytes <= _SMALL_BYTES
+                if anew:
+                    cursor.execute("VACUUM")
                 busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 cursor.close()
             finally:
@@ -151,6 +159,7 @@ class SqlStore(SqlIdentities):
         if busy:
             message = f"store {self._place}: found readers that keep the log from being folded in, expected a pause"
             raise StoreError(message)
+        return anew
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
