@@ -27,7 +27,7 @@ from api.routes.binding import binding_router
 from api.routes.health import health_router
 from api.routes.pings import pings_router
 from api.routes.wechat import wechat_router
-from api.settings import DEFAULT_STORE, Settings
+from api.settings import CONSOLE_SMS, DEFAULT_STORE, Settings
 from api.state_file import StateFile
 from api.store_lock import StoreLock
 from api.workers.ingest import IngestWorker
@@ -42,7 +42,7 @@ from geo_engine.ingest.roads import read_roads
 from geo_engine.ingest.zonefiles import CALENDAR_NOTES, calendar_path, load_zone_files, zone_file_paths
 from geo_engine.model import Mute
 from geo_engine.people.codes import SmsSender
-from geo_engine.sms.console import ConsoleSms
+from geo_engine.sms.console import ConsoleSms, NoSms
 from geo_engine.sms.http import HttpSms
 from geo_engine.store.open import open_store
 from geo_engine.store.protocol import HISTORY, WARNINGS, Person, Store
@@ -271,6 +271,8 @@ def _continue(engine: Engine, store: Store, state: StateFile, now_ms: int) -> in
 
 def _sms(settings: Settings) -> SmsSender:
     if settings.sms_url is None:
+        return NoSms()
+    if settings.sms_url == CONSOLE_SMS:
         return ConsoleSms(sys.stderr)
     token = settings.sms_token
     return HttpSms(settings.sms_url, None if token is None else token.get_secret_value())

@@ -16,9 +16,11 @@ from geo_engine.errors import ConfigurationError
 from geo_engine.geodesy.datum import Datum
 from geo_engine.wechat.template import DEFAULT_FIELDS, Template
 
-__all__ = ["DEFAULT_STORE", "Settings"]
+__all__ = ["CONSOLE_SMS", "DEFAULT_STORE", "Settings"]
 
 DEFAULT_STORE: Final = "sqlite:///var/geo-engine.db"
+CONSOLE_SMS: Final = "console"
+"""In the place of a gateway's address: codes are shown where the service was started. Not for real people."""
 
 
 class Settings(BaseSettings):
@@ -51,7 +53,7 @@ class Settings(BaseSettings):
         wechat_template_fields: its fields and what stands in each, as ``geo_engine.wechat.template`` reads them.
         wechat_oauth_base: address the browser is sent to for the silent authorisation.
         public_url: scheme and host under which WeChat's browser reaches this service; None = no binding page.
-        sms_url: address of the SMS gateway; None = codes are shown where the service was started (not with an account).
+        sms_url: address of the SMS gateway, or ``console``; None = no code can be sent.
         sms_token: its secret, None = none.
         identity_secret: key of the hashes of codes and limits, 16 bytes or more; None = a new one at each start.
     """

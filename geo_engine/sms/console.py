@@ -1,4 +1,4 @@
-"""A sender for the demonstration: the code is shown where the service was started, and reaches no phone."""
+"""Senders that reach no phone: one shows the code where the service was started, one has no gateway at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from geo_engine.model import Language
 from geo_engine.people.codes import code_text
 from geo_engine.people.identity import masked_phone
 
-__all__ = ["ConsoleSms"]
+__all__ = ["ConsoleSms", "NoSms"]
 
 
 class ConsoleSms:
@@ -23,3 +23,11 @@ class ConsoleSms:
         self._stream.write(f"SMS {masked_phone(phone)}: {code_text(code, language)}\n")
         self._stream.flush()
         return True
+
+
+class NoSms:
+    """Sends nothing: no gateway is configured."""
+
+    def send_code(self, phone: str, code: str, language: Language) -> bool:  # noqa: ARG002 - there is nowhere to send it
+        """Say that the code was not taken; see ``SmsSender.send_code``."""
+        return False

@@ -22,8 +22,8 @@ class HttpSms:
     """Posts ``{"phone", "code", "text", "language"}`` with the header ``Authorization: Bearer <token>``.
 
     A status 2xx means taken; anything else, no answer within the time limit included, means not taken: the person asks
-    again after the pause of the limits. The answer's body is not read. Neither phone, code, token nor the address's
-    query is in any log line.
+    again after the pause of the limits. The answer's body is not read. Phone, code and token are in no log line; the
+    address may be, at debug level by the HTTP library, so a secret belongs into the token.
 
     Args:
         url: address of the gateway: https, or http on this machine.

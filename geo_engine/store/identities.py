@@ -117,7 +117,8 @@ class Identities(Protocol):
         Raises:
             StoreError: readers did not pause for 5 s.
 
-        Cost: folding, a write of what is in the log; writing anew, a copy of the file (about 15 ms a megabyte where it was tried).
+        Cost: folding, a write of what is in the log; writing anew, a copy of the file (about 15 ms a megabyte
+            where it was tried).
         """
         ...
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -80,6 +82,8 @@ class WeChatOAuth:
         self._secret = app_secret
         self._api_base, self._oauth_base = _checked(api_base), _checked(oauth_base)
         self._timeout_s = timeout_s
+        # Adding the same filter twice does nothing.
+        logging.getLogger("urllib3.connectionpool").addFilter(_QUERY_FILTER)
 
     def __repr__(self) -> str:
         """Return what an operator may see."""
@@ -133,6 +137,19 @@ class WeChatOAuth:
                     message = "the answer took too long or was too large"
                     raise requests.exceptions.ReadTimeout(message)
         return bytes(body)
+
+
+class _QueryFilter(logging.Filter):
+    """Takes secret and code out of the lines urllib3 logs, which hold the whole address."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if "/sns/oauth2/" in text:
+            record.msg, record.args = re.sub(r"(secret|code)=[^&\s\"']+", r"\1=***", text), None
+        return True
+
+
+_QUERY_FILTER: Final = _QueryFilter()
 
 
 def _user(answer: object) -> OAuthUser:

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.commands.db import app
+from api.store_lock import StoreLock
 from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import ConfigurationError, StoreError
 from geo_engine.model import Mute, Vehicle, VehicleKind
@@ -158,3 +159,12 @@ def test_what_is_not_a_database_is_reported_in_one_line(path: Path, command: str
 def test_a_wrong_address_is_a_usage_error(path: Path) -> None:
     assert run("check", "--store", "mysql://x/y")[0] == 2
     assert run("upgrade")[0] == 2
+
+
+def test_scrub_writes_the_store_anew_and_refuses_one_in_use(path: Path) -> None:
+    run("upgrade", "--store", path)
+    assert run("scrub", "--store", path) == (0, f"store {path}: written anew, nothing erased is left in it\n")
+    with StoreLock(str(path)):
+        code, output = run("scrub", "--store", path)
+    assert (code, "found it in use by process" in output) == (2, True)
+    assert run("scrub", "--store", path.with_name("none.db"))[0] == 1
