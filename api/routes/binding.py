@@ -46,6 +46,12 @@ _RESPONSES: dict[int | str, dict[str, str]] = {
     303: {"description": "Done, or said on the page why not; the page follows."},
     403: {"description": "No session, or a form that is not ours."},
     413: {"description": "Larger than any real form."},
+    503: {"description": "The store is away; nothing was changed but what a no closed."},
+}
+_BACK: dict[int | str, dict[str, str]] = {
+    **{status: _RESPONSES[status] for status in (303, 503)},
+    403: {"description": "A return that is not ours, a snapshot of WeChat's, or somebody who does not follow."},
+    502: {"description": "WeChat gave no usable answer."},
 }
 
 
@@ -72,7 +78,7 @@ def binding_router(
         """Show the page of whoever opened it; WeChat is asked who that is."""
         return await asyncio.to_thread(page.show, request)
 
-    @router.get("/bind/back", response_class=HTMLResponse, responses={303: _RESPONSES[303], 403: _RESPONSES[403]})
+    @router.get("/bind/back", response_class=HTMLResponse, responses=_BACK)
     async def back(
         request: Request,
         code: Annotated[str, Query(max_length=512)] = "",
