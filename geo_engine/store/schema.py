@@ -400,26 +400,26 @@ def _add_words(connection: Connection) -> None:
 def _add_identities(connection: Connection) -> None:
     """Add phones and their codes, several vehicles a person, erasures and what stays of them."""
     for table, columns in (
-        ("phone", "u7 INTEGER PRIMARY KEY, phone TEXT NOT NULL UNIQUE, at_ms BIGINT NOT NULL"),
+        ("phone", "u7 INTEGER NOT NULL PRIMARY KEY, phone TEXT NOT NULL UNIQUE, at_ms BIGINT NOT NULL"),
         (
             "phone_code",
-            "u7 INTEGER PRIMARY KEY, phone TEXT NOT NULL, digest TEXT NOT NULL, sent_ms BIGINT NOT NULL,"
+            "u7 INTEGER NOT NULL PRIMARY KEY, phone TEXT NOT NULL, digest TEXT NOT NULL, sent_ms BIGINT NOT NULL,"
             " tries INTEGER NOT NULL",
         ),
-        ("code_sent", "sent_id INTEGER PRIMARY KEY, key TEXT NOT NULL, at_ms BIGINT NOT NULL"),
+        ("code_sent", "sent_id INTEGER NOT NULL PRIMARY KEY, key TEXT NOT NULL, at_ms BIGINT NOT NULL"),
         (
             "vehicle",
-            "vehicle_id INTEGER PRIMARY KEY AUTOINCREMENT, u7 INTEGER NOT NULL, active BOOLEAN NOT NULL, kind TEXT,"
-            " size_class TEXT, gross_weight_t DOUBLE PRECISION, plate TEXT, service TEXT, language TEXT NOT NULL,"
-            " vehicle TEXT, at_ms BIGINT NOT NULL",
+            "vehicle_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, u7 INTEGER NOT NULL, active BOOLEAN NOT NULL,"
+            " kind TEXT, size_class TEXT, gross_weight_t DOUBLE PRECISION, plate TEXT, service TEXT,"
+            " language TEXT NOT NULL, vehicle TEXT, at_ms BIGINT NOT NULL",
         ),
         (
             "erasure",
-            "u7 INTEGER PRIMARY KEY, erasure_id TEXT NOT NULL, reason TEXT NOT NULL, begun_ms BIGINT NOT NULL,"
+            "u7 INTEGER NOT NULL PRIMARY KEY, erasure_id TEXT NOT NULL, reason TEXT NOT NULL, begun_ms BIGINT NOT NULL,"
             " open_id TEXT",
         ),
-        ("tombstone", "tombstone_id TEXT PRIMARY KEY, reason TEXT NOT NULL, at_ms BIGINT NOT NULL"),
-        ("free_number", "u7 INTEGER PRIMARY KEY, freed_ms BIGINT NOT NULL"),
+        ("tombstone", "tombstone_id TEXT NOT NULL PRIMARY KEY, reason TEXT NOT NULL, at_ms BIGINT NOT NULL"),
+        ("free_number", "u7 INTEGER NOT NULL PRIMARY KEY, freed_ms BIGINT NOT NULL"),
     ):
         connection.execute(text(f"CREATE TABLE {table} ({columns})"))
     for table, column in (("code_sent", "at_ms"), ("vehicle", "u7"), ("free_number", "freed_ms")):
