@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import secrets
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,16 +16,18 @@ from typing import Final
 
 import numpy as np
 import shapely
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from api.app import make_app
 from api.clocks import Clocks
 from api.example import data_dir, zones_dir
 from api.metrics import Metrics
+from api.people import People
+from api.routes.binding import binding_router
 from api.routes.health import health_router
 from api.routes.pings import pings_router
 from api.routes.wechat import wechat_router
-from api.settings import DEFAULT_STORE, Settings
+from api.settings import CONSOLE_SMS, DEFAULT_STORE, Settings
 from api.state_file import StateFile
 from api.store_lock import StoreLock
 from api.workers.ingest import IngestWorker
@@ -37,6 +41,9 @@ from geo_engine.geodesy.table import DatumTables
 from geo_engine.ingest.roads import read_roads
 from geo_engine.ingest.zonefiles import CALENDAR_NOTES, calendar_path, load_zone_files, zone_file_paths
 from geo_engine.model import Mute
+from geo_engine.people.codes import SmsSender
+from geo_engine.sms.console import ConsoleSms, NoSms
+from geo_engine.sms.http import HttpSms
 from geo_engine.store.open import open_store
 from geo_engine.store.protocol import HISTORY, WARNINGS, Person, Store
 from geo_engine.tracking.approach_policy import ApproachPolicy
@@ -45,6 +52,7 @@ from geo_engine.tracking.learnt import Forecast
 from geo_engine.tracking.roads import RoadNet, road_net
 from geo_engine.warming import warm_up
 from geo_engine.wechat.client import WeChatSender
+from geo_engine.wechat.oauth import WeChatOAuth
 from geo_engine.wechat.template import Template
 from geo_engine.zones.zoneset import ZoneSet
 
@@ -71,6 +79,7 @@ class Service:
     ingest: IngestWorker
     relay: Relay
     metrics: Metrics
+    people: People
     continued: int
     closing: ExitStack
 
@@ -78,6 +87,7 @@ class Service:
         """Start the workers: first who delivers, then who decides."""
         self.relay.start()
         self.ingest.start()
+        self.people.resume_erasures()
 
     def mute(self, u7: int, zone_id: str, until_ms: int | None, *, at_ms: int) -> None:
         """Tell a person nothing more about a zone until a moment, None = until they take it back."""
@@ -110,6 +120,7 @@ class Service:
     def stop(self, drain_s: float) -> None:
         """Judge what was accepted, send what is due for at most ``drain_s`` seconds, close the store."""
         self.ingest.stop()
+        self.people.close()
         self.relay.stop(drain_s)
         self.closing.close()
 
@@ -175,8 +186,11 @@ def bootstrap(
             history_days=settings.history_days,
         )
         ingest.put_vehicles(person.vehicle for person in store.people())
-        app = _app(settings, (ingest, relay, store, metrics), clocks, zones)
-        return Service(app, zones, store, ingest, relay, metrics, continued, stack.pop_all())
+        secret = settings.identity_secret
+        key = secrets.token_bytes(32) if secret is None else secret.get_secret_value().encode()
+        owners = People(store, ingest, _sms(settings), clocks.wall, key)
+        app = _app(settings, (ingest, relay, store, metrics), clocks, zones, _binding(settings, owners, key, clocks))
+        return Service(app, zones, store, ingest, relay, metrics, owners, continued, stack.pop_all())
 
 
 def _forecasts(stack: ExitStack) -> Background:
@@ -256,8 +270,32 @@ def _continue(engine: Engine, store: Store, state: StateFile, now_ms: int) -> in
     return sum(visit.open for visit in visits) - len(gone)
 
 
+def _sms(settings: Settings) -> SmsSender:
+    if settings.sms_url is None:
+        return NoSms()
+    if settings.sms_url == CONSOLE_SMS:
+        return ConsoleSms(sys.stderr)
+    token = settings.sms_token
+    return HttpSms(settings.sms_url, None if token is None else token.get_secret_value())
+
+
+def _binding(settings: Settings, people: People, key: bytes, clocks: Clocks) -> list[APIRouter]:
+    """Return the binding page, where WeChat's browser can reach one."""
+    app_id, secret = settings.wechat_app_id, settings.wechat_app_secret
+    if settings.public_url is None or app_id is None or secret is None:
+        return []
+    oauth = WeChatOAuth(
+        app_id, secret.get_secret_value(), settings.wechat_api_base, oauth_base=settings.wechat_oauth_base
+    )
+    return [binding_router(people, oauth, settings.public_url, key, clocks.wall)]
+
+
 def _app(
-    settings: Settings, parts: tuple[IngestWorker, Relay, Store, Metrics], clocks: Clocks, zones: ZoneSet
+    settings: Settings,
+    parts: tuple[IngestWorker, Relay, Store, Metrics],
+    clocks: Clocks,
+    zones: ZoneSet,
+    more: Sequence[APIRouter] = (),
 ) -> FastAPI:
     ingest, relay, store, metrics = parts
     # Pings matter where zones are; only there is a table worth its memory.
@@ -273,7 +311,7 @@ def _app(
     ]
     if settings.wechat_token is not None:
         routers.append(wechat_router(store, settings.wechat_token.get_secret_value(), clocks.wall))
-    return make_app(routers)
+    return make_app([*routers, *more])
 
 
 def wechat_sender(app_id: str, app_secret: str, api_base: str, template: Template) -> WeChatSender:

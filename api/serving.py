@@ -22,7 +22,7 @@ from api.clocks import wall_clock_ms
 from api.console import note_faults, out
 from api.demo import Driver, LeadTimes, demo_open_id
 from api.example import example_network
-from api.settings import Settings
+from api.settings import CONSOLE_SMS, Settings
 from geo_engine.alerting.message import Message, SendResult
 from geo_engine.alerting.wording import rounded_m
 from geo_engine.engine import Decisions
@@ -263,6 +263,9 @@ def _with_account(settings: Settings, url: str, stack: ExitStack) -> tuple[Setti
         "wechat_app_id": fake.app_id,
         "wechat_app_secret": SecretStr(fake.app_secret),
         "wechat_api_base": server.url,
+        "wechat_oauth_base": server.url,
+        "public_url": settings.public_url or url,
+        "sms_url": settings.sms_url or CONSOLE_SMS,
         "wechat_token": SecretStr(_DEMO_TOKEN),
     }
     return settings.model_copy(update=account), server.url

@@ -6,6 +6,7 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,9 +16,11 @@ from geo_engine.errors import ConfigurationError
 from geo_engine.geodesy.datum import Datum
 from geo_engine.wechat.template import DEFAULT_FIELDS, Template
 
-__all__ = ["DEFAULT_STORE", "Settings"]
+__all__ = ["CONSOLE_SMS", "DEFAULT_STORE", "Settings"]
 
 DEFAULT_STORE: Final = "sqlite:///var/geo-engine.db"
+CONSOLE_SMS: Final = "console"
+"""In the place of a gateway's address: codes are shown where the service was started. Not for real people."""
 
 
 class Settings(BaseSettings):
@@ -48,6 +51,11 @@ class Settings(BaseSettings):
         wechat_api_base: address of the WeChat server.
         wechat_template_id: id of the approved template.
         wechat_template_fields: its fields and what stands in each, as ``geo_engine.wechat.template`` reads them.
+        wechat_oauth_base: address the browser is sent to for the silent authorisation.
+        public_url: scheme and host under which WeChat's browser reaches this service; None = no binding page.
+        sms_url: address of the SMS gateway, or ``console``; None = no code can be sent.
+        sms_token: its secret, None = none.
+        identity_secret: key of the hashes of codes and limits, 16 bytes or more; None = a new one at each start.
     """
 
     model_config = SettingsConfigDict(env_prefix="GEO_ENGINE_", frozen=True, extra="forbid")
@@ -73,6 +81,11 @@ class Settings(BaseSettings):
     wechat_app_secret: SecretStr | None = None
     wechat_token: SecretStr | None = None
     wechat_api_base: str = "https://api.weixin.qq.com"
+    wechat_oauth_base: str = "https://open.weixin.qq.com"
+    public_url: str | None = None
+    sms_url: str | None = None
+    sms_token: SecretStr | None = None
+    identity_secret: SecretStr | None = Field(default=None, min_length=16)
     wechat_template_id: str = "geo-engine-restriction"
     wechat_template_fields: str = DEFAULT_FIELDS
 
@@ -111,6 +124,22 @@ class Settings(BaseSettings):
         except ConfigurationError as error:
             raise ValueError(str(error)) from error
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url_is_a_host(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "https://none")
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+            message = f"found {value!r}, expected a scheme and a host such as https://traffic.example.cn"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _codes_reach_phones(self) -> Self:
+        if self.has_account and self.public_url is not None and self.sms_url is None:
+            message = "found GEO_ENGINE_PUBLIC_URL without GEO_ENGINE_SMS_URL, expected a gateway for the codes"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _account_is_whole(self) -> Self:

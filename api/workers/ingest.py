@@ -103,6 +103,8 @@ class IngestWorker:
         self._waiting = 0
         self._lock = threading.Lock()
         self._consented = np.zeros(U7_COUNT, dtype=np.bool_)
+        self._latest: dict[int, Vehicle] = {}
+        self._forgotten: list[Future[None]] = []
         self._history = History(engine)
         self._history.follow(store.consenting(HISTORY))
         self._history_ms = history_days * 86_400_000
@@ -146,6 +148,56 @@ class IngestWorker:
     def tell(self, change: Callable[[Engine], None]) -> None:
         """Have something told to the engine in its own thread, before the next pings are judged."""
         self._told.put(change)
+
+    def put_vehicle(self, vehicle: Vehicle) -> None:
+        """Tell what a person drives and agreed to, while the service runs; the last word counts.
+
+        A no closes the door before this returns: no later ping of theirs is judged.
+        """
+        with self._lock:
+            self._latest[vehicle.u7] = vehicle
+            if not vehicle.consent_warnings:
+                self._consented[vehicle.u7] = False
+        self._told.put(lambda engine: self._take_vehicle(engine, vehicle.u7))
+
+    def _take_vehicle(self, engine: Engine, u7: int) -> None:
+        with self._lock:
+            vehicle = self._latest.pop(u7, None)
+            if vehicle is None:
+                return
+            self._consented[u7] = vehicle.consent_warnings
+        engine.put_vehicles([vehicle])
+
+    def forget(self, u7: int) -> Future[None]:
+        """Forget a person altogether; the future ends when a state without them is on disk, within a minute or so.
+
+        The door is closed to their pings before this returns.
+        """
+        done: Future[None] = Future()
+        with self._lock:
+            self._latest.pop(u7, None)
+            self._consented[u7] = False
+        self._told.put(lambda engine: self._forget(engine, u7, done))
+        return done
+
+    def _forget(self, engine: Engine, u7: int, done: Future[None]) -> None:
+        self._history.forget([u7])
+        now_ms = self._clocks.wall()
+        decisions = engine.forget([u7], now_ms)
+        self._deadline_ms = decisions.next_deadline_ms
+        self._metrics.count(decisions)
+        self._unsaved[0].extend(decisions.alerts)
+        self._unsaved[1].extend(decisions.visits)
+        self._note_history(PingBatch.empty(), decisions, now_ms)
+        # Also what an earlier step could not commit: nothing of theirs is to be written any more.
+        alerts, visits, history = self._unsaved
+        self._unsaved = (
+            [alert for alert in alerts if alert.u7 != u7],
+            [visit for visit in visits if visit.u7 != u7],
+            [_without(change, u7) for change in history],
+        )
+        self._forgotten.append(done)
+        self._on_decisions(decisions)
 
     def keep_history(self, u7: int, granted: bool) -> None:
         """Keep or stop keeping a person's history, before the next pings are judged; the store decides by consent."""
@@ -197,6 +249,11 @@ class IngestWorker:
             self._keep(self._engine.snapshot())
         except OSError as error:
             _log.warning("the state of the engine could not be kept: %s", error)
+        else:
+            # Whoever waits for a forgotten person must not wait for one another's work, nor this thread for theirs.
+            forgotten, self._forgotten = self._forgotten, []
+            for done in forgotten:
+                done.set_result(None)
         try:
             self._store.drop_history(self._clocks.wall() - self._history_ms)
         except StoreError as error:
@@ -283,6 +340,11 @@ class IngestWorker:
         if self._arbiter is not None:
             self._arbiter.saved()
             self._metrics.quota_left.set(self._arbiter.left())
+
+
+def _without(change: HistoryChange, u7: int) -> HistoryChange:
+    added, withdrawn = ([record for record in part if record.u7 != u7] for part in (change.added, change.withdrawn))
+    return HistoryChange(added, withdrawn)
 
 
 def _answer(requests: list[_Request], error: Exception) -> None:

@@ -27,7 +27,7 @@ from geo_engine.model import (
 )
 from geo_engine.zones.values import Refusal, moment, number, whole
 
-__all__ = ["VehicleFile", "read_vehicles", "vehicle_profiles"]
+__all__ = ["VehicleFile", "read_vehicle", "read_vehicles", "vehicle_profiles"]
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
@@ -97,6 +97,18 @@ def read_vehicles(path: Path) -> VehicleFile:
             if found.open_id is not None:
                 open_ids[vehicle.u7] = found.open_id
     return VehicleFile(tuple(vehicles.values()), tuple(faults), consents, open_ids)
+
+
+def read_vehicle(fields: Mapping[str, object], where: str) -> VehicleFile:
+    """Read one vehicle from fields as a line of a vehicles file has them, ``u7`` included.
+
+    Args:
+        fields: name to value; a field that is missing or None is unknown.
+        where: what a fault calls the place.
+    """
+    faults: list[Fault] = []
+    vehicle = _Line(where, faults).vehicle_of(dict(fields))
+    return VehicleFile(() if vehicle is None else (vehicle,), tuple(faults))
 
 
 def vehicle_profiles(path: Path) -> dict[str, Vehicle]:

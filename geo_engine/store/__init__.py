@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from geo_engine.store.identities import Identities
 from geo_engine.store.lifecycle import EndReason, OutboxState
 from geo_engine.store.protocol import (
     HISTORY,
@@ -23,6 +24,7 @@ __all__ = [
     "DecisionRecord",
     "EndReason",
     "HistoryChange",
+    "Identities",
     "OutboxState",
     "Person",
     "Store",

@@ -6,14 +6,16 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from geo_engine.alerting.message import Message, Outcome, SendResult
 from geo_engine.alerting.policy import QuietHours, grade_of
 from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import StoreError
 from geo_engine.model import Alert, Mute, Severity, Visit
+from geo_engine.people.consents import ConsentRecord
 from geo_engine.store import lifecycle
+from geo_engine.store.identities_memory import MemoryIdentities
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.protocol import (
     HISTORY,
@@ -30,17 +32,7 @@ from geo_engine.store.protocol import (
 __all__ = ["MemoryStore"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Consent:
-    u7: int
-    purpose: str
-    granted: bool
-    version: str
-    at_ms: int
-    channel: str
-
-
-class MemoryStore:
+class MemoryStore(MemoryIdentities):
     """A ``Store`` without a disk: the same answers as ``SqlStore``, and all gone with the process.
 
     Cost: ``claim`` and ``expire`` look at every unfinished message.
@@ -48,13 +40,15 @@ class MemoryStore:
 
     def __init__(self) -> None:
         """Start empty."""
+        super().__init__()
         self._lock = threading.Lock()
         self._closed = False
         self._people: dict[int, Person] = {}
-        self._consents: list[_Consent] = []
+        self._consents: list[ConsentRecord] = []
         self._warned: dict[int, bool] = {}
         self._decisions: dict[str, tuple[int, Alert, int]] = {}
         self._outbox: dict[int, OutboxRow] = {}
+        self._last_outbox_id = 0
         self._open: dict[int, None] = {}
         self._queued: dict[str, int] = {}
         self._attempts: dict[int, list[AttemptRecord]] = {}
@@ -107,7 +101,7 @@ class MemoryStore:
     def set_consent(self, u7: int, purpose: str, granted: bool, version: str, at_ms: int, channel: str) -> None:
         """Append a consent record; see ``Store.set_consent``."""
         with self._locked():
-            self._consents.append(_Consent(u7, purpose, granted, version, at_ms, channel))
+            self._consents.append(ConsentRecord(u7, purpose, granted, version, at_ms, channel))
             if purpose == HISTORY:
                 self._keeps_history[u7] = granted
                 if not granted:
@@ -176,7 +170,7 @@ class MemoryStore:
     ) -> CommitResult:
         """Write decisions, outbox rows, visits and history at once; see ``Store.commit``."""
         with self._locked():
-            known, queued = len(self._decisions), len(self._outbox)
+            known, queued = len(self._decisions), self._last_outbox_id
             for alert in alerts:
                 if alert.alert_id not in self._decisions:
                     self._decide(alert, now_ms)
@@ -185,7 +179,7 @@ class MemoryStore:
             for change in history:
                 self._change_history(change)
             fresh = len(self._decisions) - known
-            return CommitResult(fresh, len(self._outbox) - queued, len(alerts) - fresh)
+            return CommitResult(fresh, self._last_outbox_id - queued, len(alerts) - fresh)
 
     def _change_history(self, change: HistoryChange) -> None:
         for record in change.withdrawn:
@@ -208,11 +202,29 @@ class MemoryStore:
             return known - len(self._history)
 
     def _decide(self, alert: Alert, now_ms: int) -> None:
-        self._decisions[alert.alert_id] = (len(self._decisions) + 1, alert, now_ms)
+        last = next(reversed(self._decisions.values()), (0, alert, 0))
+        self._decisions[alert.alert_id] = (last[0] + 1, alert, now_ms)
         if alert.send:
-            outbox_id = len(self._outbox) + 1
-            self._queued[alert.alert_id] = outbox_id
-            self._save(lifecycle.queued(alert, outbox_id=outbox_id, now_ms=now_ms))
+            self._last_outbox_id += 1
+            self._queued[alert.alert_id] = self._last_outbox_id
+            self._save(lifecycle.queued(alert, outbox_id=self._last_outbox_id, now_ms=now_ms))
+
+    def _drop_rows(self, u7: int) -> None:
+        """Delete what else is kept of a person; see ``Identities.begin_erasure``."""
+        for outbox_id in [number for number, row in self._outbox.items() if row.u7 == u7]:
+            self._open.pop(outbox_id, None)
+            self._queued.pop(self._outbox.pop(outbox_id).alert_id)
+            for made in self._attempts.pop(outbox_id, []):
+                self._sent_as.pop(made.msg_id or "", None)
+                self._receipts.pop(made.msg_id or "", None)
+        self._decisions = {key: kept for key, kept in self._decisions.items() if kept[1].u7 != u7}
+        self._consents = [record for record in self._consents if record.u7 != u7]
+        self._warned.pop(u7, None)
+        self._keeps_history.pop(u7, None)
+        self._visits = {key: kept for key, kept in self._visits.items() if key[0] != u7}
+        self._history = {key: kept for key, kept in self._history.items() if kept.u7 != u7}
+        self._mutes = {key: kept for key, kept in self._mutes.items() if key[0] != u7}
+        self._quiet_hours.pop(u7, None)
 
     def quota_uses(self, since_day: int) -> list[QuotaUse]:
         """Return the use of the quota; see ``Store.quota_uses``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -45,6 +45,7 @@ __all__ = [
     "transition_of",
     "transition_values",
     "use_values",
+    "vehicle_of",
     "visit_of",
     "visit_values",
 ]
@@ -134,19 +135,27 @@ def person_values(value: Person) -> dict[str, object]:
 def person_of(row: RowMapping, *, consent_warnings: bool) -> Person:
     """Return the person in a row that holds the columns of ``person``."""
     columns = person.c
-    kind, size_class = row[columns.kind], row[columns.size_class]
-    vehicle = Vehicle(
-        u7=row[columns.u7],
+    vehicle = vehicle_of({name: row[columns[name]] for name in _OF_VEHICLE}, consent_warnings=consent_warnings)
+    return Person(u7=vehicle.u7, open_id=row[columns.open_id], vehicle=vehicle)
+
+
+_OF_VEHICLE: Final = ("u7", "kind", "size_class", "gross_weight_t", "plate", "service", "language", "vehicle")
+
+
+def vehicle_of(values: Mapping[str, Any], *, consent_warnings: bool) -> Vehicle:
+    """Return the vehicle in the columns ``person`` and ``vehicle`` share."""
+    kind, size_class = values["kind"], values["size_class"]
+    return Vehicle(
+        u7=values["u7"],
         kind=VehicleKind(kind) if kind else None,
         size_class=VehicleClass(size_class) if size_class else None,
-        gross_weight_t=row[columns.gross_weight_t],
-        plate=row[columns.plate],
-        service=row[columns.service],
+        gross_weight_t=values["gross_weight_t"],
+        plate=values["plate"],
+        service=values["service"],
         consent_warnings=consent_warnings,
-        language=Language(row[columns.language]),
-        **_details(row[columns.vehicle]),
+        language=Language(values["language"]),
+        **_details(values["vehicle"]),
     )
-    return Person(u7=vehicle.u7, open_id=row[columns.open_id], vehicle=vehicle)
 
 
 _ENUMS: Final[dict[str, Callable[[str], StrEnum]]] = {

@@ -32,24 +32,31 @@ __all__ = [
     "SCHEMA_VERSION",
     "attempt",
     "check",
+    "code_sent",
     "consent",
     "decision",
+    "erasure",
     "found_version",
+    "free_number",
     "history",
     "metadata",
     "mute",
     "outbox",
     "person",
+    "phone",
+    "phone_code",
     "quiet_hours",
     "quota_use",
     "receipt",
     "schema_version",
+    "tombstone",
     "upgrade",
+    "vehicle",
     "visit",
     "zone_revision",
 ]
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 """The version this program reads and writes."""
 
 metadata = MetaData()
@@ -238,6 +245,82 @@ zone_revision = Table(
     Column("at_ms", BigInteger, nullable=False),
 )
 
+# A phone belongs to whoever proved it last.
+phone = Table(
+    "phone",
+    metadata,
+    Column("u7", Integer, primary_key=True, autoincrement=False),
+    Column("phone", Text, nullable=False, unique=True),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+# The code itself is nowhere: a keyed hash of it is.
+phone_code = Table(
+    "phone_code",
+    metadata,
+    Column("u7", Integer, primary_key=True, autoincrement=False),
+    Column("phone", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("sent_ms", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+)
+
+# How often a code was sent, to whom and where: by keyed hashes, for a day.
+code_sent = Table(
+    "code_sent",
+    metadata,
+    Column("sent_id", _RowNumber, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index("ix_code_sent_key", "key", "at_ms"),
+    Index("ix_code_sent_at_ms", "at_ms"),
+)
+
+# The vehicles of people who bound them themselves; the active one stands in ``person`` too, where the engine reads it.
+vehicle = Table(
+    "vehicle",
+    metadata,
+    Column("vehicle_id", _RowNumber, primary_key=True),
+    Column("u7", Integer, nullable=False, index=True),
+    Column("active", Boolean, nullable=False),
+    Column("kind", Text),
+    Column("size_class", Text),
+    Column("gross_weight_t", Double),
+    Column("plate", Text),
+    Column("service", Text),
+    Column("language", Text, nullable=False),
+    Column("vehicle", Text),
+    Column("at_ms", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Erasures under way, each blocking its number. The OpenID finds what came in meanwhile and goes with the row.
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("u7", Integer, primary_key=True, autoincrement=False),
+    Column("erasure_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("begun_ms", BigInteger, nullable=False),
+    Column("open_id", Text),
+)
+
+tombstone = Table(
+    "tombstone",
+    metadata,
+    Column("tombstone_id", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+# Numbers whose person is erased, in the order in which they come back into use.
+free_number = Table(
+    "free_number",
+    metadata,
+    Column("u7", Integer, primary_key=True, autoincrement=False),
+    Column("freed_ms", BigInteger, nullable=False, index=True),
+)
+
 
 def found_version(connection: Connection) -> int | None:
     """Return the version of the database, None when it holds no table of ours.
@@ -314,7 +397,43 @@ def _add_words(connection: Connection) -> None:
         connection.execute(text(f"ALTER TABLE decision ADD COLUMN {column}"))
 
 
-_STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_vehicle, _add_policy, _add_history, _add_words)
+def _add_identities(connection: Connection) -> None:
+    """Add phones and their codes, several vehicles a person, erasures and what stays of them."""
+    for table, columns in (
+        ("phone", "u7 INTEGER NOT NULL PRIMARY KEY, phone TEXT NOT NULL UNIQUE, at_ms BIGINT NOT NULL"),
+        (
+            "phone_code",
+            "u7 INTEGER NOT NULL PRIMARY KEY, phone TEXT NOT NULL, digest TEXT NOT NULL, sent_ms BIGINT NOT NULL,"
+            " tries INTEGER NOT NULL",
+        ),
+        ("code_sent", "sent_id INTEGER NOT NULL PRIMARY KEY, key TEXT NOT NULL, at_ms BIGINT NOT NULL"),
+        (
+            "vehicle",
+            "vehicle_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, u7 INTEGER NOT NULL, active BOOLEAN NOT NULL,"
+            " kind TEXT, size_class TEXT, gross_weight_t DOUBLE PRECISION, plate TEXT, service TEXT,"
+            " language TEXT NOT NULL, vehicle TEXT, at_ms BIGINT NOT NULL",
+        ),
+        (
+            "erasure",
+            "u7 INTEGER NOT NULL PRIMARY KEY, erasure_id TEXT NOT NULL, reason TEXT NOT NULL, begun_ms BIGINT NOT NULL,"
+            " open_id TEXT",
+        ),
+        ("tombstone", "tombstone_id TEXT NOT NULL PRIMARY KEY, reason TEXT NOT NULL, at_ms BIGINT NOT NULL"),
+        ("free_number", "u7 INTEGER NOT NULL PRIMARY KEY, freed_ms BIGINT NOT NULL"),
+    ):
+        connection.execute(text(f"CREATE TABLE {table} ({columns})"))
+    for table, column in (("code_sent", "at_ms"), ("vehicle", "u7"), ("free_number", "freed_ms")):
+        connection.execute(text(f"CREATE INDEX ix_{table}_{column} ON {table} ({column})"))
+    connection.execute(text("CREATE INDEX ix_code_sent_key ON code_sent (key, at_ms)"))
+
+
+_STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
+    _add_vehicle,
+    _add_policy,
+    _add_history,
+    _add_words,
+    _add_identities,
+)
 """The steps to the versions 2, 3 ...; a step that was released is never changed, so it is written in SQL and reads no
 table of today."""
 

@@ -39,6 +39,7 @@ from geo_engine.errors import StoreError
 from geo_engine.model import Alert, Language, Mute, Severity, Visit, ZoneKind
 from geo_engine.store import lifecycle, rows, schema
 from geo_engine.store.history import change_history, consenting, drop_before, erase_history, read_history
+from geo_engine.store.identities_sql import SqlIdentities
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.protocol import (
     HISTORY,
@@ -66,12 +67,14 @@ __all__ = ["SqlStore"]
 
 _BUSY_TIMEOUT_MS: Final = 5_000
 _IDS_PER_QUERY: Final = 500
+_SMALL_BYTES: Final = 32 * 1024 * 1024
+"""A file up to this size is written anew after an erasure: about half a second in which nothing is committed."""
 # A queue is short, because warnings expire within minutes: sorting it costs less than a column to sort it by.
 _GRAVITY: Final = case({kind.value: int(grade_of(kind, Severity.NORMAL)) for kind in ZoneKind}, value=decision.c.kind)
 _WRITES: Final = "geo_engine_writes"
 
 
-class SqlStore:
+class SqlStore(SqlIdentities):
     """A ``Store`` in one SQLite file (WAL, ``synchronous=FULL``: a returned commit is on disk).
 
     Writers of this process queue at a lock, writers of other processes at SQLite's own (5 s at most), so a
@@ -136,6 +139,27 @@ class SqlStore:
     def _write(self) -> Iterator[Connection]:
         with self._named_errors(), self._write_lock, self._writer.begin() as connection:
             yield connection
+
+    def scrub(self, *, whole: bool = False) -> bool:
+        """Take deleted values out of the files; see ``Identities.scrub``."""
+        with self._named_errors(), self._write_lock:
+            connection = self._engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                (pages,), (page_bytes,) = (
+                    cursor.execute(f"PRAGMA {of}").fetchone() for of in ("page_count", "page_size")
+                )
+                anew = whole or pages * page_bytes <= _SMALL_BYTES
+                if anew:
+                    cursor.execute("VACUUM")
+                busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                cursor.close()
+            finally:
+                connection.close()
+        if busy:
+            message = f"store {self._place}: found readers that keep the log from being folded in, expected a pause"
+            raise StoreError(message)
+        return anew
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
@@ -435,7 +459,8 @@ def _on_connect(driver: DBAPIConnection, _record: object) -> None:
     # SQLAlchemy begins transactions itself (see _on_begin): the driver's own habit begins too late and only for writes.
     driver.isolation_level = None
     cursor = driver.cursor()
-    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "synchronous=FULL", "foreign_keys=ON"):
+    # What is deleted is overwritten: an erased person must not be readable in the free space of the file.
+    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

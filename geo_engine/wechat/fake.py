@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from geo_engine.wechat.fake_faults import FaultPlan
+from geo_engine.wechat.fake_oauth import FakeOAuth
 from geo_engine.wechat.fake_tokens import FakeTokens
 from geo_engine.wechat.fields import check_field
 from geo_engine.wechat.template import RESTRICTION_TEMPLATE, Template
@@ -33,8 +34,10 @@ _ERRMSG: Final = {
     40002: "invalid grant_type",
     40003: "invalid openid",
     40013: "invalid appid",
+    40029: "invalid code",
     40037: "invalid template_id",
     40125: "invalid appsecret",
+    40163: "code been used",
     40164: "invalid ip, not in whitelist",
     41001: "access_token missing",
     42001: "access_token expired",
@@ -152,6 +155,7 @@ class FakeWeChat:
     ) -> None:
         self.settings = settings
         self.tokens = FakeTokens()
+        self.oauth = FakeOAuth()
         self.faults = FaultPlan()
         self._clock = clock
         self._on_delivery = on_delivery
@@ -240,6 +244,22 @@ class FakeWeChat:
                 "quota": {"daily_limit": limit, "used": used, "remain": limit - used},
             }
 
+    def oauth_token(self, query: Mapping[str, str]) -> JsonObject:
+        """Answer ``GET /sns/oauth2/access_token``: the OpenID behind a code, which is good once."""
+        errcode = self._check_account(query, "authorization_code")
+        found = errcode or self.oauth.trade(query.get("code", ""), self._clock())
+        if isinstance(found, int):
+            return self.error(found)
+        token = hashlib.sha256(f"web-{found.open_id}".encode()).hexdigest()
+        answer: JsonObject = {
+            "access_token": token,
+            "expires_in": 7200,
+            "refresh_token": token[::-1],
+            "openid": found.open_id,
+            "scope": "snsapi_base",
+        }
+        return answer | ({"is_snapshotuser": 1} if found.snapshot else {})
+
     def _forget(self) -> None:
         self._follows: dict[str, bool] = {}
         self._deliveries: list[Delivery] = []
@@ -247,8 +267,8 @@ class FakeWeChat:
         self._quota_used: dict[int, int] = {}
         self._answers = 0
 
-    def _check_account(self, values: Mapping[str, object]) -> int:
-        if values.get("grant_type") != "client_credential":
+    def _check_account(self, values: Mapping[str, object], grant_type: str = "client_credential") -> int:
+        if values.get("grant_type") != grant_type:
             return 40002
         if values.get("appid") != self.settings.app_id:
             return 40013

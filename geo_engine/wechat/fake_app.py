@@ -1,6 +1,7 @@
 """The HTTP side of the fake WeChat server: a thin layer over ``FakeWeChat``.
 
-Under ``/cgi-bin/`` it speaks as WeChat does (HTTP 200, errcode in the body); ``/_fake/`` is the tester's side.
+Under ``/cgi-bin/``, ``/sns/`` and ``/connect/`` it speaks as WeChat does (HTTP 200, errcode in the body); ``/_fake/``
+is the tester's side.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from urllib.parse import urlencode, urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from geo_engine.wechat.fake import FakeWeChat, JsonObject
 from geo_engine.wechat.fake_faults import FakeFault, FaultKind
+from geo_engine.wechat.fake_oauth import FakeVisitor
 from geo_engine.wechat.fake_page import PAGE_POLICY, render_page
 
 __all__ = ["fake_wechat_app"]
@@ -40,6 +43,7 @@ def fake_wechat_app(account: FakeWeChat) -> Starlette:
         ("GET", "/cgi-bin/token"): lambda request, _: account.legacy_token(request.query_params),
         ("POST", "/cgi-bin/message/template/send"): lambda request, body: account.send_template(_token(request), body),
         ("POST", "/cgi-bin/openapi/quota/get"): lambda request, body: account.quota(_token(request), body),
+        ("GET", "/sns/oauth2/access_token"): lambda request, _: account.oauth_token(request.query_params),
     }
     routes = [Route(path, _wechat_door(account, work), methods=[method]) for (method, path), work in wechat.items()]
     return Starlette(routes=[*routes, *_tester_routes(account)])
@@ -103,6 +107,8 @@ def _tester_routes(account: FakeWeChat) -> list[Route]:
         Route("/_fake/messages", messages),
         Route("/_fake/follow", _follow_door(account.follow), methods=["POST"]),
         Route("/_fake/unfollow", _follow_door(account.unfollow), methods=["POST"]),
+        Route("/_fake/phone", _phone_door(account), methods=["POST"]),
+        Route("/connect/oauth2/authorize", _authorize_door(account)),
         Route("/_fake/faults", _fault_door(account), methods=["GET", "POST", "DELETE"]),
         Route("/_fake/reset", reset, methods=["POST"]),
     ]
@@ -116,6 +122,36 @@ def _follow_door(change: Callable[[str], None]) -> _Endpoint:
             return JSONResponse({"ok": False, "error": 'expected {"openid": "o..."}'}, status_code=400)
         change(open_id)
         return JSONResponse({"ok": True})
+
+    return answer
+
+
+def _phone_door(account: FakeWeChat) -> _Endpoint:
+    async def answer(request: Request) -> Response:
+        body = await _json_body(request)
+        open_id = body.get("openid") if isinstance(body, dict) else None
+        if not isinstance(body, dict) or not isinstance(open_id, str):
+            error = 'expected {"openid": "o...", "snapshot": false}'
+            return JSONResponse({"ok": False, "error": error}, status_code=400)
+        account.oauth.at_the_phone = FakeVisitor(open_id, body.get("snapshot") is True)
+        return JSONResponse({"ok": True})
+
+    return answer
+
+
+def _authorize_door(account: FakeWeChat) -> _Endpoint:
+    """Return the page that sends the browser back with a code, as whoever is at the phone."""
+
+    async def answer(request: Request) -> Response:
+        query, visitor = request.query_params, account.oauth.at_the_phone
+        back = urlsplit(query.get("redirect_uri", ""))
+        if visitor is None or back.scheme not in {"http", "https"} or query.get("scope") != "snsapi_base":
+            text = "expected somebody at the phone (POST /_fake/phone), redirect_uri and scope=snsapi_base"
+            return PlainTextResponse(text, status_code=400)
+        code = account.oauth.issue(visitor, account.now_ms())
+        given = urlencode({"code": code, "state": query.get("state", "")})
+        asked = f"{back.query}&{given}" if back.query else given
+        return RedirectResponse(back._replace(query=asked).geturl(), status_code=302)
 
     return answer
 

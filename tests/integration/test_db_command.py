@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.commands.db import app
+from api.store_lock import StoreLock
 from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import ConfigurationError, StoreError
 from geo_engine.model import Mute, Vehicle, VehicleKind
@@ -104,7 +105,8 @@ def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(p
     change(path, "ALTER TABLE person DROP COLUMN vehicle")
     for column in ("why", "until_ms", "told_by", "also", "also_names", "opens_ms"):
         change(path, f"ALTER TABLE decision DROP COLUMN {column}")
-    for table in ("mute", "quiet_hours", "quota_use", "history"):
+    later = ("phone", "phone_code", "code_sent", "vehicle", "erasure", "tombstone", "free_number")
+    for table in ("mute", "quiet_hours", "quota_use", "history", *later):
         change(path, f"DROP TABLE {table}")
     change(path, "UPDATE schema_version SET version = 1")
     assert f"found schema version 1, expected {SCHEMA_VERSION}" in run("check", "--store", path)[1]
@@ -122,6 +124,7 @@ def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(p
     store.commit([], [], now_ms=noon_ms, uses=[QuotaUse(1, 2, 3, 4, 4)])
     assert (len(store.mutes(noon_ms)), len(store.quota_uses(0)), store.quiet_hours()) == (1, 1, {})
     assert (store.history(7, 0, 2**62), store.consenting("history")) == ([], [])
+    assert (store.phone_of(7), store.vehicles_of(7), store.erasures()) == (None, [], [])
     store.close()
 
 
@@ -156,3 +159,12 @@ def test_what_is_not_a_database_is_reported_in_one_line(path: Path, command: str
 def test_a_wrong_address_is_a_usage_error(path: Path) -> None:
     assert run("check", "--store", "mysql://x/y")[0] == 2
     assert run("upgrade")[0] == 2
+
+
+def test_scrub_writes_the_store_anew_and_refuses_one_in_use(path: Path) -> None:
+    run("upgrade", "--store", path)
+    assert run("scrub", "--store", path) == (0, f"store {path}: written anew, nothing erased is left in it\n")
+    with StoreLock(str(path)):
+        code, output = run("scrub", "--store", path)
+    assert (code, "found it in use by process" in output) == (2, True)
+    assert run("scrub", "--store", path.with_name("none.db"))[0] == 1

@@ -59,3 +59,25 @@ def test_misspelt_variable_is_refused_with_the_name_that_was_meant(monkeypatch: 
     monkeypatch.setenv("GEO_ENGINE_WECHAT_APPID", "wx1")
     with pytest.raises(ValidationError, match="expected GEO_ENGINE_WECHAT_APP_ID"):
         Settings()
+
+
+ACCOUNT = {"wechat_app_id": "wx1", "wechat_app_secret": "hush"}
+
+
+def test_a_binding_page_for_real_people_needs_a_gateway_for_its_codes() -> None:
+    with pytest.raises(ValidationError, match="expected a gateway for the codes"):
+        Settings(**ACCOUNT, public_url="https://traffic.example.cn")
+    page = Settings(**ACCOUNT, public_url="https://traffic.example.cn", sms_url="https://sms.example.cn/send")
+    assert page.public_url == "https://traffic.example.cn"
+
+
+@pytest.mark.parametrize("url", ["traffic.example.cn", "ftp://x", "https://x/path", "https://x?y"])
+def test_a_public_address_is_a_scheme_and_a_host(url: str) -> None:
+    with pytest.raises(ValidationError, match="expected a scheme and a host"):
+        Settings(public_url=url)
+
+
+def test_a_short_identity_secret_is_refused_and_a_long_one_not_shown() -> None:
+    with pytest.raises(ValidationError, match="identity_secret"):
+        Settings(identity_secret="short")  # noqa: S106 - made up
+    assert "long-enough-secret" not in repr(Settings(identity_secret="long-enough-secret"))  # noqa: S106 - made up

@@ -1,0 +1,1 @@
+"""Short messages: senders of the port ``people.codes.SmsSender``."""
