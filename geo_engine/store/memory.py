@@ -26,6 +26,7 @@ from geo_engine.store.protocol import (
     TransitionRecord,
     in_history_order,
 )
+from geo_engine.store.reach_memory import MemoryReach
 
 __all__ = ["MemoryStore"]
 
@@ -40,7 +41,7 @@ class _Consent:
     channel: str
 
 
-class MemoryStore:
+class MemoryStore(MemoryReach):
     """A ``Store`` without a disk: the same answers as ``SqlStore``, and all gone with the process.
 
     Cost: ``claim`` and ``expire`` look at every unfinished message.
@@ -48,6 +49,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         """Start empty."""
+        super().__init__()
         self._lock = threading.Lock()
         self._closed = False
         self._people: dict[int, Person] = {}
