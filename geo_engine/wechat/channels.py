@@ -99,6 +99,7 @@ class Account:
         long_term: those accepted for good.
         customer_service: it may send customer-service messages.
         reserve: calls of a channel's day that only the gravest get.
+        page: address a card opens, empty = none.
     """
 
     template: Template | None = None
@@ -106,6 +107,7 @@ class Account:
     long_term: tuple[Template, ...] = ()
     customer_service: bool = True
     reserve: int = 0
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)
