@@ -61,6 +61,7 @@ class SendResult:
         msg_id: the channel's number of the message.
         retry_after_s: the channel's wish, None = the relay's own back-off.
         in_doubt: something else than the channel answered, or nothing did: it may have been taken all the same.
+        reached: False = it failed before the channel saw the message (no token).
         repeatable: False = the channel knows no dedupe key, so after a doubt nothing may be sent again.
     """
 
@@ -70,6 +71,7 @@ class SendResult:
     msg_id: str | None = None
     retry_after_s: float | None = None
     in_doubt: bool = False
+    reached: bool = True
     repeatable: bool = True
 
 

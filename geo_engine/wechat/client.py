@@ -186,7 +186,7 @@ class WeChatApi:
                 token = self._tokens.replace(token)
                 answer = self._ask_unless(why_not, path, body, token)
         except TokenError as error:
-            return error.result
+            return replace(error.result, reached=False)
         return answer
 
     def _ask_unless(

@@ -237,15 +237,17 @@ class ChannelSender:
         if not result.errcode:
             return False
         rule = errcode_rule(result.errcode)
+        # A quota of the token's own call says nothing about the channel.
+        effect = rule.effect if result.reached else Effect.NONE
         self._count(f"errcode.{result.errcode}")
         if rule.alarm:
             self._alarm(result)
-        self._noting(lambda: self._apply(rule.effect, message.open_id, choice, reach))
-        if rule.effect is Effect.CHANNEL_CLOSED:
+        self._noting(lambda: self._apply(effect, message.open_id, choice, reach))
+        if effect is Effect.CHANNEL_CLOSED:
             self._close(choice.channel, result)
-        if rule.effect is Effect.GONE:
+        if effect is Effect.GONE:
             self._on_gone(message.open_id)
-        return rule.effect in _FALLS_BACK
+        return effect in _FALLS_BACK
 
     def _apply(self, effect: Effect, open_id: str, choice: Choice, reach: Reach) -> None:
         now_ms = self._clock()

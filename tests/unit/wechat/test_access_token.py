@@ -124,9 +124,7 @@ def test_many_threads_with_one_refused_token_cause_one_forced_renewal(owner: Tok
     assert server.calls == [False, False, True]
 
 
-def test_a_token_refused_for_ever_costs_one_renewal_however_many_are_refused(
-    owner: TokenOwner, server: Server
-) -> None:
+def test_a_token_refused_for_ever_costs_one_renewal_however_many_are_refused(owner: TokenOwner, server: Server) -> None:
     def replaced_twice(refused: str) -> str:
         with pytest.raises(TokenError, match="less than 30 s"):
             owner.replace(owner.replace(refused))
