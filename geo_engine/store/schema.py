@@ -384,7 +384,7 @@ def _add_reach(connection: Connection) -> None:
     for table in (
         "reply_window (open_id TEXT NOT NULL, trigger TEXT NOT NULL, opened_ms BIGINT NOT NULL, used INTEGER NOT NULL,"
         " PRIMARY KEY (open_id, trigger))",
-        "template_grant (open_id TEXT NOT NULL, template_id TEXT NOT NULL, \"left\" INTEGER, at_ms BIGINT NOT NULL,"
+        'template_grant (open_id TEXT NOT NULL, template_id TEXT NOT NULL, "left" INTEGER, at_ms BIGINT NOT NULL,'
         " PRIMARY KEY (open_id, template_id))",
         "standing (open_id TEXT NOT NULL, standing TEXT NOT NULL, at_ms BIGINT NOT NULL,"
         " calm_until_ms BIGINT NOT NULL, PRIMARY KEY (open_id))",

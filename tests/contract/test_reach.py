@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +23,7 @@ from geo_engine.alerting.reach import (
     Window,
 )
 from geo_engine.store import Store
-from tests.contract.stores import T0
+from tests.contract.stores import T0, sql
 
 ANN, BEN = "o-ann", "o-ben"
 TEMPLATE = Dispatch("m1", ANN, Channel.TEMPLATE, T0, "t1")
@@ -252,3 +255,31 @@ def test_one_of_many_swaps_wins(empty: Store, seen: int) -> None:
 
 def test_a_token_stands_in_no_repr() -> None:
     assert "secret" not in repr(SharedToken("secret", T0))
+
+
+# ---- the step of the schema
+
+
+def test_a_store_of_before_gets_the_tables_a_new_one_has(tmp_path: Path) -> None:
+    tables = ("reply_window", "template_grant", "standing", "dispatch", "shared_token")
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    for path in (old, new):
+        sql(path).close()
+    with closing(sqlite3.connect(old)) as connection:
+        for table in tables:
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("UPDATE schema_version SET version = 6")
+        connection.commit()
+    sql(old).close()
+    shapes = []
+    for path in (old, new):
+        with closing(sqlite3.connect(path)) as connection:
+            shapes.append(
+                [
+                    (connection.execute(f"PRAGMA {pragma}({table})").fetchall())
+                    for table in tables
+                    for pragma in ("table_info", "index_list")
+                ]
+            )
+    assert shapes[0] == shapes[1]
+    assert all(shapes[0][::2])
