@@ -214,7 +214,7 @@ class Relay:
             self._why_paused = result.detail
             _log.error("relay: sending stops for %s s: %s", pause_s, result.detail)
             return self._paused_until_ms
-        if message.attempts + 1 >= self._settings.max_attempts:
+        if message.attempts + 1 >= self._settings.max_attempts or not result.repeatable:
             return None
         if result.retry_after_s is not None:
             return now_ms + _ms(result.retry_after_s)

@@ -52,13 +52,27 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """What came of one attempt; ``retry_after_s`` is the channel's wish, None = the relay's own back-off."""
+    """What came of one attempt.
+
+    Attributes:
+        outcome: how it ended.
+        errcode: the channel's error number, 0 = taken, None = it did not answer.
+        detail: the channel's words, or ours.
+        msg_id: the channel's number of the message.
+        retry_after_s: the channel's wish, None = the relay's own back-off.
+        in_doubt: something else than the channel answered, or nothing did: it may have been taken all the same.
+        reached: False = it failed before the channel saw the message (no token).
+        repeatable: False = the channel knows no dedupe key, so after a doubt nothing may be sent again.
+    """
 
     outcome: Outcome
     errcode: int | None = None
     detail: str = ""
     msg_id: str | None = None
     retry_after_s: float | None = None
+    in_doubt: bool = False
+    reached: bool = True
+    repeatable: bool = True
 
 
 class MessageSender(Protocol):

@@ -37,7 +37,7 @@ class MemoryIdentities:
     def _locked(self) -> AbstractContextManager[None]:
         raise NotImplementedError
 
-    def _drop_rows(self, u7: int) -> None:
+    def _drop_rows(self, u7: int, open_id: str | None) -> None:
         raise NotImplementedError
 
     # ---- who somebody is
@@ -183,8 +183,9 @@ class MemoryIdentities:
         """Delete a person and block their number; see ``Identities.begin_erasure``."""
         with self._locked():
             person = self._people.get(erasure.u7)
-            self._drop_person(erasure.u7)
-            self._erasures.setdefault(erasure.u7, (erasure, None if person is None else person.open_id))
+            open_id = None if person is None else person.open_id
+            self._drop_person(erasure.u7, open_id)
+            self._erasures.setdefault(erasure.u7, (erasure, open_id))
 
     def erasures(self) -> list[Erasure]:
         """Return the erasures under way; see ``Identities.erasures``."""
@@ -196,8 +197,8 @@ class MemoryIdentities:
         with self._locked():
             if u7 not in self._erasures:
                 return None
-            self._drop_person(u7)
-            begun, _ = self._erasures.pop(u7)
+            begun, open_id = self._erasures.pop(u7)
+            self._drop_person(u7, open_id)
             stone = Tombstone(begun.erasure_id, begun.reason, at_ms)
             self._tombstones.append(stone)
             self._freed_ms[u7] = at_ms
@@ -213,12 +214,12 @@ class MemoryIdentities:
         with self._locked():
             return sorted(self._tombstones, key=lambda stone: (stone.at_ms, stone.tombstone_id))
 
-    def _drop_person(self, u7: int) -> None:
+    def _drop_person(self, u7: int, open_id: str | None) -> None:
         self._people.pop(u7, None)
         self._phones.pop(u7, None)
         self._codes.pop(u7, None)
         self._vehicles = {key: owned for key, owned in self._vehicles.items() if owned.vehicle.u7 != u7}
-        self._drop_rows(u7)
+        self._drop_rows(u7, open_id)
 
 
 def _gap(used: Iterable[int]) -> int | None:

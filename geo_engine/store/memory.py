@@ -28,11 +28,12 @@ from geo_engine.store.protocol import (
     TransitionRecord,
     in_history_order,
 )
+from geo_engine.store.reach_memory import MemoryReach
 
 __all__ = ["MemoryStore"]
 
 
-class MemoryStore(MemoryIdentities):
+class MemoryStore(MemoryIdentities, MemoryReach):
     """A ``Store`` without a disk: the same answers as ``SqlStore``, and all gone with the process.
 
     Cost: ``claim`` and ``expire`` look at every unfinished message.
@@ -40,7 +41,8 @@ class MemoryStore(MemoryIdentities):
 
     def __init__(self) -> None:
         """Start empty."""
-        super().__init__()
+        MemoryIdentities.__init__(self)
+        MemoryReach.__init__(self)
         self._lock = threading.Lock()
         self._closed = False
         self._people: dict[int, Person] = {}
@@ -209,8 +211,10 @@ class MemoryStore(MemoryIdentities):
             self._queued[alert.alert_id] = self._last_outbox_id
             self._save(lifecycle.queued(alert, outbox_id=self._last_outbox_id, now_ms=now_ms))
 
-    def _drop_rows(self, u7: int) -> None:
+    def _drop_rows(self, u7: int, open_id: str | None) -> None:
         """Delete what else is kept of a person; see ``Identities.begin_erasure``."""
+        if open_id is not None:
+            self._drop_reach(open_id)
         for outbox_id in [number for number, row in self._outbox.items() if row.u7 == u7]:
             self._open.pop(outbox_id, None)
             self._queued.pop(self._outbox.pop(outbox_id).alert_id)

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from geo_engine.alerting.message import Message, Outcome, SendResult
 from geo_engine.alerting.policy import QuietHours
 from geo_engine.alerting.quota import QuotaUse
+from geo_engine.alerting.reach import ReachLedger, TokenShelf
 from geo_engine.model import Alert, Mute, TransitionKind, TransitionReason, Vehicle, Visit
 from geo_engine.store.identities import Identities
 from geo_engine.store.lifecycle import OutboxState
@@ -152,7 +153,7 @@ def in_history_order(records: Iterable[TransitionRecord]) -> list[TransitionReco
     return sorted(records, key=lambda record: (record.time_ms, _KINDS.index(record.kind), record.zone_id))
 
 
-class Store(Identities, Protocol):
+class Store(Identities, ReachLedger, TokenShelf, Protocol):
     """The memory that survives a crash.
 
     Every writing method is one transaction: all of it or nothing. Every method may be called from any thread.

@@ -35,6 +35,7 @@ __all__ = [
     "code_sent",
     "consent",
     "decision",
+    "dispatch",
     "erasure",
     "found_version",
     "free_number",
@@ -48,7 +49,11 @@ __all__ = [
     "quiet_hours",
     "quota_use",
     "receipt",
+    "reply_window",
     "schema_version",
+    "shared_token",
+    "standing",
+    "template_grant",
     "tombstone",
     "upgrade",
     "vehicle",
@@ -56,7 +61,7 @@ __all__ = [
     "zone_revision",
 ]
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 8
 """The version this program reads and writes."""
 
 metadata = MetaData()
@@ -322,6 +327,62 @@ free_number = Table(
 )
 
 
+# How people can be reached, by OpenID because the channel knows nothing else of them: the last window of each trigger,
+# what is left of the grant of each template, whether they may be written to, and the last attempt of each message.
+reply_window = Table(
+    "reply_window",
+    metadata,
+    Column("open_id", Text, primary_key=True),
+    Column("trigger", Text, primary_key=True),
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("used", Integer, nullable=False),
+)
+
+template_grant = Table(
+    "template_grant",
+    metadata,
+    Column("open_id", Text, primary_key=True),
+    Column("template_id", Text, primary_key=True),
+    Column("left", Integer),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+standing = Table(
+    "standing",
+    metadata,
+    Column("open_id", Text, primary_key=True),
+    Column("standing", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("calm_until_ms", BigInteger, nullable=False),
+)
+
+dispatch = Table(
+    "dispatch",
+    metadata,
+    Column("client_msg_id", Text, primary_key=True),
+    Column("open_id", Text, nullable=False, index=True),
+    Column("channel", Text, nullable=False),
+    Column("template_id", Text, nullable=False),
+    Column("trigger", Text),
+    Column("window_ms", BigInteger),
+    Column("state", Text, nullable=False),
+    Column("msg_id", Text),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+# One row per account; the version makes every change a compare-and-swap.
+shared_token = Table(
+    "shared_token",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("renew_at_ms", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("lease_until_ms", BigInteger, nullable=False),
+    Column("forced_at_ms", BigInteger),
+)
+
+
 def found_version(connection: Connection) -> int | None:
     """Return the version of the database, None when it holds no table of ours.
 
@@ -397,6 +458,10 @@ def _add_words(connection: Connection) -> None:
         connection.execute(text(f"ALTER TABLE decision ADD COLUMN {column}"))
 
 
+def _not_yet(_connection: Connection) -> None:
+    """Keep the number of a step that comes with another change."""
+
+
 def _add_identities(connection: Connection) -> None:
     """Add phones and their codes, several vehicles a person, erasures and what stays of them."""
     for table, columns in (
@@ -427,12 +492,33 @@ def _add_identities(connection: Connection) -> None:
     connection.execute(text("CREATE INDEX ix_code_sent_key ON code_sent (key, at_ms)"))
 
 
+def _add_reach(connection: Connection) -> None:
+    """Add how people can be reached, and the token the processes of an account share."""
+    for table in (
+        "reply_window (open_id TEXT NOT NULL, trigger TEXT NOT NULL, opened_ms BIGINT NOT NULL, used INTEGER NOT NULL,"
+        " PRIMARY KEY (open_id, trigger))",
+        'template_grant (open_id TEXT NOT NULL, template_id TEXT NOT NULL, "left" INTEGER, at_ms BIGINT NOT NULL,'
+        " PRIMARY KEY (open_id, template_id))",
+        "standing (open_id TEXT NOT NULL, standing TEXT NOT NULL, at_ms BIGINT NOT NULL,"
+        " calm_until_ms BIGINT NOT NULL, PRIMARY KEY (open_id))",
+        "dispatch (client_msg_id TEXT NOT NULL, open_id TEXT NOT NULL, channel TEXT NOT NULL,"
+        " template_id TEXT NOT NULL, trigger TEXT, window_ms BIGINT, state TEXT NOT NULL, msg_id TEXT,"
+        " at_ms BIGINT NOT NULL, PRIMARY KEY (client_msg_id))",
+        "shared_token (account TEXT NOT NULL, value TEXT NOT NULL, renew_at_ms BIGINT NOT NULL,"
+        " version INTEGER NOT NULL, lease_until_ms BIGINT NOT NULL, forced_at_ms BIGINT, PRIMARY KEY (account))",
+    ):
+        connection.execute(text(f"CREATE TABLE {table}"))
+    connection.execute(text("CREATE INDEX ix_dispatch_open_id ON dispatch (open_id)"))
+
+
 _STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _add_vehicle,
     _add_policy,
     _add_history,
     _add_words,
+    _not_yet,
     _add_identities,
+    _add_reach,
 )
 """The steps to the versions 2, 3 ...; a step that was released is never changed, so it is written in SQL and reads no
 table of today."""

@@ -51,6 +51,7 @@ from geo_engine.store.protocol import (
     Person,
     TransitionRecord,
 )
+from geo_engine.store.reach_sql import SqlReach
 from geo_engine.store.schema import (
     attempt,
     consent,
@@ -74,7 +75,7 @@ _GRAVITY: Final = case({kind.value: int(grade_of(kind, Severity.NORMAL)) for kin
 _WRITES: Final = "geo_engine_writes"
 
 
-class SqlStore(SqlIdentities):
+class SqlStore(SqlIdentities, SqlReach):
     """A ``Store`` in one SQLite file (WAL, ``synchronous=FULL``: a returned commit is on disk).
 
     Writers of this process queue at a lock, writers of other processes at SQLite's own (5 s at most), so a

@@ -1,4 +1,4 @@
-"""The WeChat sender: template messages through wechatpy. The only module that imports wechatpy.
+"""The calls of a WeChat account through wechatpy, and its plain sender. The only module that imports wechatpy.
 
 wechatpy makes the call and reads the answer; its own token handling is never reached, because it renews without end
 on a permanent 40001, ignores time limits and knows no ``stable_token`` (see ``docs/wechat.md``).
@@ -10,6 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -23,17 +24,33 @@ from wechatpy.client import WeChatClient
 from wechatpy.exceptions import WeChatClientException
 
 from geo_engine.alerting.message import Message, Outcome, SendResult
+from geo_engine.alerting.reach import TokenShelf
 from geo_engine.errors import ConfigurationError
 from geo_engine.wechat.access_token import TokenError, TokenGrant, TokenOwner
 from geo_engine.wechat.errcodes import TOKEN_ERRCODES, errcode_rule, http_status_outcome
 from geo_engine.wechat.template import Template, render
 
-__all__ = ["WECHAT_API_BASE", "WeChatSender"]
+__all__ = [
+    "CUSTOM_SEND",
+    "SUBSCRIBE_SEND",
+    "TEMPLATE_SEND",
+    "WECHAT_API_BASE",
+    "Quota",
+    "WeChatApi",
+    "WeChatSender",
+    "subscription_body",
+    "template_body",
+]
 
 WECHAT_API_BASE: Final = "https://api.weixin.qq.com"
 """Address of the real server; a fake server's address takes its place in tests and in the demo."""
 
-_SEND: Final = "message/template/send"
+TEMPLATE_SEND: Final = "message/template/send"
+SUBSCRIBE_SEND: Final = "message/subscribe/bizsend"
+CUSTOM_SEND: Final = "message/custom/send"
+
+_QUOTA: Final = "openapi/quota/get"
+_CLEAR_QUOTA: Final = "clear_quota"
 _STABLE: Final = "stable_token"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _CONNECTIONS: Final = 64
@@ -48,28 +65,35 @@ _BEFORE_THE_REQUEST: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The calls of one interface on the channel's day: allowed, used, left."""
+
+    daily_limit: int
+    used: int
+    left: int
+
+
 def _monotonic_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
-class WeChatSender:
-    """Sends warnings as template messages of one account. Safe for many threads.
+class WeChatApi:
+    """The calls of one account. Safe for many threads.
 
-    One ``send`` costs one call; with a refused token at most four (send, token, forced token, send). The time limit
-    covers connecting and waiting for the answer of each call, the one for the token included.
+    One call costs one request; with a refused token at most four (call, token, forced token, call). The time limit
+    covers connecting and waiting for the answer of each request, the one for the token included.
 
     When the connection breaks or the time ends after the request was on its way, the outcome is UNKNOWN: WeChat may
-    have taken it. WeChat drops repeats of a ``client_msg_id`` for ten minutes, so a repeat would probably be safe,
-    but nobody could prove afterwards that the person saw the warning once; it is marked instead. A request that
-    never left (no connection, no token) is RETRY.
+    have taken it. A request that never left (no connection, no token) is RETRY.
 
     Args:
         app_id: the account's app id.
         app_secret: its secret; sent to ``api_base`` only, in no repr, log or error text.
         api_base: scheme and host of the server, e.g. ``WECHAT_API_BASE``.
-        template: the approved template that carries the warning.
-        timeout_s: seconds allowed for each call.
-        clock: milliseconds for the age of the token; only differences count.
+        timeout_s: seconds allowed for each request.
+        clock: milliseconds for the age of the token; only differences count. With a ``shelf``: epoch milliseconds.
+        shelf: where the processes of the account share the token, None = this process keeps its own.
 
     Raises:
         ConfigurationError: app id or secret is missing, or ``api_base`` is not an http(s) address.
@@ -80,10 +104,10 @@ class WeChatSender:
         app_id: str,
         app_secret: str,
         api_base: str,
-        template: Template,
         *,
         timeout_s: float = 5.0,
         clock: Callable[[], int] = _monotonic_ms,
+        shelf: TokenShelf | None = None,
     ) -> None:
         if not app_id or not app_secret:
             message = "WeChat account: app id or secret is empty, expected both"
@@ -91,14 +115,14 @@ class WeChatSender:
         self._app_id = app_id
         self._app_secret = app_secret
         self._api_base = _checked_base(api_base)
-        self._template = template
         self._client = _new_client(app_id, self._api_base, timeout_s)
-        self._tokens = TokenOwner(self._fetch_token, clock)
+        lease_ms = round(3_000 * timeout_s)  # A renewal is two requests at most.
+        self._tokens = TokenOwner(self._fetch_token, clock, shelf=shelf, account=app_id, lease_ms=lease_ms)
         _hide_tokens_in_logs()
 
     def __repr__(self) -> str:
         """Return what an operator may see: the account and the address."""
-        return f"WeChatSender(app_id={self._app_id!r}, api_base={self._api_base!r})"
+        return f"{type(self).__name__}(app_id={self._app_id!r}, api_base={self._api_base!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -109,47 +133,69 @@ class WeChatSender:
         self.close()
 
     def close(self) -> None:
-        """Close the connections. A later ``send`` opens new ones."""
+        """Close the connections. A later call opens new ones."""
         session: requests.Session = self._client._http
         session.close()
 
-    def send(self, message: Message, *, why_not: Callable[[], str] = lambda: "") -> SendResult:
-        """Try to send ``message`` once and say what came of it; never raises for what WeChat answers.
+    def send_body(
+        self, path: str, body: Mapping[str, object], *, attempts: int = 0, why_not: Callable[[], str] = lambda: ""
+    ) -> SendResult:
+        """Send one message and say what came of it; never raises for what WeChat answers.
 
-        ``why_not`` is asked just before each call that sends: a token may have taken its time.
+        Args:
+            path: ``TEMPLATE_SEND``, ``SUBSCRIBE_SEND`` or ``CUSTOM_SEND``.
+            body: as Tencent describes it for that path.
+            attempts: attempts made before this one.
+            why_not: asked just before each request that sends: a token may have taken its time.
         """
-        values = {key: {"value": value} for key, value in render(message, self._template).items()}
-        body = {
-            "touser": message.open_id,
-            "template_id": self._template.template_id,
-            "data": values,
-            "client_msg_id": message.client_msg_id,
-        }
-        try:
-            return _with_rule(self._send_with_token(body, why_not), message.attempts)
-        except TokenError as error:
-            return error.result
-
-    def _send_with_token(self, body: Mapping[str, object], why_not: Callable[[], str]) -> SendResult:
-        token = self._tokens.current()
-        result = self._send_unless(why_not, body, token)
-        if result.errcode in TOKEN_ERRCODES:
-            token = self._tokens.replace(token)
-            result = self._send_unless(why_not, body, token)
-        return result
-
-    def _send_unless(self, why_not: Callable[[], str], body: Mapping[str, object], token: str) -> SendResult:
-        why = why_not()
-        return SendResult(Outcome.RETRY, detail=f"not sent: {why}") if why else self._send_once(body, token)
-
-    def _send_once(self, body: Mapping[str, object], token: str) -> SendResult:
-        answer = self._call(_SEND, {"access_token": token}, body, token)
+        answer = self._ask(path, body, why_not)
+        if not isinstance(answer, SendResult) and answer.get("errcode") != 0:
+            answer = _doubtful("answer without errcode")
         if isinstance(answer, SendResult):
-            return answer
-        if answer.get("errcode") != 0:
-            return SendResult(Outcome.RETRY, detail="answer without errcode")
+            return _with_rule(_without_key(answer) if path != TEMPLATE_SEND else answer, attempts)
         msg_id = answer.get("msgid")
         return SendResult(Outcome.ACCEPTED, errcode=0, msg_id=None if msg_id is None else str(msg_id))
+
+    def quota(self, path: str) -> Quota | SendResult:
+        """Return what is left of the day's calls of ``path`` (``openapi/quota/get``), or why nobody knows."""
+        answer = self._ask(_QUOTA, {"cgi_path": f"/cgi-bin/{path}"})
+        if isinstance(answer, SendResult):
+            return _with_rule(answer, attempts=0)
+        numbers = answer.get("quota")
+        found = [numbers.get(name) for name in ("daily_limit", "used", "remain")] if isinstance(numbers, dict) else []
+        whole = [number for number in found if isinstance(number, int)]
+        if len(whole) != 3:
+            return SendResult(Outcome.RETRY, detail="quota: answer without daily_limit, used or remain")
+        return Quota(*whole)
+
+    def clear_quota(self) -> SendResult:
+        """Have every daily quota of the account begin anew; WeChat allows that ten times a month (then 48006)."""
+        answer = self._ask(_CLEAR_QUOTA, {"appid": self._app_id})
+        if isinstance(answer, SendResult):
+            return _with_rule(answer, attempts=0)
+        return SendResult(Outcome.ACCEPTED, errcode=0)
+
+    def _ask(
+        self, path: str, body: Mapping[str, object], why_not: Callable[[], str] = lambda: ""
+    ) -> Mapping[str, object] | SendResult:
+        """Call with the token; when it is refused, once more with another one."""
+        try:
+            token = self._tokens.current()
+            answer = self._ask_unless(why_not, path, body, token)
+            if isinstance(answer, SendResult) and answer.errcode in TOKEN_ERRCODES:
+                token = self._tokens.replace(token)
+                answer = self._ask_unless(why_not, path, body, token)
+        except TokenError as error:
+            return replace(error.result, reached=False)
+        return answer
+
+    def _ask_unless(
+        self, why_not: Callable[[], str], path: str, body: Mapping[str, object], token: str
+    ) -> Mapping[str, object] | SendResult:
+        why = why_not()
+        if why:
+            return SendResult(Outcome.RETRY, detail=f"not sent: {why}")
+        return self._call(path, {"access_token": token}, body, token)
 
     def _fetch_token(self, force: bool) -> TokenGrant:
         body = {
@@ -183,10 +229,58 @@ class WeChatSender:
             return _broken_call(error)
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             # wechatpy's reading of hostile JSON: errcode not a number, base_resp not an object, endless nesting.
-            return SendResult(Outcome.RETRY, detail=f"unreadable answer ({type(error).__name__})")
+            return _doubtful(f"unreadable answer ({type(error).__name__})")
         if not isinstance(answer, dict):
-            return SendResult(Outcome.RETRY, detail="answer is not a JSON object")
+            return _doubtful("answer is not a JSON object")
         return answer
+
+
+class WeChatSender(WeChatApi):
+    """Sends warnings as template messages of one account, whatever else the person allows.
+
+    WeChat drops repeats of a ``client_msg_id`` for ten minutes, so a repeat after an unknown outcome is probably
+    safe, but nobody could prove afterwards that the person saw the warning once; it is marked instead.
+
+    Args:
+        app_id: the account's app id.
+        app_secret: its secret.
+        api_base: scheme and host of the server.
+        template: the approved template that carries the warning.
+        timeout_s: seconds allowed for each request.
+        clock: milliseconds for the age of the token.
+
+    Raises:
+        ConfigurationError: app id or secret is missing, or ``api_base`` is not an http(s) address.
+    """
+
+    def __init__(
+        self,
+        app_id: str,
+        app_secret: str,
+        api_base: str,
+        template: Template,
+        *,
+        timeout_s: float = 5.0,
+        clock: Callable[[], int] = _monotonic_ms,
+    ) -> None:
+        super().__init__(app_id, app_secret, api_base, timeout_s=timeout_s, clock=clock)
+        self._template = template
+
+    def send(self, message: Message, *, why_not: Callable[[], str] = lambda: "") -> SendResult:
+        """Try to send ``message`` once and say what came of it; never raises for what WeChat answers."""
+        body = template_body(message, self._template)
+        return self.send_body(TEMPLATE_SEND, body, attempts=message.attempts, why_not=why_not)
+
+
+def template_body(message: Message, template: Template) -> dict[str, object]:
+    """Return the body of a template message; the dedupe key of the message is its ``client_msg_id``."""
+    return {**subscription_body(message, template), "client_msg_id": message.client_msg_id}
+
+
+def subscription_body(message: Message, template: Template) -> dict[str, object]:
+    """Return the body of a subscription notification, which knows no dedupe key."""
+    values = {key: {"value": value} for key, value in render(message, template).items()}
+    return {"touser": message.open_id, "template_id": template.template_id, "data": values}
 
 
 def _checked_base(api_base: str) -> str:
@@ -240,11 +334,24 @@ def _refusal(error: Any, hidden: tuple[str, ...]) -> SendResult:  # noqa: ANN401
     """Return what a wechatpy exception says; the exception itself holds the request with its token."""
     if error.errcode is None:
         status = error.response.status_code
-        return SendResult(http_status_outcome(status), detail=f"HTTP status {status}")
+        # A gateway that says 429 turned the request away; one that says 5xx may have passed it on.
+        return SendResult(http_status_outcome(status), detail=f"HTTP status {status}", in_doubt=status >= 500)
     detail = str(error.errmsg)[:_DETAIL_LIMIT]
     for secret in hidden:
         detail = detail.replace(secret, "***")
     return SendResult(Outcome.REFUSED, errcode=error.errcode, detail=detail)
+
+
+def _doubtful(detail: str) -> SendResult:
+    """Return RETRY for an answer that is not WeChat's: the request may have gone on all the same."""
+    return SendResult(Outcome.RETRY, detail=detail, in_doubt=True)
+
+
+def _without_key(result: SendResult) -> SendResult:
+    """Return what ``result`` means where WeChat drops no repeats: after a doubt nothing may be sent again."""
+    if result.in_doubt or result.outcome is Outcome.UNKNOWN:
+        return replace(result, outcome=Outcome.UNKNOWN, in_doubt=True, repeatable=False)
+    return result
 
 
 def _broken_call(error: requests.RequestException) -> SendResult:
@@ -252,7 +359,7 @@ def _broken_call(error: requests.RequestException) -> SendResult:
     cause = error.args[0] if error.args else None
     if isinstance(error, _BEFORE_THE_REQUEST) or isinstance(getattr(cause, "reason", None), NewConnectionError):
         return SendResult(Outcome.RETRY, detail=f"no connection ({type(error).__name__})")
-    return SendResult(Outcome.UNKNOWN, detail=f"no answer ({type(error).__name__})")
+    return SendResult(Outcome.UNKNOWN, detail=f"no answer ({type(error).__name__})", in_doubt=True)
 
 
 def _with_rule(result: SendResult, attempts: int) -> SendResult:

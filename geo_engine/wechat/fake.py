@@ -1,6 +1,6 @@
 """The fake WeChat account as a state machine: tokens, followers, templates, quota, deliveries. No I/O.
 
-What it does not know is said in ``docs/wechat.md``: passive replies, subscription and customer-service messages.
+What people allow (windows, grants) is in ``fake_reach``; what is not known is said in ``docs/wechat.md``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final
 
 from geo_engine.wechat.fake_faults import FaultPlan
 from geo_engine.wechat.fake_oauth import FakeOAuth
+from geo_engine.wechat.fake_reach import FakeReach
 from geo_engine.wechat.fake_tokens import FakeTokens
 from geo_engine.wechat.fields import check_field
 from geo_engine.wechat.template import RESTRICTION_TEMPLATE, Template
@@ -27,6 +28,10 @@ _BEIJING_MS: Final = 8 * 3_600_000
 _IDEMPOTENT_MS: Final = 600_000
 _OPEN_ID: Final = re.compile(r"o[A-Za-z0-9_-]{27}", re.ASCII)
 _SEND_PATH: Final = "/cgi-bin/message/template/send"
+_SUBSCRIBE_PATH: Final = "/cgi-bin/message/subscribe/bizsend"
+_CUSTOM_PATH: Final = "/cgi-bin/message/custom/send"
+_CLEARED_PER_MONTH: Final = 10
+_MAX_TEXT_BYTES: Final = 2_048
 _FIRST_MSGID: Final = 3_000_000_000_000_000_000
 _ERRMSG: Final = {
     -1: "system error",
@@ -42,9 +47,15 @@ _ERRMSG: Final = {
     41001: "access_token missing",
     42001: "access_token expired",
     43004: "require subscribe",
+    43101: "user refuse to accept the msg",
+    43108: "concurrent call for the same openid",
+    45002: "content size out of limit",
     45009: "reach max api daily quota limit",
     45011: "api minute-quota reach limit, must slower, retry next minute",
+    45015: "response out of time limit or subscription is canceled",
+    45047: "out of response count limit",
     47001: "data format error",
+    48006: "forbid to clear quota because of reaching the limit",
     76021: "cgi_path not found, please check",
 }
 
@@ -73,6 +84,11 @@ class FakeSettings:
         open_door: True = every well-formed OpenID follows unless told otherwise; False = only those told to.
         daily_limit: template messages a day.
         callback: where receipts go, None = nowhere.
+        subscriptions: the templates of subscription notifications it has.
+        subscribe_s: how long a call of these takes; another one for the same person meanwhile is 43108.
+        custom_limit: customer-service and subscription messages a day, each.
+        receipt_delay_s: receipts come so long after the delivery.
+        receipt_copies: how often each is pushed.
     """
 
     app_id: str = "wx" + "f" * 16
@@ -81,6 +97,11 @@ class FakeSettings:
     open_door: bool = True
     daily_limit: int = 100_000
     callback: CallbackTarget | None = None
+    subscriptions: tuple[Template, ...] = ()
+    subscribe_s: float = 0.0
+    custom_limit: int = 500_000
+    receipt_delay_s: float = 0.2
+    receipt_copies: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +117,7 @@ class Delivery:
         client_msg_id: the sender's dedupe key, empty = none.
         deliveries: how often this person has now been shown this ``client_msg_id``, this time included.
         duplicates: repeats of it that were answered but not shown.
+        channel: how it came: ``template``, ``subscription`` or ``customer_service``.
     """
 
     msgid: int
@@ -106,6 +128,7 @@ class Delivery:
     client_msg_id: str
     deliveries: int = 1
     duplicates: int = 0
+    channel: str = "template"
 
     def to_json(self) -> JsonObject:
         """Return the delivery as a JSON object, the OpenID under WeChat's name for it."""
@@ -133,6 +156,7 @@ class Delivery:
             client_msg_id=str(values["client_msg_id"]),
             deliveries=int(str(values["deliveries"])),
             duplicates=int(str(values["duplicates"])),
+            channel=str(values.get("channel", "template")),
         )
 
 
@@ -160,6 +184,7 @@ class FakeWeChat:
         self._clock = clock
         self._on_delivery = on_delivery
         self._templates = {template.template_id: template for template in settings.templates}
+        self._subscriptions = {template.template_id: template for template in settings.subscriptions}
         self._lock = threading.Lock()
         self._forget()
         for delivery in delivered:
@@ -218,15 +243,43 @@ class FakeWeChat:
         A repeat of (OpenID, ``client_msg_id``) within ten minutes is answered like the first, with its msgid, and
         not delivered again; it is counted as a duplicate.
         """
+        return self._send(token, _SEND_PATH, lambda now_ms: self._checked_message(body, now_ms, self._templates))
+
+    def send_subscription(self, token: str, body: object) -> JsonObject:
+        """Answer ``POST /cgi-bin/message/subscribe/bizsend``: as a template message, but out of the person's grant."""
+        return self._send(token, _SUBSCRIBE_PATH, lambda now_ms: self._checked_subscription(body, now_ms))
+
+    def send_custom(self, token: str, body: object) -> JsonObject:
+        """Answer ``POST /cgi-bin/message/custom/send``: a text, out of a window the person opened."""
+        answer = self._send(token, _CUSTOM_PATH, lambda now_ms: self._checked_text(body, now_ms))
+        # The real server gives such a message no number.
+        return {key: value for key, value in answer.items() if key != "msgid"}
+
+    def touch(self, open_id: str, trigger: str) -> None:
+        """Let a person do something: ``message``, ``click``, ``follow``, ``scan``; anything else opens no window."""
         now_ms = self._clock()
         with self._lock:
-            errcode = self.tokens.check(token, now_ms) or self._spend_quota(now_ms)
-            if errcode:
-                return self.error(errcode)
-            checked = self._checked_message(body, now_ms)
-            if isinstance(checked, dict):
-                return checked
-            return {"errcode": 0, "errmsg": "ok", "msgid": self._deliver(checked)}
+            self._reach.touch(open_id, trigger, now_ms)
+
+    def accept(self, open_id: str, template_id: str, *, for_good: bool = False) -> None:
+        """Let a person accept a subscription template."""
+        with self._lock:
+            self._reach.accept(open_id, template_id, for_good=for_good)
+
+    def refuse(self, open_id: str, template_id: str) -> None:
+        """Let a person withdraw what they accepted."""
+        with self._lock:
+            self._reach.refuse(open_id, template_id)
+
+    def begin_subscription(self, open_id: str) -> bool:
+        """Begin a subscription call; False when another one for this person is under way."""
+        with self._lock:
+            return self._reach.enter(open_id)
+
+    def end_subscription(self, open_id: str) -> None:
+        """End a subscription call."""
+        with self._lock:
+            self._reach.leave(open_id)
 
     def quota(self, token: str, body: object) -> JsonObject:
         """Answer ``POST /cgi-bin/openapi/quota/get``."""
@@ -235,9 +288,10 @@ class FakeWeChat:
             errcode = self.tokens.check(token, now_ms)
             if errcode:
                 return self.error(errcode)
-            if not isinstance(body, Mapping) or body.get("cgi_path") != _SEND_PATH:
+            path = str(body.get("cgi_path")) if isinstance(body, Mapping) else ""
+            if path not in (_SEND_PATH, _SUBSCRIBE_PATH, _CUSTOM_PATH):
                 return self.error(76021)
-            limit, used = self.settings.daily_limit, self._quota_used.get(_day(now_ms), 0)
+            limit, used = self._limit(path), self._quota_used.get((path, _day(now_ms)), 0)
             return {
                 "errcode": 0,
                 "errmsg": "ok",
@@ -260,11 +314,43 @@ class FakeWeChat:
         }
         return answer | ({"is_snapshotuser": 1} if found.snapshot else {})
 
+    def clear_quota(self, token: str, body: object) -> JsonObject:
+        """Answer ``POST /cgi-bin/clear_quota``: ten times a month (here: 30 days), then 48006."""
+        now_ms = self._clock()
+        with self._lock:
+            errcode = self.tokens.check(token, now_ms)
+            if errcode:
+                return self.error(errcode)
+            if not isinstance(body, Mapping) or body.get("appid") != self.settings.app_id:
+                return self.error(40013)
+            month = _day(now_ms) // 30
+            if self._cleared.get(month, 0) >= _CLEARED_PER_MONTH:
+                return self.error(48006)
+            self._cleared[month] = self._cleared.get(month, 0) + 1
+            self._quota_used.clear()
+            return {"errcode": 0, "errmsg": "ok"}
+
+    def _send(self, token: str, path: str, checked: Callable[[int], Delivery | JsonObject]) -> JsonObject:
+        now_ms = self._clock()
+        with self._lock:
+            errcode = self.tokens.check(token, now_ms) or self._spend_quota(path, now_ms)
+            if errcode:
+                return self.error(errcode)
+            message = checked(now_ms)
+            if isinstance(message, dict):
+                return message
+            return {"errcode": 0, "errmsg": "ok", "msgid": self._deliver(message)}
+
+    def _limit(self, path: str) -> int:
+        return self.settings.daily_limit if path == _SEND_PATH else self.settings.custom_limit
+
     def _forget(self) -> None:
         self._follows: dict[str, bool] = {}
         self._deliveries: list[Delivery] = []
         self._latest: dict[tuple[str, str], int] = {}
-        self._quota_used: dict[int, int] = {}
+        self._quota_used: dict[tuple[str, int], int] = {}
+        self._cleared: dict[int, int] = {}
+        self._reach = FakeReach()
         self._answers = 0
 
     def _check_account(self, values: Mapping[str, object], grant_type: str = "client_credential") -> int:
@@ -280,18 +366,41 @@ class FakeWeChat:
         token, lifetime_s = made
         return {"access_token": token, "expires_in": lifetime_s}
 
-    def _spend_quota(self, now_ms: int) -> int:
-        used = self._quota_used.get(_day(now_ms), 0)
-        if used >= self.settings.daily_limit:
+    def _spend_quota(self, path: str, now_ms: int) -> int:
+        used = self._quota_used.get((path, _day(now_ms)), 0)
+        if used >= self._limit(path):
             return 45009
-        self._quota_used[_day(now_ms)] = used + 1
+        self._quota_used[path, _day(now_ms)] = used + 1
         return 0
 
-    def _checked_message(self, body: object, now_ms: int) -> Delivery | JsonObject:
+    def _checked_subscription(self, body: object, now_ms: int) -> Delivery | JsonObject:
+        message = self._checked_message(body, now_ms, self._subscriptions)
+        if isinstance(message, dict):
+            return message
+        errcode = self._reach.spend_grant(message.open_id, message.template_id)
+        return self.error(errcode) if errcode else replace(message, client_msg_id="", channel="subscription")
+
+    def _checked_text(self, body: object, now_ms: int) -> Delivery | JsonObject:
+        text = body.get("text") if isinstance(body, Mapping) and body.get("msgtype") == "text" else None
+        if not isinstance(body, Mapping) or not isinstance(text, Mapping):
+            return self.error(47001)
+        open_id, content = str(body.get("touser", "")), str(text.get("content", ""))
+        if _OPEN_ID.fullmatch(open_id) is None:
+            return self.error(40003)
+        if not content or len(content.encode()) > _MAX_TEXT_BYTES:
+            return self.error(45002)
+        errcode = self._reach.spend_window(open_id, now_ms)
+        return (
+            self.error(errcode)
+            if errcode
+            else Delivery(0, open_id, now_ms, "", {"text": content}, "", channel="customer_service")
+        )
+
+    def _checked_message(self, body: object, now_ms: int, templates: Mapping[str, Template]) -> Delivery | JsonObject:
         """Return the message as a delivery without number, or the error it is answered with."""
         if not isinstance(body, Mapping) or not isinstance(body.get("data"), Mapping):
             return self.error(47001)
-        open_id, template = str(body.get("touser", "")), self._templates.get(str(body.get("template_id", "")))
+        open_id, template = str(body.get("touser", "")), templates.get(str(body.get("template_id", "")))
         if _OPEN_ID.fullmatch(open_id) is None:
             return self.error(40003)
         if template is None:

@@ -42,11 +42,32 @@ def fake_wechat_app(account: FakeWeChat) -> Starlette:
         ("POST", "/cgi-bin/stable_token"): lambda _, body: account.stable_token(body),
         ("GET", "/cgi-bin/token"): lambda request, _: account.legacy_token(request.query_params),
         ("POST", "/cgi-bin/message/template/send"): lambda request, body: account.send_template(_token(request), body),
+        ("POST", "/cgi-bin/message/custom/send"): lambda request, body: account.send_custom(_token(request), body),
+        ("POST", "/cgi-bin/clear_quota"): lambda request, body: account.clear_quota(_token(request), body),
         ("POST", "/cgi-bin/openapi/quota/get"): lambda request, body: account.quota(_token(request), body),
         ("GET", "/sns/oauth2/access_token"): lambda request, _: account.oauth_token(request.query_params),
     }
     routes = [Route(path, _wechat_door(account, work), methods=[method]) for (method, path), work in wechat.items()]
+    routes.append(Route("/cgi-bin/message/subscribe/bizsend", _subscribe_door(account), methods=["POST"]))
     return Starlette(routes=[*routes, *_tester_routes(account)])
+
+
+def _subscribe_door(account: FakeWeChat) -> _Endpoint:
+    """Return the door of subscription notifications, which takes one call per person at a time."""
+    door = _wechat_door(account, lambda request, body: account.send_subscription(_token(request), body))
+
+    async def answer(request: Request) -> Response:
+        body = await _json_body(request)
+        open_id = str(body.get("touser")) if isinstance(body, dict) else ""
+        if not account.begin_subscription(open_id):
+            return JSONResponse(account.error(43108))
+        try:
+            await asyncio.sleep(account.settings.subscribe_s)
+            return await door(request)
+        finally:
+            account.end_subscription(open_id)
+
+    return answer
 
 
 def _token(request: Request) -> str:
@@ -91,7 +112,7 @@ async def _faulty(account: FakeWeChat, fault: FakeFault, effect: JsonObject) -> 
 
 def _tester_routes(account: FakeWeChat) -> list[Route]:
     async def page(_: Request) -> Response:
-        text = render_page(account.deliveries(), account.settings.templates)
+        text = render_page(account.deliveries(), (*account.settings.templates, *account.settings.subscriptions))
         return HTMLResponse(text, headers={"content-security-policy": PAGE_POLICY})
 
     async def messages(request: Request) -> Response:
@@ -105,22 +126,29 @@ def _tester_routes(account: FakeWeChat) -> list[Route]:
     return [
         Route("/", page),
         Route("/_fake/messages", messages),
-        Route("/_fake/follow", _follow_door(account.follow), methods=["POST"]),
-        Route("/_fake/unfollow", _follow_door(account.unfollow), methods=["POST"]),
         Route("/_fake/phone", _phone_door(account), methods=["POST"]),
         Route("/connect/oauth2/authorize", _authorize_door(account)),
+        Route("/_fake/follow", _person_door(("openid",), account.follow), methods=["POST"]),
+        Route("/_fake/unfollow", _person_door(("openid",), account.unfollow), methods=["POST"]),
+        Route("/_fake/touch", _person_door(("openid", "trigger"), account.touch), methods=["POST"]),
+        Route("/_fake/accept", _person_door(("openid", "template_id"), account.accept), methods=["POST"]),
+        Route("/_fake/refuse", _person_door(("openid", "template_id"), account.refuse), methods=["POST"]),
         Route("/_fake/faults", _fault_door(account), methods=["GET", "POST", "DELETE"]),
         Route("/_fake/reset", reset, methods=["POST"]),
     ]
 
 
-def _follow_door(change: Callable[[str], None]) -> _Endpoint:
+def _person_door(names: tuple[str, ...], change: Callable[..., None]) -> _Endpoint:
+    """Return a door that calls ``change`` with the named texts, and ``for_good`` where it is said."""
+
     async def answer(request: Request) -> Response:
         body = await _json_body(request)
-        open_id = body.get("openid") if isinstance(body, dict) else None
-        if not isinstance(open_id, str):
-            return JSONResponse({"ok": False, "error": 'expected {"openid": "o..."}'}, status_code=400)
-        change(open_id)
+        values = [body.get(name) for name in names] if isinstance(body, dict) else []
+        if len(values) != len(names) or not all(isinstance(value, str) for value in values):
+            expected = ", ".join(f'"{name}": "..."' for name in names)
+            return JSONResponse({"ok": False, "error": f"expected {{{expected}}}"}, status_code=400)
+        more = {"for_good": True} if isinstance(body, dict) and body.get("for_good") is True else {}
+        change(*values, **more)
         return JSONResponse({"ok": True})
 
     return answer

@@ -50,6 +50,7 @@ def render_page(deliveries: Sequence[Delivery], templates: Sequence[Template]) -
     for delivery in reversed(deliveries):
         phones.setdefault(delivery.open_id, []).append(delivery)
     labels = {field.key: _LABELS[field.value] for template in templates for field in template.fields}
+    labels["text"] = "消息 Message"
     shown = [_phone(open_id, found[:_MESSAGES], labels) for open_id, found in list(phones.items())[:_PHONES]]
     body = "".join(shown) or '<p class="empty">还没有消息 · No message yet</p>'
     count = f"{len(deliveries)} 条消息 messages · {len(phones)} 部手机 phones"

@@ -25,6 +25,14 @@ _RECEIPT: Final = (
     "<Event><![CDATA[TEMPLATESENDJOBFINISH]]></Event><MsgID>{msgid}</MsgID><Status><![CDATA[success]]></Status></xml>"
 )
 
+_SENT: Final = (
+    "<xml><ToUserName><![CDATA[{account}]]></ToUserName><FromUserName><![CDATA[{open_id}]]></FromUserName>"
+    "<CreateTime>{seconds}</CreateTime><MsgType><![CDATA[event]]></MsgType>"
+    "<Event><![CDATA[subscribe_msg_sent_event]]></Event><SubscribeMsgSentEvent><List>"
+    "<TemplateId><![CDATA[{template_id}]]></TemplateId><MsgID>{msgid}</MsgID><ErrorCode>0</ErrorCode>"
+    "<ErrorStatus><![CDATA[success]]></ErrorStatus></List></SubscribeMsgSentEvent></xml>"
+)
+
 
 def sign(token: str, timestamp: str, nonce: str) -> str:
     """Return WeChat's signature: SHA-1 of the three texts, sorted as strings and joined."""
@@ -35,37 +43,52 @@ def sign(token: str, timestamp: str, nonce: str) -> str:
 def receipt_xml(delivery: Delivery) -> str:
     """Return the event that tells the account its message arrived."""
     seconds = delivery.time_ms // 1_000
+    if delivery.channel == "subscription":
+        return _SENT.format(
+            account=_ACCOUNT,
+            open_id=delivery.open_id,
+            seconds=seconds,
+            msgid=delivery.msgid,
+            template_id=delivery.template_id,
+        )
     return _RECEIPT.format(account=_ACCOUNT, open_id=delivery.open_id, seconds=seconds, msgid=delivery.msgid)
 
 
 class ReceiptPusher:
-    """Posts receipts one after the other from a thread of its own, 0.2 s after the delivery at the earliest.
+    """Posts receipts one after the other from a thread of its own, some time after the delivery.
 
     The wait lets the sender note the message id it was answered before the receipt names it, as it does in life.
     Each is tried once; the real server tries three times. A callback that fails is counted and nothing else.
 
     Args:
         target: where to post, and the token that signs.
+        delay_s: how long after the delivery.
+        copies: how often each is posted.
 
     Raises:
         ConfigurationError: the address is not http(s).
     """
 
-    def __init__(self, target: CallbackTarget) -> None:
+    def __init__(self, target: CallbackTarget, *, delay_s: float = _DELAY_S, copies: int = 1) -> None:
         if urlsplit(target.url).scheme not in {"http", "https"}:
             message = f"callback: found {target.url!r}, expected an http(s) address"
             raise ConfigurationError(message)
         self.posted = 0
         self.failed = 0
         self._target = target
+        self._delay_s = delay_s
+        self._copies = copies
         self._closing = False
         self._waiting: queue.SimpleQueue[tuple[Delivery, float] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="fake-wechat-receipts", daemon=True)
         self._thread.start()
 
     def push(self, delivery: Delivery) -> None:
-        """Post a receipt for ``delivery`` soon; returns at once."""
-        self._waiting.put((delivery, time.monotonic() + _DELAY_S))
+        """Post a receipt for ``delivery`` soon; returns at once. A customer-service message has none."""
+        if delivery.channel == "customer_service":
+            return
+        for _ in range(self._copies):
+            self._waiting.put((delivery, time.monotonic() + self._delay_s))
 
     def close(self) -> None:
         """Post what waits and end the thread; the first that fails now ends it too, for the callback is gone."""

@@ -79,7 +79,7 @@ def start_fake_wechat(
         history = DeliveryLog(log) if log is not None else None
         if history is not None:
             stack.callback(history.close)
-        receipts = ReceiptPusher(account_settings.callback) if account_settings.callback is not None else None
+        receipts = _pusher(account_settings)
         if receipts is not None:
             stack.callback(receipts.close)
         note = _note_delivery(history, receipts)
@@ -87,6 +87,12 @@ def start_fake_wechat(
         stack.enter_context(_serving(state, listener))
         address = f"http://{host}:{listener.getsockname()[1]}"
         return FakeServer(address, state, receipts, stack.pop_all())
+
+
+def _pusher(settings: FakeSettings) -> ReceiptPusher | None:
+    if settings.callback is None:
+        return None
+    return ReceiptPusher(settings.callback, delay_s=settings.receipt_delay_s, copies=settings.receipt_copies)
 
 
 def _note_delivery(history: DeliveryLog | None, receipts: ReceiptPusher | None) -> Callable[[Delivery], None]:

@@ -65,6 +65,10 @@ class FakeTokens:
         self._stable = self._issue(now_ms)
         return self._stable, _LIFETIME_MS // 1_000
 
+    def revoke(self) -> None:
+        """Make the stable token bad at once, as when somebody else of the account had a new one made."""
+        self._expires_at_ms.pop(self._stable or "", None)
+
     def legacy(self, now_ms: int, day: int) -> tuple[str, int] | int:
         """Return a new token of the older interface; the one before lives five minutes more. 45009: 2000 a day."""
         if not self._spend("legacy", day, _LEGACY_PER_DAY):

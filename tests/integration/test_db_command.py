@@ -97,6 +97,9 @@ def described(path: Path) -> dict[str, set[tuple[str, str, int, str | None, int]
     return {name: {(row[0], row[1].partition(" ")[0], *row[2:]) for row in rows} for name, rows in columns.items()}
 
 
+REACH = ("reply_window", "template_grant", "standing", "dispatch", "shared_token")
+
+
 def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(path: Path, tmp_path: Path) -> None:
     store = open_store(str(path))
     store.put_people([Person(7, "o-7", Vehicle(7, VehicleKind.GOODS, plate="鄂A12345"))])
@@ -106,7 +109,7 @@ def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(p
     for column in ("why", "until_ms", "told_by", "also", "also_names", "opens_ms"):
         change(path, f"ALTER TABLE decision DROP COLUMN {column}")
     later = ("phone", "phone_code", "code_sent", "vehicle", "erasure", "tombstone", "free_number")
-    for table in ("mute", "quiet_hours", "quota_use", "history", *later):
+    for table in ("mute", "quiet_hours", "quota_use", "history", *later, *REACH):
         change(path, f"DROP TABLE {table}")
     change(path, "UPDATE schema_version SET version = 1")
     assert f"found schema version 1, expected {SCHEMA_VERSION}" in run("check", "--store", path)[1]

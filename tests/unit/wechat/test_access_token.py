@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from geo_engine.alerting.message import Outcome, SendResult
+from geo_engine.alerting.reach import SharedToken
+from geo_engine.store.memory import MemoryStore
 from geo_engine.wechat.access_token import TokenError, TokenGrant, TokenOwner
 
 LIFETIME_MS = 7_200_000
@@ -121,6 +124,17 @@ def test_many_threads_with_one_refused_token_cause_one_forced_renewal(owner: Tok
     assert server.calls == [False, False, True]
 
 
+def test_a_token_refused_for_ever_costs_one_renewal_however_many_are_refused(owner: TokenOwner, server: Server) -> None:
+    def replaced_twice(refused: str) -> str:
+        with pytest.raises(TokenError, match="less than 30 s"):
+            owner.replace(owner.replace(refused))
+        return "refused"
+
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(replaced_twice, [owner.current()] * 1_000)) == {"refused"}
+    assert server.calls == [False, False, True]
+
+
 def test_those_who_waited_for_a_failed_fetch_share_its_failure(owner: TokenOwner, server: Server) -> None:
     server.failure = SendResult(Outcome.RETRY, detail="away")
     server.gate.clear()
@@ -147,6 +161,83 @@ def test_after_a_failure_the_next_caller_tries_again(owner: TokenOwner, server: 
         owner.current()
     server.failure = None
     assert owner.current() == "token-1"
+
+
+@pytest.fixture
+def shelf() -> MemoryStore:
+    return MemoryStore()
+
+
+def sharing(server: Server, clock: Clock, shelf: MemoryStore, wait: Callable[[float], None]) -> TokenOwner:
+    return TokenOwner(server.fetch, clock, shelf=shelf, account="wx1", lease_ms=15_000, wait=wait)
+
+
+def never(_seconds: float) -> None:
+    pytest.fail("waited although nobody renews")
+
+
+def test_a_second_process_takes_the_token_of_the_first(server: Server, clock: Clock, shelf: MemoryStore) -> None:
+    first, second = (sharing(server, clock, shelf, never) for _ in range(2))
+    assert first.current() == second.current() == "token-1"
+    assert server.calls == [False]
+
+
+def test_two_processes_with_one_refused_token_force_it_once(server: Server, clock: Clock, shelf: MemoryStore) -> None:
+    first, second = (sharing(server, clock, shelf, never) for _ in range(2))
+    refused = {first.current(), second.current()}.pop()
+    assert first.replace(refused) == second.replace(refused) == "token-2"
+    assert server.calls == [False, False, True]
+
+
+def test_a_second_process_keeps_the_pause_between_two_forced_renewals(
+    server: Server, clock: Clock, shelf: MemoryStore
+) -> None:
+    first, second = (sharing(server, clock, shelf, never) for _ in range(2))
+    new = first.replace(first.current())
+    clock.now_ms += 10_000
+    with pytest.raises(TokenError) as refusal:
+        second.replace(new)
+    assert refusal.value.result.retry_after_s == 20.0
+    assert server.calls == [False, False, True]
+
+
+def test_a_process_waits_for_the_renewal_of_another(server: Server, clock: Clock, shelf: MemoryStore) -> None:
+    shelf.swap_token("wx1", SharedToken(lease_until_ms=15_000), seen=0)
+    waited: list[float] = []
+
+    def other_process_ends(seconds: float) -> None:
+        waited.append(seconds)
+        clock.now_ms += 50
+        if len(waited) == 3:
+            shelf.swap_token("wx1", SharedToken("token-7", LIFETIME_MS), seen=1)
+
+    assert sharing(server, clock, shelf, other_process_ends).current() == "token-7"
+    assert (server.calls, len(waited)) == ([], 3)
+
+
+def test_the_lease_of_a_process_that_died_runs_out(server: Server, clock: Clock, shelf: MemoryStore) -> None:
+    shelf.swap_token("wx1", SharedToken(lease_until_ms=15_000), seen=0)
+
+    def pass_the_time(seconds: float) -> None:
+        clock.now_ms += max(round(seconds * 1_000), 1)
+
+    assert sharing(server, clock, shelf, pass_the_time).current() == "token-1"
+    assert clock.now_ms >= 15_000
+
+
+def test_a_failed_renewal_ends_its_lease(server: Server, clock: Clock, shelf: MemoryStore) -> None:
+    server.failure = SendResult(Outcome.RETRY, detail="away")
+    with pytest.raises(TokenError, match="away"):
+        sharing(server, clock, shelf, never).current()
+    server.failure = None
+    assert sharing(server, clock, shelf, never).current() == "token-1"
+
+
+def test_a_shelf_that_is_away_is_no_token_and_no_crash(server: Server, clock: Clock, shelf: MemoryStore) -> None:
+    shelf.close()
+    with pytest.raises(TokenError, match="store is away") as refusal:
+        sharing(server, clock, shelf, never).current()
+    assert refusal.value.result.outcome is Outcome.RETRY
 
 
 def test_a_token_does_not_show_in_a_repr(owner: TokenOwner) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -286,3 +287,120 @@ def test_a_fault_is_read_from_json() -> None:
 def test_what_is_no_fault_is_refused(values: object) -> None:
     with pytest.raises((TypeError, ValueError)):
         FakeFault.from_json(values)
+
+
+ONCE = replace(RESTRICTION_TEMPLATE, template_id="once")
+
+
+@pytest.fixture
+def reachable(clock: Clock) -> FakeWeChat:
+    return FakeWeChat(FakeSettings(subscriptions=(ONCE,)), clock)
+
+
+def text(content: object = "前方禁行", open_id: str = OPEN_ID) -> dict[str, Any]:
+    return {"touser": open_id, "msgtype": "text", "text": {"content": content}}
+
+
+def customer(account: FakeWeChat, message: object) -> int:
+    return int(str(account.send_custom(str(ask_token(account)["access_token"]), message)["errcode"]))
+
+
+def subscription(account: FakeWeChat, **changes: object) -> int:
+    message = body() | {"template_id": "once"} | changes
+    answer = account.send_subscription(str(ask_token(account)["access_token"]), message)
+    return int(str(answer["errcode"]))
+
+
+@pytest.mark.parametrize(
+    ("trigger", "messages", "lasts_ms"),
+    [("message", 5, 172_800_000), ("click", 3, 60_000), ("follow", 3, 60_000), ("scan", 3, 60_000)],
+)
+def test_a_customer_service_message_needs_a_window_with_room(
+    reachable: FakeWeChat, clock: Clock, trigger: str, messages: int, lasts_ms: int
+) -> None:
+    assert customer(reachable, text()) == 45015
+    reachable.touch(OPEN_ID, trigger)
+    assert [customer(reachable, text(str(number))) for number in range(messages + 1)] == [0] * messages + [45047]
+    reachable.touch(OPEN_ID, trigger)
+    assert customer(reachable, text("again")) == 0
+    clock.now_ms += lasts_ms
+    assert customer(reachable, text("late")) == 45015
+    assert {found.channel for found in reachable.deliveries()} == {"customer_service"}
+    assert len(reachable.deliveries()) == messages + 1
+
+
+@pytest.mark.parametrize("trigger", ["LOCATION", "VIEW", "TEMPLATESENDJOBFINISH"])
+def test_other_things_a_person_does_open_no_window(reachable: FakeWeChat, trigger: str) -> None:
+    reachable.touch(OPEN_ID, trigger)
+    assert customer(reachable, text()) == 45015
+
+
+@pytest.mark.parametrize(
+    ("message", "errcode"),
+    [
+        (None, 47001),
+        ({"touser": OPEN_ID, "msgtype": "text"}, 47001),
+        ({"touser": OPEN_ID, "msgtype": "image", "image": {}}, 47001),
+        (text(open_id="somebody"), 40003),
+        (text(""), 45002),
+        (text("字" * 683), 45002),
+    ],
+)
+def test_a_bad_customer_service_message_is_answered_with_its_errcode(
+    reachable: FakeWeChat, message: object, errcode: int
+) -> None:
+    reachable.touch(OPEN_ID, "message")
+    assert customer(reachable, message) == errcode
+    assert reachable.deliveries() == ()
+
+
+def test_a_subscription_notification_spends_a_grant(reachable: FakeWeChat) -> None:
+    assert subscription(reachable) == 43101
+    for _ in range(2):
+        reachable.accept(OPEN_ID, "once")
+    assert [subscription(reachable) for _ in range(3)] == [0, 0, 43101]
+    assert [found.channel for found in reachable.deliveries()] == ["subscription"] * 2
+
+
+def test_an_acceptance_for_good_lasts_until_it_is_withdrawn(reachable: FakeWeChat) -> None:
+    reachable.accept(OPEN_ID, "once", for_good=True)
+    assert [subscription(reachable) for _ in range(5)] == [0] * 5
+    reachable.refuse(OPEN_ID, "once")
+    assert subscription(reachable) == 43101
+
+
+def test_a_subscription_notification_needs_its_own_template(reachable: FakeWeChat) -> None:
+    reachable.accept(OPEN_ID, RESTRICTION_TEMPLATE.template_id)
+    assert subscription(reachable, template_id=RESTRICTION_TEMPLATE.template_id) == 40037
+
+
+def test_one_subscription_call_per_person_at_a_time(reachable: FakeWeChat) -> None:
+    assert reachable.begin_subscription(OPEN_ID)
+    assert not reachable.begin_subscription(OPEN_ID)
+    assert reachable.begin_subscription("o" + "b" * 27)
+    reachable.end_subscription(OPEN_ID)
+    assert reachable.begin_subscription(OPEN_ID)
+
+
+def test_every_interface_has_its_own_quota(clock: Clock) -> None:
+    account = FakeWeChat(FakeSettings(daily_limit=5, custom_limit=1), clock)
+    token = str(ask_token(account)["access_token"])
+    account.touch(OPEN_ID, "message")
+    assert [customer(account, text(str(number))) for number in range(2)] == [0, 45009]
+    assert send(account, body())["errcode"] == 0
+    quotas = [
+        account.quota(token, {"cgi_path": f"/cgi-bin/message/{name}"})["quota"]
+        for name in ("template/send", "subscribe/bizsend", "custom/send")
+    ]
+    assert [quota["remain"] for quota in quotas if isinstance(quota, dict)] == [4, 1, 0]
+
+
+def test_a_quota_can_be_cleared_ten_times_a_month(clock: Clock) -> None:
+    account = FakeWeChat(FakeSettings(daily_limit=1), clock)
+    token = str(ask_token(account)["access_token"])
+    assert account.clear_quota(token, {"appid": "wx-other"})["errcode"] == 40013
+    assert account.clear_quota("", {"appid": SETTINGS.app_id})["errcode"] == 41001
+    for _ in range(10):
+        assert [send(account, body())["errcode"] for _ in range(2)] == [0, 45009]
+        assert account.clear_quota(token, {"appid": SETTINGS.app_id})["errcode"] == 0
+    assert account.clear_quota(token, {"appid": SETTINGS.app_id})["errcode"] == 48006
