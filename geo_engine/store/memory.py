@@ -15,6 +15,7 @@ from geo_engine.errors import StoreError
 from geo_engine.model import Alert, Mute, Severity, Visit
 from geo_engine.store import lifecycle
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
+from geo_engine.store.meetings import MemoryMeetings
 from geo_engine.store.protocol import (
     HISTORY,
     WARNINGS,
@@ -67,6 +68,7 @@ class MemoryStore:
         self._keeps_history: dict[int, bool] = {}
         self._history: dict[tuple[int, int, str, str], TransitionRecord] = {}
         self._uses: dict[tuple[int, int, int], QuotaUse] = {}
+        self.meetings = MemoryMeetings(self._locked)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

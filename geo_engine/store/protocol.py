@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from geo_engine.alerting.message import Message, Outcome, SendResult
 from geo_engine.alerting.policy import QuietHours
 from geo_engine.alerting.quota import QuotaUse
+from geo_engine.meetings.protocol import MeetingStore
 from geo_engine.model import Alert, Mute, TransitionKind, TransitionReason, Vehicle, Visit
 from geo_engine.store.lifecycle import OutboxState
 
@@ -335,6 +336,11 @@ class Store(Protocol):
 
     def ready(self) -> None:
         """Return when the store can be written, else raise ``StoreError``."""
+        ...
+
+    @property
+    def meetings(self) -> MeetingStore:
+        """Return the meetings it keeps."""
         ...
 
     def close(self) -> None:
