@@ -48,6 +48,9 @@ class Settings(BaseSettings):
         wechat_api_base: address of the WeChat server.
         wechat_template_id: id of the approved template.
         wechat_template_fields: its fields and what stands in each, as ``geo_engine.wechat.template`` reads them.
+        wechat_template_id: id of the approved template with the fields of ``geo_engine.wechat.template``.
+        wechat_event_datum: datum of WeChat's LOCATION events, which WeChat does not say; find it out with
+            ``geo-engine pings calibrate``. None = not known yet, so positions of events must not be used.
     """
 
     model_config = SettingsConfigDict(env_prefix="GEO_ENGINE_", frozen=True, extra="forbid")
@@ -75,6 +78,7 @@ class Settings(BaseSettings):
     wechat_api_base: str = "https://api.weixin.qq.com"
     wechat_template_id: str = "geo-engine-restriction"
     wechat_template_fields: str = DEFAULT_FIELDS
+    wechat_event_datum: Datum | None = None
 
     @property
     def has_account(self) -> bool:

@@ -29,7 +29,7 @@ class Sightings:
 
     def users(self) -> list[int]:
         """Return who is remembered."""
-        return sorted(list(self._seen))
+        return list(self._seen)
 
     def forget(self, u7: int) -> None:
         """Forget where somebody is."""

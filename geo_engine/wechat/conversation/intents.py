@@ -119,8 +119,8 @@ class Meant:
 
 # The characters of the words above, as they are written traditionally.
 _SIMPLER: Final = str.maketrans(
-    "幫單麼說門點會場議伴誰圍開關閉區屏蔽復數據導註銷刪除記憶號創發參離結達簽確認靠這裡裏個醒點邊別們歷語漢",
-    "帮单么说门点会场议伴谁围开关闭区屏蔽复数据导注销删除记忆号创发参离结达签确认靠这里里个醒点边别们历语汉",
+    "請幫單麼說門點會場議伴誰圍開關閉區屏蔽復數據導註銷刪除記憶號創發參離結達簽確認靠這裡裏個醒點邊別們歷語漢",
+    "请帮单么说门点会场议伴谁围开关闭区屏蔽复数据导注销删除记忆号创发参离结达签确认靠这里里个醒点边别们历语汉",
 )
 _FILLER: Final = frozenset("。，、！？；：,.!;:'\"“”‘’「」（）()~～…-_ \t\r\n吗呢啊吧请嘛呀")
 _TAKES_REST: Final = frozenset({Intent.NEAREST, Intent.CREATE, Intent.JOIN, Intent.NOTICE, Intent.MUTE, Intent.UNMUTE})
@@ -199,18 +199,30 @@ _ASIDE: Final = frozenset(
 def _inside(text: str, kept: list[tuple[int, str]], said: str) -> Meant | None:
     for word in _LONGEST_FIRST:
         long_enough = len(word) >= (_LONG_ENOUGH if not word.isascii() else 2 * _LONG_ENOUGH)
-        if long_enough and word in said and _TABLE[word] not in _ASIDE:
+        if long_enough and _TABLE[word] not in _ASIDE and _stands_in(text, kept, said, word):
             end = said.index(word) + len(word)
             rest = text[kept[end][0] :] if end < len(kept) else ""
             return _asked_for(Intent.NEAREST, rest) if _TABLE[word] is Intent.NEAREST else Meant(_TABLE[word])
     # Two Chinese characters are a whole word, and a short question is about it.
-    for word in _LONGEST_FIRST:
-        if len(word) == 2 and not word.isascii() and word in said and len(said) <= 8 and _TABLE[word] in _ASKED:
-            return Meant(_TABLE[word])
+    for intent in _ASKED if len(said) <= _SHORT_QUESTION else ():
+        if any(len(word) == 2 and word in said and _TABLE[word] is intent for word in _LONGEST_FIRST):
+            return Meant(intent)
     return None
 
 
-_ASKED: Final = frozenset({Intent.ZONES, Intent.COMPANIONS, Intent.VENUE, Intent.NEAREST, Intent.HELP})
+def _stands_in(text: str, kept: list[tuple[int, str]], said: str, word: str) -> bool:
+    """Say whether a text holds a word; a Latin one between other characters than letters and digits."""
+    begin = said.find(word)
+    if begin < 0 or not word.isascii():
+        return begin >= 0
+    first, last = kept[begin][0], kept[begin + len(word) - 1][0]
+    return not (text[max(first - 1, 0) : first].isalnum() or text[last + 1 : last + 2].isalnum())
+
+
+_ASKED: Final = (Intent.ZONES, Intent.COMPANIONS, Intent.VENUE, Intent.NEAREST)
+"""What short questions are about, the more telling word first: a restriction near me is about restrictions."""
+
+_SHORT_QUESTION: Final = 8
 
 
 def _slipped(said: str) -> Meant | None:

@@ -12,9 +12,11 @@ __all__ = ["REFUSALS", "TEXTS", "say", "say_refusal"]
 TEXTS: Final[dict[str, tuple[str, str]]] = {
     "help": (
         "您可以发送：\n附近 — 最近的门店和场所（也可说“最近的加油站”）\n限行 — 附近现在和今天对您车辆的限行\n"
-        "会场 / 同伴 — 会议地点、同行的人\n开会 / 加入 会议码 / 我到了 / 退出会议\n我的提醒 / 不再提醒此区域\n我的数据 / 忘记我 / 停止\n"
+        "会场 / 同伴 — 会议地点、同行的人\n开会 / 加入 会议码 / 我到了 / 退出会议\n"
+        "我的提醒 / 不再提醒此区域\n我的数据 / 忘记我 / 停止\n"
         "English — switch language\n也可以直接发送位置。",
-        "You can send:\nnearest - stores and venues near you (or: nearest fuel)\nzones - restrictions for your vehicle, "
+        "You can send:\nnearest - stores and venues near you (or: nearest fuel)\n"
+        "zones - restrictions for your vehicle, "
         "now and today\nvenue / companions - of your meeting\nnew meeting / join CODE / arrived / leave meeting\n"
         "my warnings / mute\nmy data / forget me / stop\n中文 — 切换语言\nOr simply send your location.",
     ),
