@@ -48,7 +48,6 @@ class Settings(BaseSettings):
         wechat_api_base: address of the WeChat server.
         wechat_template_id: id of the approved template.
         wechat_template_fields: its fields and what stands in each, as ``geo_engine.wechat.template`` reads them.
-        wechat_template_id: id of the approved template with the fields of ``geo_engine.wechat.template``.
         wechat_event_datum: datum of WeChat's LOCATION events, which WeChat does not say; find it out with
             ``geo-engine pings calibrate``. None = not known yet, so positions of events must not be used.
     """

@@ -73,7 +73,9 @@ class ZonesAround:
         self._rows = rows
         self._tree = shapely.STRtree(np.array([zones.zones[row].geometry for row in rows], dtype=object))
 
-    def around(self, vehicle: Vehicle, lon: float, lat: float, now_ms: int, *, within_m: float) -> list[ZoneAround]:
+    def around(
+        self, vehicle: Vehicle, lon: float, lat: float, now_ms: int, *, within_m: float, at_most: int = 50
+    ) -> list[ZoneAround]:
         """Return the zones in reach that apply, or may apply, to a vehicle now or before midnight of the zone's clock.
 
         Exceptions, permits, holidays and odd and even plates count as they do for warnings. Those that apply now come
@@ -85,8 +87,9 @@ class ZonesAround:
             lat: degrees north.
             now_ms: the moment, epoch milliseconds UTC.
             within_m: how far around.
+            at_most: so many zones whose rule concerns the vehicle at any time are looked at, the nearest ones.
 
-        Cost: some 100 us a zone in reach.
+        Cost: some 0.4 ms a zone that is looked at (12 ms for 27 of the example city).
 
         Raises:
             ConfigurationError: the zones tell too many vehicles apart.
@@ -94,7 +97,9 @@ class ZonesAround:
         if not (math.isfinite(lon) and math.isfinite(lat)):
             return []
         profile = self._rules.profile_of(vehicle)
-        found = [self._judged(near, vehicle, profile, now_ms) for near in self._near(lon, lat, within_m)]
+        reached = [near for near in self._near(lon, lat, within_m) if self._concerns(profile, near.row)]
+        nearest = sorted(reached, key=lambda near: (near.distance_m, near.row))[: max(at_most, 0)]
+        found = [self._judged(near, vehicle, profile, now_ms) for near in nearest]
         told = [one for one in found if one is not None]
         return sorted(told, key=lambda one: (one.from_ms is not None, one.distance_m, one.zone.zone_id))
 
@@ -112,6 +117,10 @@ class ZonesAround:
                 if near.distance_m <= within_m and (row not in found or near.distance_m < found[row].distance_m):
                     found[row] = near
         return list(found.values())
+
+    def _concerns(self, profile: int, row: int) -> bool:
+        """Say whether the rule of a zone concerns a vehicle at any time."""
+        return bool(self._rules.concern(np.array([profile]), np.array([row]))[0])
 
     def _judged(self, near: _Near, vehicle: Vehicle, profile: int, now_ms: int) -> ZoneAround | None:
         zone = self.zones.zones[near.row]

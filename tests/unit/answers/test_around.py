@@ -87,6 +87,15 @@ def test_those_of_now_come_first_then_the_nearer() -> None:
     assert [one.zone.zone_id for one in around(*zones)] == ["near", "far", "later"]
 
 
+def test_only_so_many_are_looked_at_the_nearest_and_those_of_other_vehicles_take_no_room() -> None:
+    zones = [box_zone(f"t{n}", west=114.30 + n / 100, east=114.305 + n / 100, applies_to=TRUCKS) for n in range(3)]
+    zones.append(box_zone("cars", west=114.295, east=114.296, applies_to=AppliesTo(kinds=frozenset({VehicleKind.CAR}))))
+    book = ZonesAround(ZoneSet.of(zones))
+    found = book.around(TRUCK, *WEST, noon_ms, within_m=5_000.0, at_most=2)
+    assert [one.zone.zone_id for one in found] == ["t0", "t1"]
+    assert book.around(TRUCK, *WEST, noon_ms, within_m=5_000.0, at_most=0) == []
+
+
 def test_venues_and_exceptions_are_no_restrictions() -> None:
     venue = box_zone("v", kind=ZoneKind.VENUE)
     exception = replace(box_zone("e"), effect=RuleEffect.ALLOWED, listed=1)
