@@ -13,15 +13,17 @@ import typer
 
 from api.console import Exit, fail_on_faults
 from geo_engine.errors import Fault, InputError
+from geo_engine.geodesy.calibrate import Calibration, Enough, Reports, Verdict
+from geo_engine.geodesy.calibrate import calibrate as find_datum
 from geo_engine.geodesy.datum import Datum
 from geo_engine.ingest.convert import PNEUMA_START, TrackFormat, convert_track
 from geo_engine.ingest.files import PING_FILE_ENDINGS, read_pings, write_pings
 from geo_engine.ingest.rows import epoch_ms
 from geo_engine.model import U7_COUNT, PingBatch
 
-__all__ = ["app", "check", "convert"]
+__all__ = ["app", "calibrate", "check", "convert"]
 
-app = typer.Typer(name="pings", help="Check ping files; convert recorded tracks.", no_args_is_help=True)
+app = typer.Typer(name="pings", help="Check ping files; convert recorded tracks; find a datum.", no_args_is_help=True)
 
 
 @app.command()
@@ -76,6 +78,66 @@ def check(
     if not len(decoded.batch):
         fail_on_faults(decoded.faults or [_no_pings(file)])
     _report(_summary(decoded.batch, decoded.rejected), decoded.faults, as_json=as_json)
+
+
+@app.command()
+def calibrate(
+    known: Annotated[Path, typer.Argument(help="Ping file of positions in a known datum, as they came.")],
+    unknown: Annotated[
+        Path, typer.Argument(help="Ping file of the same people by the source in question, as it came.")
+    ],
+    known_datum: Annotated[Datum, typer.Option(help="Datum of the first file.")] = Datum.GCJ02,
+    within: Annotated[float, typer.Option(min=0.0, help="Seconds between the two reports of a pair, at most.")] = 30.0,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the finding as JSON.")] = False,
+) -> None:
+    """Say in which datum a source reports, by positions of the same people at the same time in a known datum.
+
+    Location messages of WeChat are GCJ-02; what its LOCATION event is, WeChat does not say. Exit code 1: not clear.
+    """
+    found = find_datum(_reports(known), _reports(unknown), known_datum=known_datum, enough=Enough(within_s=within))
+    if as_json:
+        typer.echo(json.dumps(_finding(found)))
+    else:
+        _tell(found)
+    if found.verdict is not Verdict.CLEAR:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _reports(file: Path) -> Reports:
+    """Read positions as they stand in a file: declared as WGS-84, nothing is converted."""
+    try:
+        decoded = read_pings(file)
+    except InputError as error:
+        fail_on_faults(error.faults)
+        raise
+    for fault in decoded.faults:
+        typer.echo(str(fault), err=True)
+    if not len(decoded.batch):
+        fail_on_faults([_no_pings(file)])
+    batch = decoded.batch
+    return Reports(batch.u7.astype(np.int64), batch.time_ms, batch.lon, batch.lat)
+
+
+def _finding(found: Calibration) -> dict[str, object]:
+    fits = [
+        {"datum": fit.datum, "median_m": round(fit.median_m, 1), "p90_m": round(fit.p90_m, 1), "wins": fit.wins}
+        for fit in found.fits
+    ]
+    return {
+        "verdict": found.verdict,
+        "datum": found.datum,
+        "pairs": found.pairs,
+        "users": found.users,
+        "fits": fits,
+    }
+
+
+def _tell(found: Calibration) -> None:
+    typer.echo(f"{found.pairs} pairs of {found.users} people")
+    for fit in found.fits:
+        typer.echo(f"{fit.datum:8} median {fit.median_m:7.1f} m, p90 {fit.p90_m:7.1f} m, best of {fit.wins} pairs")
+    typer.echo(f"datum     {found.datum or '-'} ({found.verdict.replace('_', ' ')})")
 
 
 def _summary(batch: PingBatch, rejected: dict[str, int]) -> dict[str, object]:

@@ -17,6 +17,7 @@ from geo_engine.people.consents import ConsentRecord
 from geo_engine.store import lifecycle
 from geo_engine.store.identities_memory import MemoryIdentities
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
+from geo_engine.store.meetings import MemoryMeetings
 from geo_engine.store.protocol import (
     HISTORY,
     WARNINGS,
@@ -63,6 +64,7 @@ class MemoryStore(MemoryIdentities, MemoryReach):
         self._keeps_history: dict[int, bool] = {}
         self._history: dict[tuple[int, int, str, str], TransitionRecord] = {}
         self._uses: dict[tuple[int, int, int], QuotaUse] = {}
+        self.meetings = MemoryMeetings(self._locked)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

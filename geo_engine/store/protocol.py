@@ -10,6 +10,7 @@ from geo_engine.alerting.message import Message, Outcome, SendResult
 from geo_engine.alerting.policy import QuietHours
 from geo_engine.alerting.quota import QuotaUse
 from geo_engine.alerting.reach import ReachLedger, TokenShelf
+from geo_engine.meetings.protocol import MeetingStore
 from geo_engine.model import Alert, Mute, TransitionKind, TransitionReason, Vehicle, Visit
 from geo_engine.store.identities import Identities
 from geo_engine.store.lifecycle import OutboxState
@@ -337,6 +338,11 @@ class Store(Identities, ReachLedger, TokenShelf, Protocol):
 
     def ready(self) -> None:
         """Return when the store can be written, else raise ``StoreError``."""
+        ...
+
+    @property
+    def meetings(self) -> MeetingStore:
+        """Return the meetings it keeps."""
         ...
 
     def close(self) -> None:

@@ -40,6 +40,9 @@ __all__ = [
     "found_version",
     "free_number",
     "history",
+    "meeting",
+    "meeting_member",
+    "meeting_told",
     "metadata",
     "mute",
     "outbox",
@@ -382,6 +385,43 @@ shared_token = Table(
     Column("forced_at_ms", BigInteger),
 )
 
+# Meetings: no position of a member is in these tables, on purpose.
+meeting = Table(
+    "meeting",
+    metadata,
+    Column("meeting_id", Text, primary_key=True),
+    Column("code", Text, nullable=False, unique=True),
+    Column("organiser", Integer, nullable=False, index=True),
+    Column("title", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("lon", Double, nullable=False),
+    Column("lat", Double, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+)
+
+meeting_member = Table(
+    "meeting_member",
+    metadata,
+    Column("meeting_id", Text, ForeignKey(meeting.c.meeting_id), primary_key=True),
+    Column("u7", Integer, primary_key=True, autoincrement=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("joined_ms", BigInteger, nullable=False),
+    Column("shares", Boolean, nullable=False),
+    Column("notice_m", Double),
+    Column("arrived_ms", BigInteger),
+)
+
+# What a member was told is near: once per meeting. ``about`` is a u7, or -1 for the venue.
+meeting_told = Table(
+    "meeting_told",
+    metadata,
+    Column("meeting_id", Text, ForeignKey(meeting.c.meeting_id), primary_key=True),
+    Column("u7", Integer, primary_key=True, autoincrement=False),
+    Column("about", Integer, primary_key=True, autoincrement=False),
+)
+
 
 def found_version(connection: Connection) -> int | None:
     """Return the version of the database, None when it holds no table of ours.
@@ -511,6 +551,23 @@ def _add_reach(connection: Connection) -> None:
     connection.execute(text("CREATE INDEX ix_dispatch_open_id ON dispatch (open_id)"))
 
 
+def _add_meetings(connection: Connection) -> None:
+    """Add meetings, their members and what those were told."""
+    for statement in (
+        "CREATE TABLE meeting (meeting_id TEXT NOT NULL PRIMARY KEY, code TEXT NOT NULL UNIQUE,"
+        " organiser INTEGER NOT NULL, title TEXT NOT NULL, place TEXT NOT NULL, lon DOUBLE PRECISION NOT NULL,"
+        " lat DOUBLE PRECISION NOT NULL, from_ms BIGINT NOT NULL, until_ms BIGINT NOT NULL, ended_ms BIGINT)",
+        "CREATE INDEX ix_meeting_organiser ON meeting (organiser)",
+        "CREATE TABLE meeting_member (meeting_id TEXT NOT NULL REFERENCES meeting (meeting_id), u7 INTEGER NOT NULL,"
+        " name TEXT NOT NULL, joined_ms BIGINT NOT NULL, shares BOOLEAN NOT NULL, notice_m DOUBLE PRECISION,"
+        " arrived_ms BIGINT, PRIMARY KEY (meeting_id, u7))",
+        "CREATE INDEX ix_meeting_member_u7 ON meeting_member (u7)",
+        "CREATE TABLE meeting_told (meeting_id TEXT NOT NULL REFERENCES meeting (meeting_id), u7 INTEGER NOT NULL,"
+        " about INTEGER NOT NULL, PRIMARY KEY (meeting_id, u7, about))",
+    ):
+        connection.execute(text(statement))
+
+
 _STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _add_vehicle,
     _add_policy,
@@ -519,6 +576,7 @@ _STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _not_yet,
     _add_identities,
     _add_reach,
+    _add_meetings,
 )
 """The steps to the versions 2, 3 ...; a step that was released is never changed, so it is written in SQL and reads no
 table of today."""

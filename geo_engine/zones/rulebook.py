@@ -120,6 +120,12 @@ class RuleBook:
         """Return the id of a zone."""
         return self._zones.zones[zone].zone_id
 
+    def silencers(self, zone: int) -> list[int]:
+        """Return the zones whose rules can silence that of a zone, at some place."""
+        precedence = self._precedence
+        found: list[int] = precedence.winner[precedence.loser == zone].tolist()
+        return found
+
     def zone_of(self, zone_id: str) -> int | None:
         """Return the position of a zone, None when there is none of that id."""
         return self._zones.position.get(zone_id)

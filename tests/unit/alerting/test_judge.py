@@ -293,7 +293,7 @@ class Refusing:
     def __init__(self, *places: int) -> None:
         self.places = places
 
-    def admit(self, candidates: Candidates, now_ms: int) -> BoolColumn:  # noqa: ARG002 - the day does not matter
+    def admit(self, candidates: Candidates, now_ms: int) -> BoolColumn:
         admitted: BoolColumn = np.isin(np.arange(len(candidates.grade)), self.places)
         return admitted
 

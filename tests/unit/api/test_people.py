@@ -334,7 +334,7 @@ def test_an_engine_that_never_answers_holds_nobody_up() -> None:
         def keep_history(self, u7: int, granted: bool) -> None:
             pass
 
-        def forget(self, u7: int) -> Future[None]:  # noqa: ARG002 - never answers
+        def forget(self, u7: int) -> Future[None]:
             return Future()
 
     store = MemoryStore()
