@@ -14,6 +14,7 @@ from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import StoreError
 from geo_engine.model import Alert, Mute, Severity, Visit
 from geo_engine.store import lifecycle
+from geo_engine.store.inbox_memory import MemoryInbox
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.protocol import (
     HISTORY,
@@ -67,6 +68,7 @@ class MemoryStore:
         self._keeps_history: dict[int, bool] = {}
         self._history: dict[tuple[int, int, str, str], TransitionRecord] = {}
         self._uses: dict[tuple[int, int, int], QuotaUse] = {}
+        self.inbox = MemoryInbox(self._locked)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

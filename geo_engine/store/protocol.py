@@ -10,6 +10,7 @@ from geo_engine.alerting.message import Message, Outcome, SendResult
 from geo_engine.alerting.policy import QuietHours
 from geo_engine.alerting.quota import QuotaUse
 from geo_engine.model import Alert, Mute, TransitionKind, TransitionReason, Vehicle, Visit
+from geo_engine.store.inbox import Inbox
 from geo_engine.store.lifecycle import OutboxState
 
 __all__ = [
@@ -158,6 +159,11 @@ class Store(Protocol):
     Times are epoch milliseconds UTC and are given by the caller. Every method raises ``StoreError`` when the store is
     away, closed, or refuses the request.
     """
+
+    @property
+    def inbox(self) -> Inbox:
+        """Return the messages people sent; they share the store's transactions and its end."""
+        ...
 
     def put_people(self, people: Sequence[Person]) -> None:
         """Add people or replace what is known about them; consent records stay as they are.

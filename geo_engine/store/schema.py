@@ -36,6 +36,7 @@ __all__ = [
     "decision",
     "found_version",
     "history",
+    "inbound",
     "metadata",
     "mute",
     "outbox",
@@ -49,7 +50,7 @@ __all__ = [
     "zone_revision",
 ]
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 """The version this program reads and writes."""
 
 metadata = MetaData()
@@ -230,6 +231,28 @@ quota_use = Table(
     Column("sent", Integer, nullable=False),
 )
 
+# What people sent, kept before it is acknowledged. Rows are added and erased; of a row only its life changes.
+inbound = Table(
+    "inbound",
+    metadata,
+    Column("inbound_id", _RowNumber, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("openid", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_ms", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    # The queue is read in the order of the numbers; the second index finds an earlier message of the same person.
+    Index("ix_inbound_queue", "state", "inbound_id"),
+    Index("ix_inbound_openid", "openid", "state", "inbound_id"),
+    # A number is never used again: it is the order of a person's messages.
+    sqlite_autoincrement=True,
+)
+
 zone_revision = Table(
     "zone_revision",
     metadata,
@@ -314,7 +337,25 @@ def _add_words(connection: Connection) -> None:
         connection.execute(text(f"ALTER TABLE decision ADD COLUMN {column}"))
 
 
-_STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_vehicle, _add_policy, _add_history, _add_words)
+def _add_inbound(connection: Connection) -> None:
+    """Add the messages people send."""
+    columns = (
+        "inbound_id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, received_ms BIGINT NOT NULL, openid TEXT NOT NULL,"
+        " kind TEXT NOT NULL, time_ms BIGINT NOT NULL, payload TEXT NOT NULL, state TEXT NOT NULL,"
+        " attempts INTEGER NOT NULL DEFAULT 0, next_ms BIGINT NOT NULL, reason TEXT NOT NULL DEFAULT ''"
+    )
+    connection.execute(text(f"CREATE TABLE inbound ({columns})"))
+    connection.execute(text("CREATE INDEX ix_inbound_queue ON inbound (state, inbound_id)"))
+    connection.execute(text("CREATE INDEX ix_inbound_openid ON inbound (openid, state, inbound_id)"))
+
+
+_STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
+    _add_vehicle,
+    _add_policy,
+    _add_history,
+    _add_words,
+    _add_inbound,
+)
 """The steps to the versions 2, 3 ...; a step that was released is never changed, so it is written in SQL and reads no
 table of today."""
 

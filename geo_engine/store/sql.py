@@ -39,6 +39,7 @@ from geo_engine.errors import StoreError
 from geo_engine.model import Alert, Language, Mute, Severity, Visit, ZoneKind
 from geo_engine.store import lifecycle, rows, schema
 from geo_engine.store.history import change_history, consenting, drop_before, erase_history, read_history
+from geo_engine.store.inbox_sql import SqlInbox
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.protocol import (
     HISTORY,
@@ -96,6 +97,7 @@ class SqlStore:
         event.listen(self._engine, "connect", _on_connect)
         event.listen(self._engine, "begin", _on_begin)
         self._writer = self._engine.execution_options(**{_WRITES: True})
+        self.inbox = SqlInbox(self._read, self._write)
         try:
             self._open(create)
             self._use_wal()

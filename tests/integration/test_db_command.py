@@ -104,7 +104,7 @@ def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(p
     change(path, "ALTER TABLE person DROP COLUMN vehicle")
     for column in ("why", "until_ms", "told_by", "also", "also_names", "opens_ms"):
         change(path, f"ALTER TABLE decision DROP COLUMN {column}")
-    for table in ("mute", "quiet_hours", "quota_use", "history"):
+    for table in ("mute", "quiet_hours", "quota_use", "history", "inbound"):
         change(path, f"DROP TABLE {table}")
     change(path, "UPDATE schema_version SET version = 1")
     assert f"found schema version 1, expected {SCHEMA_VERSION}" in run("check", "--store", path)[1]
