@@ -243,7 +243,7 @@ inbound = Table(
     Column("time_ms", BigInteger, nullable=False),
     Column("payload", Text, nullable=False),
     Column("state", Text, nullable=False),
-    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_ms", BigInteger, nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
     # The queue is read in the order of the numbers; the second index finds an earlier message of the same person.
@@ -340,8 +340,8 @@ def _add_words(connection: Connection) -> None:
 def _add_inbound(connection: Connection) -> None:
     """Add the messages people send."""
     columns = (
-        "inbound_id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, received_ms BIGINT NOT NULL, openid TEXT NOT NULL,"
-        " kind TEXT NOT NULL, time_ms BIGINT NOT NULL, payload TEXT NOT NULL, state TEXT NOT NULL,"
+        "inbound_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, received_ms BIGINT NOT NULL,"
+        " openid TEXT NOT NULL, kind TEXT NOT NULL, time_ms BIGINT NOT NULL, payload TEXT NOT NULL, state TEXT NOT NULL,"
         " attempts INTEGER NOT NULL DEFAULT 0, next_ms BIGINT NOT NULL, reason TEXT NOT NULL DEFAULT ''"
     )
     connection.execute(text(f"CREATE TABLE inbound ({columns})"))
