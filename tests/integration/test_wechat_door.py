@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
 
 from api.app import make_app
 from api.metrics import Metrics
 from api.routes.wechat import wechat_router
+from api.workers import inbox_journal
 from api.workers.inbox_journal import InboxJournal
 from geo_engine.errors import ConfigurationError, StoreError
 from geo_engine.store.inbox import NewInbound
 from geo_engine.store.memory import MemoryStore
 from geo_engine.testing import ManualClock, noon_ms
-from geo_engine.wechat.callback import Callback
+from geo_engine.wechat.callback import Callback, parse_query
 from geo_engine.wechat.crypto import Sealer, signature
+from tests.examples import examples
 from tests.unit.wechat.vectors import row, rows
 
 TOKEN = "spamtest"  # noqa: S105 - made up
@@ -399,3 +404,38 @@ def test_the_callback_needs_what_its_mode_needs() -> None:
         with pytest.raises(ConfigurationError):
             Callback(token, sealer)
     assert Callback(TOKEN, None, plain=True) is not None
+
+
+class StuckInbox:
+    """An inbox whose disk does not answer for a while."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.inbox = store.inbox
+        self.free = threading.Event()
+
+    def add(self, messages: Sequence[NewInbound], now_ms: int) -> int:
+        self.free.wait(20.0)
+        return self.inbox.add(messages, now_ms)
+
+
+def test_a_disk_that_does_not_answer_is_a_no_in_time(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox_journal, "_DISK_S", 0.05)
+    stuck = StuckInbox(account.store)
+    account.journal._inbox = stuck  # type: ignore[assignment]
+    assert account.push(a_text()).status_code == 503
+    stuck.free.set()
+    assert ok(account.push(a_text()))
+    assert account.count() == 1
+
+
+@examples(300)
+@given(st.binary(max_size=80))
+def test_a_query_is_read_the_same_with_and_without_anything_to_decode(query: bytes) -> None:
+    # A lone percent sign decodes to itself and sends the reading the long way.
+    plain = {name: value for name, value in parse_query(query).items() if name != "%"}
+    assert plain == {name: value for name, value in parse_query(query + b"&%=").items() if name != "%"}
+
+
+def test_of_a_repeated_parameter_the_first_counts() -> None:
+    assert parse_query(b"a=1&a=2&b&c=") == {"a": "1", "b": "", "c": ""}
+    assert parse_query(b"a=%31&a=2&b&c=") == {"a": "1", "b": "", "c": ""}
