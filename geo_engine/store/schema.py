@@ -341,8 +341,9 @@ def _add_inbound(connection: Connection) -> None:
     """Add the messages people send."""
     columns = (
         "inbound_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, received_ms BIGINT NOT NULL,"
-        " openid TEXT NOT NULL, kind TEXT NOT NULL, time_ms BIGINT NOT NULL, payload TEXT NOT NULL, state TEXT NOT NULL,"
-        " attempts INTEGER NOT NULL DEFAULT 0, next_ms BIGINT NOT NULL, reason TEXT NOT NULL DEFAULT ''"
+        " openid TEXT NOT NULL, kind TEXT NOT NULL, time_ms BIGINT NOT NULL, payload TEXT NOT NULL,"
+        " state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, next_ms BIGINT NOT NULL,"
+        " reason TEXT NOT NULL DEFAULT ''"
     )
     connection.execute(text(f"CREATE TABLE inbound ({columns})"))
     connection.execute(text("CREATE INDEX ix_inbound_queue ON inbound (state, inbound_id)"))

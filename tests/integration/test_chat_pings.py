@@ -123,7 +123,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
         """
         import os, signal, sys
         from pathlib import Path
-        from tests.integration.test_inbound import DRIVER, TestClient, location, push
+        from tests.integration.test_chat_pings import DRIVER, TestClient, location, push
         from api.app import make_app
         from api.metrics import Metrics
         from api.routes.wechat import wechat_router
