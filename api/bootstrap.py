@@ -30,8 +30,11 @@ from api.routes.wechat import wechat_router
 from api.settings import CONSOLE_SMS, DEFAULT_STORE, Settings
 from api.state_file import StateFile
 from api.store_lock import StoreLock
+from api.workers.inbound import InboundSettings, InboundWorker, ReceiptHandler
+from api.workers.inbox_journal import InboxJournal
 from api.workers.ingest import IngestWorker
 from api.workers.relay import Relay
+from api.workers.wechat_pings import WeChatPings
 from geo_engine.alerting.message import Message, MessageSender, SendResult
 from geo_engine.alerting.policy import Policy, QuietHours
 from geo_engine.alerting.quota import Arbiter, QuotaLimits
@@ -51,7 +54,9 @@ from geo_engine.tracking.learning import Background
 from geo_engine.tracking.learnt import Forecast
 from geo_engine.tracking.roads import RoadNet, road_net
 from geo_engine.warming import warm_up
+from geo_engine.wechat.callback import Callback
 from geo_engine.wechat.client import WeChatSender
+from geo_engine.wechat.crypto import Sealer
 from geo_engine.wechat.oauth import WeChatOAuth
 from geo_engine.wechat.template import Template
 from geo_engine.zones.zoneset import ZoneSet
@@ -78,6 +83,7 @@ class Service:
     store: Store
     ingest: IngestWorker
     relay: Relay
+    inbound: InboundWorker
     metrics: Metrics
     people: People
     continued: int
@@ -88,6 +94,7 @@ class Service:
         self.relay.start()
         self.ingest.start()
         self.people.resume_erasures()
+        self.inbound.start()
 
     def mute(self, u7: int, zone_id: str, until_ms: int | None, *, at_ms: int) -> None:
         """Tell a person nothing more about a zone until a moment, None = until they take it back."""
@@ -119,6 +126,7 @@ class Service:
 
     def stop(self, drain_s: float) -> None:
         """Judge what was accepted, send what is due for at most ``drain_s`` seconds, close the store."""
+        self.inbound.stop()
         self.ingest.stop()
         self.people.close()
         self.relay.stop(drain_s)
@@ -189,8 +197,10 @@ def bootstrap(
         secret = settings.identity_secret
         key = secrets.token_bytes(32) if secret is None else secret.get_secret_value().encode()
         owners = People(store, ingest, _sms(settings), clocks.wall, key)
-        app = _app(settings, (ingest, relay, store, metrics), clocks, zones, _binding(settings, owners, key, clocks))
-        return Service(app, zones, store, ingest, relay, metrics, owners, continued, stack.pop_all())
+        inbound = _inbound(settings, (ingest, store, metrics), clocks)
+        binding = _binding(settings, owners, key, clocks)
+        app = _app(settings, (ingest, relay, inbound, store, metrics), clocks, zones, binding)
+        return Service(app, zones, store, ingest, relay, inbound, metrics, owners, continued, stack.pop_all())
 
 
 def _forecasts(stack: ExitStack) -> Background:
@@ -290,14 +300,33 @@ def _binding(settings: Settings, people: People, key: bytes, clocks: Clocks) -> 
     return [binding_router(people, oauth, settings.public_url, key, clocks.wall)]
 
 
+def _inbound(settings: Settings, parts: tuple[IngestWorker, Store, Metrics], clocks: Clocks) -> InboundWorker:
+    """Return the worker of what people send in the chat."""
+    ingest, store, metrics = parts
+    # People are bound at the start only, as long as there is no other door to it.
+    bound = {person.open_id: person.u7 for person in store.people() if person.open_id is not None}
+    chosen = InboundSettings(datum=settings.wechat_location_datum, keep_days=settings.wechat_keep_days)
+    pings = WeChatPings(ingest, bound.get, metrics)
+    return InboundWorker(store.inbox, ReceiptHandler(store), pings, clocks.steady, metrics, settings=chosen)
+
+
+def _callback(settings: Settings, token: str) -> Callback:
+    keys = settings.wechat_aes_keys
+    if settings.wechat_plaintext:
+        _log.warning("GEO_ENGINE_WECHAT_PLAINTEXT: pushes that are not sealed are taken; nobody signs their body")
+    return Callback(
+        token, Sealer(settings.wechat_app_id or "", keys) if keys else None, plain=settings.wechat_plaintext
+    )
+
+
 def _app(
     settings: Settings,
-    parts: tuple[IngestWorker, Relay, Store, Metrics],
+    parts: tuple[IngestWorker, Relay, InboundWorker, Store, Metrics],
     clocks: Clocks,
     zones: ZoneSet,
     more: Sequence[APIRouter] = (),
 ) -> FastAPI:
-    ingest, relay, store, metrics = parts
+    ingest, relay, inbound, store, metrics = parts
     # Pings matter where zones are; only there is a table worth its memory.
     tables = DatumTables(
         shapely.bounds(np.array([zone.geometry for zone in zones.zones], dtype=object)), first=settings.ping_datum
@@ -305,12 +334,19 @@ def _app(
     routers = [
         pings_router(ingest, max_body_bytes=settings.max_body_bytes, datum=settings.ping_datum, tables=tables),
         health_router(
-            {"ingest": ingest.ready, "store": lambda: _why_not(store), "relay": relay.ready},
+            {
+                "ingest": ingest.ready,
+                "store": lambda: _why_not(store),
+                "relay": relay.ready,
+                "inbound": inbound.ready,
+            },
             lambda: metrics.page(waiting=ingest.waiting(), relay=relay.counts(), store=_counts(store)),
         ),
     ]
     if settings.wechat_token is not None:
-        routers.append(wechat_router(store, settings.wechat_token.get_secret_value(), clocks.wall))
+        callback = _callback(settings, settings.wechat_token.get_secret_value())
+        journal = InboxJournal(store.inbox, clocks.steady, inbound.notify)
+        routers.append(wechat_router(callback, journal, clocks.wall, metrics))
     return make_app([*routers, *more])
 
 
@@ -370,7 +406,7 @@ def _content_hash(source: Path) -> str:
 def _counts(store: Store) -> Mapping[str, int]:
     """Return the store's counts, none while it is away: that is when the other metrics are needed most."""
     try:
-        return store.counts()
+        return {**store.counts(), **{f"inbox.{state}": count for state, count in store.inbox.counts().items()}}
     except StoreError:
         return {}
 

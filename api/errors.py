@@ -12,8 +12,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from geo_engine.errors import Fault, GeoEngineError, InputError, StoreError
+from geo_engine.wechat.push_tree import PushReason
 
-__all__ = ["PROBLEM", "fault_row", "install_error_handlers", "problem"]
+__all__ = ["PROBLEM", "PUSH_STATUS", "fault_row", "install_error_handlers", "problem"]
 
 PROBLEM: Final = "application/problem+json"
 _STATUS: Final[tuple[tuple[type[GeoEngineError], HTTPStatus], ...]] = (
@@ -21,6 +22,20 @@ _STATUS: Final[tuple[tuple[type[GeoEngineError], HTTPStatus], ...]] = (
     (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
     (GeoEngineError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
+PUSH_STATUS: Final[dict[PushReason, HTTPStatus]] = {
+    PushReason.UNSIGNED: HTTPStatus.FORBIDDEN,
+    PushReason.STALE: HTTPStatus.FORBIDDEN,
+    PushReason.REPLAYED: HTTPStatus.FORBIDDEN,
+    PushReason.SEALED_WRONG: HTTPStatus.FORBIDDEN,
+    PushReason.PLAIN: HTTPStatus.FORBIDDEN,
+    PushReason.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    PushReason.DOCTYPE: HTTPStatus.BAD_REQUEST,
+    PushReason.NOT_READABLE: HTTPStatus.BAD_REQUEST,
+    PushReason.MALFORMED: HTTPStatus.BAD_REQUEST,
+    PushReason.NO_POSITION: HTTPStatus.BAD_REQUEST,
+}
+"""Status by the reason why a push of WeChat was not taken."""
+
 _SHOWN_FAULTS: Final = 20
 
 

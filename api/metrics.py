@@ -54,6 +54,28 @@ class Metrics:
         self.ended = Gauge(
             "geo_engine_outbox_undelivered", "Messages that ended undelivered", ["reason"], registry=self.registry
         )
+        self.pushes = Counter("geo_engine_wechat_pushes", "Pushes taken", ["kind"], registry=self.registry)
+        self.pushes_repeated = Counter(
+            "geo_engine_wechat_pushes_repeated",
+            "Pushes that had been taken a short while before",
+            registry=self.registry,
+        )
+        self.pushes_refused = Counter(
+            "geo_engine_wechat_pushes_refused", "Pushes not taken", ["reason"], registry=self.registry
+        )
+        self.pushes_unbound = Counter(
+            "geo_engine_wechat_positions_unbound", "Positions of people we do not know", registry=self.registry
+        )
+        self.push_seconds = Histogram(
+            "geo_engine_wechat_push_seconds",
+            "Time from a push to its answer",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+            registry=self.registry,
+        )
+        self.inbound = Counter(
+            "geo_engine_inbound", "Attempts to handle inbound messages", ["outcome"], registry=self.registry
+        )
+        self.inbox = Gauge("geo_engine_inbox", "Inbound messages by state", ["state"], registry=self.registry)
         self.relay = Gauge("geo_engine_relay", "Attempts by outcome", ["outcome"], registry=self.registry)
 
     def count(self, decisions: Decisions) -> None:
@@ -87,7 +109,7 @@ class Metrics:
             self.relay.labels(outcome).set(count)
         for name, count in store.items():
             family, _, label = name.partition(".")
-            gauge = {"outbox": self.outbox, "ended": self.ended}.get(family)
+            gauge = {"outbox": self.outbox, "ended": self.ended, "inbox": self.inbox}.get(family)
             if gauge is not None:
                 gauge.labels(label).set(count)
         return generate_latest(self.registry)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +40,7 @@ __all__ = ["Demo", "Serving"]
 
 _DEMO_USERS: Final = 200
 _DEMO_TOKEN: Final = "demo-callback-token"  # noqa: S105 - of the fake server beside the service, on loopback
+_DEMO_AES_KEY: Final = "demo" * 10 + "key"
 _REFRESH_S: Final = 1.0
 _PLAIN_REPORT_S: Final = 10.0
 
@@ -256,8 +257,8 @@ def _with_account(settings: Settings, url: str, stack: ExitStack) -> tuple[Setti
     """Return settings with an account: the configured one, or that of a fake server started for it."""
     if settings.has_account:
         return settings, None
-    callback = CallbackTarget(f"{url}/wechat", _DEMO_TOKEN)
-    fake = FakeSettings(callback=callback, templates=(_template(settings),))
+    fake = FakeSettings(templates=(_template(settings),))
+    fake = replace(fake, callback=CallbackTarget(f"{url}/wechat", _DEMO_TOKEN, _DEMO_AES_KEY, fake.app_id))
     server = stack.enter_context(start_fake_wechat(settings=fake))
     account = {
         "wechat_app_id": fake.app_id,
@@ -267,5 +268,7 @@ def _with_account(settings: Settings, url: str, stack: ExitStack) -> tuple[Setti
         "public_url": settings.public_url or url,
         "sms_url": settings.sms_url or CONSOLE_SMS,
         "wechat_token": SecretStr(_DEMO_TOKEN),
+        "wechat_aes_key": SecretStr(_DEMO_AES_KEY),
+        "wechat_aes_key_previous": None,
     }
     return settings.model_copy(update=account), server.url

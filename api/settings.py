@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from geo_engine.alerting.policy import MAX_DAILY_CAP, QuietHours
 from geo_engine.errors import ConfigurationError
 from geo_engine.geodesy.datum import Datum
+from geo_engine.wechat.crypto import decode_aes_key
 from geo_engine.wechat.template import DEFAULT_FIELDS, Template
 
 __all__ = ["CONSOLE_SMS", "DEFAULT_STORE", "Settings"]
@@ -48,6 +49,11 @@ class Settings(BaseSettings):
         wechat_app_id: the service account; None = a fake WeChat server is started beside the service.
         wechat_app_secret: its secret.
         wechat_token: signs the callback; None = the callback is closed.
+        wechat_aes_key: EncodingAESKey that opens sealed pushes.
+        wechat_aes_key_previous: the one before, while a change is under way.
+        wechat_plaintext: take pushes that are not sealed too; their body is signed by nobody.
+        wechat_location_datum: datum of LOCATION events, which Tencent does not name.
+        wechat_keep_days: how long handled messages stay; those set aside as well.
         wechat_api_base: address of the WeChat server.
         wechat_template_id: id of the approved template.
         wechat_template_fields: its fields and what stands in each, as ``geo_engine.wechat.template`` reads them.
@@ -82,6 +88,11 @@ class Settings(BaseSettings):
     wechat_app_id: str | None = None
     wechat_app_secret: SecretStr | None = None
     wechat_token: SecretStr | None = None
+    wechat_aes_key: SecretStr | None = None
+    wechat_aes_key_previous: SecretStr | None = None
+    wechat_plaintext: bool = False
+    wechat_location_datum: Datum = Datum.WGS84
+    wechat_keep_days: int = Field(default=7, ge=1, le=3_650)
     wechat_api_base: str = "https://api.weixin.qq.com"
     wechat_oauth_base: str = "https://open.weixin.qq.com"
     public_url: str | None = None
@@ -150,5 +161,40 @@ class Settings(BaseSettings):
             message = (
                 "found only one of GEO_ENGINE_WECHAT_APP_ID and GEO_ENGINE_WECHAT_APP_SECRET, expected both or none"
             )
+            raise ValueError(message)
+        return self
+
+    @property
+    def wechat_aes_keys(self) -> list[str]:
+        """Return the EncodingAESKeys, the current one first."""
+        keys = (self.wechat_aes_key, self.wechat_aes_key_previous)
+        return [key.get_secret_value() for key in keys if key is not None]
+
+    @model_validator(mode="after")
+    def _callback_is_whole(self) -> Self:
+        """Refuse a callback that could be opened by nobody, or whose pushes nobody seals without a word about it."""
+        if self.wechat_aes_key is None and self.wechat_aes_key_previous is not None:
+            message = "found GEO_ENGINE_WECHAT_AES_KEY_PREVIOUS alone, expected GEO_ENGINE_WECHAT_AES_KEY beside it"
+            raise ValueError(message)
+        for key in self.wechat_aes_keys:
+            try:
+                decode_aes_key(key)
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from error
+        if self.wechat_token is None:
+            return self
+        if not self.wechat_token.get_secret_value():
+            message = (
+                "found an empty GEO_ENGINE_WECHAT_TOKEN, expected the account's token, or none to close the callback"
+            )
+            raise ValueError(message)
+        if self.wechat_aes_key is None and not self.wechat_plaintext:
+            message = (
+                "found GEO_ENGINE_WECHAT_TOKEN without GEO_ENGINE_WECHAT_AES_KEY, expected the key of safe mode "
+                "(or GEO_ENGINE_WECHAT_PLAINTEXT=true, for tests and closed networks)"
+            )
+            raise ValueError(message)
+        if self.wechat_aes_key is not None and self.wechat_app_id is None:
+            message = "found GEO_ENGINE_WECHAT_AES_KEY without GEO_ENGINE_WECHAT_APP_ID, expected the account it is of"
             raise ValueError(message)
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,10 +28,13 @@ def fake_wechat(
     ] = True,
     callback_url: Annotated[str | None, typer.Option(help="Where receipts are posted.")] = None,
     callback_token: Annotated[str, typer.Option(help="Token that signs the receipts.")] = "",
+    callback_aes_key: Annotated[str, typer.Option(help="EncodingAESKey that seals the receipts; none = plain.")] = "",
 ) -> None:
     """Run a fake WeChat server and show what each phone received; Ctrl-C ends it."""
-    callback = CallbackTarget(callback_url, callback_token) if callback_url else None
-    settings = FakeSettings(open_door=open_door, callback=callback)
+    settings = FakeSettings(open_door=open_door)
+    if callback_url:
+        target = CallbackTarget(callback_url, callback_token, callback_aes_key, settings.app_id)
+        settings = replace(settings, callback=target)
     # The handlers are set first: a stop that comes while the server starts is a clean stop too.
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

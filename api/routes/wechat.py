@@ -1,56 +1,144 @@
-"""``/wechat``: the account's callback. For now it answers the server check and takes receipts."""
+"""``/wechat``: the account's callback. Check, read, keep on disk, answer ``success``; the work is done afterwards."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from http import HTTPStatus
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
+from fastapi.routing import APIRoute
 
-from api.errors import problem
-from geo_engine.store.protocol import Store
-from geo_engine.wechat.callback import MAX_CALLBACK_BYTES, is_signed, parse_receipt
+from api.errors import PROBLEM, PUSH_STATUS, problem
+from api.metrics import Metrics
+from api.workers.inbox_journal import InboxJournal
+from geo_engine.errors import StoreError
+from geo_engine.store.inbox import NewInbound
+from geo_engine.wechat.callback import MAX_CALLBACK_BYTES, Callback, parse_query
+from geo_engine.wechat.inbound import Kind, to_payload
+from geo_engine.wechat.push_tree import PushError, PushReason
+from geo_engine.wechat.replies import NOTHING
 
 __all__ = ["wechat_router"]
 
-_RESPONSES: dict[int | str, dict[str, str]] = {
-    403: {"description": "Not signed by WeChat, or older than 300 s."},
-    413: {"description": "Larger than any real push."},
+_SUCCESS: Final = PlainTextResponse(NOTHING)
+"""One answer for all; sending it changes nothing in it."""
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {PROBLEM: {"schema": {"type": "object"}}}}
+
+
+_STORE_AWAY: Final = _problem("It could not be kept in time; WeChat sends it again.")
+_UNSIGNED: Final = _problem("Not signed by WeChat, older than 300 s, a used signature, or not sealed for this account.")
+_CHECKED: Final[dict[int | str, dict[str, Any]]] = {403: _UNSIGNED}
+_PUSHED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "On disk, or known already.", "content": {"text/plain": {"schema": {"const": "success"}}}},
+    400: _problem("Signed, but no push that can be read, or a DOCTYPE."),
+    403: _UNSIGNED,
+    413: _problem("Larger than any real push."),
+    503: _STORE_AWAY,
 }
 
 
-def wechat_router(store: Store, token: str, clock: Callable[[], int]) -> APIRouter:
-    """Return the callback of an account whose pushes are signed with ``token``."""
-    router = APIRouter(tags=["wechat"])
+def _parameters(*more: str) -> list[dict[str, Any]]:
+    names = ("signature", "timestamp", "nonce", *more)
+    return [
+        {"name": name, "in": "query", "required": name in names[:3], "schema": {"type": "string"}} for name in names
+    ]
 
-    def unsigned(request: Request) -> Response | None:
-        if is_signed(request.query_params, token, now_s=clock() / 1000.0):
-            return None
-        detail = "signature: found none that fits, expected one by the account's token, at most 300 s old"
-        return problem(HTTPStatus.FORBIDDEN, detail)
 
-    @router.get("/wechat", response_class=PlainTextResponse, responses=_RESPONSES)
+# The routes read query and body themselves for speed, so what they take and answer is declared by hand.
+_CHECK: Final[dict[str, Any]] = {"parameters": _parameters("echostr")}
+_PUSH: Final[dict[str, Any]] = {
+    "parameters": _parameters("openid", "encrypt_type", "msg_signature"),
+    "requestBody": {
+        "required": True,
+        "content": {
+            kind: {"schema": {"type": "string", "maxLength": MAX_CALLBACK_BYTES}}
+            for kind in ("text/xml", "application/json")
+        },
+    },
+}
+
+
+class _RawRoute(APIRoute):
+    """A route whose endpoint gets the request as it is: FastAPI's own reading of it costs more than ours in all."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the endpoint itself."""
+        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return endpoint
+
+
+def wechat_router(callback: Callback, journal: InboxJournal, clock: Callable[[], int], metrics: Metrics) -> APIRouter:
+    """Return the callback's routes.
+
+    Args:
+        callback: checks and reads pushes.
+        journal: keeps them.
+        clock: epoch milliseconds UTC by the time of day, which is what WeChat signs.
+        metrics: counters.
+    """
+    router = APIRouter(tags=["wechat"], route_class=_RawRoute)
+
+    # Looking a counter up by its label costs more than counting.
+    by_kind = {kind: metrics.pushes.labels(kind.value) for kind in Kind}
+
+    def refused(error: PushError) -> Response:
+        metrics.pushes_refused.labels(error.reason.value).inc()
+        return problem(PUSH_STATUS[error.reason], str(error))
+
+    @router.get("/wechat", response_class=PlainTextResponse, responses=_CHECKED, openapi_extra=_CHECK)
     async def check(request: Request) -> Response:
         """Answer WeChat's check of the address."""
-        return unsigned(request) or PlainTextResponse(request.query_params.get("echostr", ""))
+        query = parse_query(request.scope["query_string"])
+        try:
+            callback.check(query, clock())
+        except PushError as error:
+            return refused(error)
+        return PlainTextResponse(query.get("echostr", ""))
 
-    @router.post("/wechat", response_class=PlainTextResponse, responses=_RESPONSES)
+    @router.post("/wechat", response_class=PlainTextResponse, responses=_PUSHED, openapi_extra=_PUSH)
     async def push(request: Request) -> Response:
-        """Take a push: a receipt closes its attempt, anything else is acknowledged and left alone."""
-        refusal = unsigned(request)
-        if refusal is not None:
-            return refusal
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_CALLBACK_BYTES:
-                detail = f"body: found more than {MAX_CALLBACK_BYTES} bytes, expected a WeChat event"
-                return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
-        receipt = parse_receipt(bytes(body))
-        if receipt is not None:
-            await asyncio.to_thread(store.receipt, receipt.msg_id, receipt.status, clock())
-        return PlainTextResponse("success")
+        """Take a push: it is on disk, or known already, when the answer is ``success``."""
+        began_s = time.perf_counter()
+        query = parse_query(request.scope["query_string"])
+        try:
+            callback.check(query, clock())
+            is_json = "json" in request.headers.get("content-type", "").lower()
+            taken = callback.read(query, await _capped_body(request), is_json=is_json, now_ms=clock())
+        except PushError as error:
+            return refused(error)
+        message = taken.message
+        if callback.is_repeat(taken, clock()):
+            metrics.pushes_repeated.inc()
+            return _SUCCESS
+        kept = NewInbound(message.key, message.openid, message.kind.value, message.time_s * 1000, to_payload(message))
+        try:
+            await journal.keep(kept)
+        except StoreError:
+            metrics.store_failures.inc()
+            raise
+        callback.taken(taken, clock())
+        by_kind[message.kind].inc()
+        metrics.push_seconds.observe(time.perf_counter() - began_s)
+        return _SUCCESS
 
     return router
+
+
+async def _capped_body(request: Request) -> bytes:
+    """Read the body.
+
+    Raises:
+        PushError: it is larger than a push can be; what is left of it is not read.
+    """
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_CALLBACK_BYTES:
+            message = f"body: found more than {MAX_CALLBACK_BYTES} bytes, expected a push"
+            raise PushError(PushReason.TOO_LARGE, message)
+    return bytes(body)

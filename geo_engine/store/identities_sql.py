@@ -15,6 +15,7 @@ from geo_engine.people.consents import ConsentRecord
 from geo_engine.people.erasure import Erasure, ErasureReason, Tombstone
 from geo_engine.people.identity import REST_MS, OwnedVehicle, next_u7
 from geo_engine.store import rows
+from geo_engine.store.meetings import forget_member
 from geo_engine.store.protocol import Person
 from geo_engine.store.schema import (
     attempt,
@@ -35,7 +36,7 @@ from geo_engine.store.schema import (
 __all__ = ["IMPERSONAL", "SqlIdentities"]
 
 IMPERSONAL: Final = frozenset(
-    ("schema_version", "quota_use", "zone_revision", "code_sent", "erasure", "tombstone", "free_number")
+    ("schema_version", "quota_use", "zone_revision", "code_sent", "erasure", "tombstone", "free_number", "shared_token")
 )
 """Tables an erasure leaves alone: no row of theirs names a person, or it is the erasure's own."""
 
@@ -288,6 +289,7 @@ def _delete_person(connection: Connection, u7: int, open_id: str | None) -> None
     receipts = select(attempt.c.msg_id).where(attempt.c.outbox_id.in_(sent), attempt.c.msg_id.is_not(None))
     connection.execute(delete(receipt).where(receipt.c.msg_id.in_(receipts)))
     connection.execute(delete(attempt).where(attempt.c.outbox_id.in_(sent)))
+    forget_member(connection, u7)
     for table in reversed(metadata.sorted_tables):
         names = None if table.name in IMPERSONAL else _names(table, u7, open_id)
         if names is not None:

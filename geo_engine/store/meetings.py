@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from geo_engine.meetings.meeting import Meeting, Member, is_open
 from geo_engine.store.schema import meeting, meeting_member, meeting_told
 
-__all__ = ["MemoryMeetings", "SqlMeetings"]
+__all__ = ["MemoryMeetings", "SqlMeetings", "forget_member"]
 
 _BY_TIME: Final = (meeting.c.from_ms, meeting.c.meeting_id)
 _OVER_MS: Final = case(
@@ -127,11 +127,16 @@ class SqlMeetings:
     def forget(self, u7: int) -> None:
         """Erase a person; see ``MeetingStore.forget``."""
         with self._write() as connection:
-            theirs = connection.execute(select(meeting.c.meeting_id).where(meeting.c.organiser == u7)).scalars().all()
-            _erase(connection, list(theirs))
-            told = meeting_told.c
-            connection.execute(delete(meeting_told).where(or_(told.u7 == u7, told.about == u7)))
-            connection.execute(delete(meeting_member).where(meeting_member.c.u7 == u7))
+            forget_member(connection, u7)
+
+
+def forget_member(connection: Connection, u7: int) -> None:
+    """Erase a person from all meetings, and the meetings they called."""
+    theirs = connection.execute(select(meeting.c.meeting_id).where(meeting.c.organiser == u7)).scalars().all()
+    _erase(connection, list(theirs))
+    told = meeting_told.c
+    connection.execute(delete(meeting_told).where(or_(told.u7 == u7, told.about == u7)))
+    connection.execute(delete(meeting_member).where(meeting_member.c.u7 == u7))
 
 
 def _erase(connection: Connection, meeting_ids: list[str]) -> None:
@@ -225,9 +230,13 @@ class MemoryMeetings:
     def forget(self, u7: int) -> None:
         """Erase a person; see ``MeetingStore.forget``."""
         with self._locked():
-            self._erase([one.meeting_id for one in self._meetings.values() if one.organiser == u7])
-            self._told = {one for one in self._told if u7 not in one[1:]}
-            self._members = {key: member for key, member in self._members.items() if key[1] != u7}
+            self.forget_locked(u7)
+
+    def forget_locked(self, u7: int) -> None:
+        """Erase a person while the caller holds the lock."""
+        self._erase([one.meeting_id for one in self._meetings.values() if one.organiser == u7])
+        self._told = {one for one in self._told if u7 not in one[1:]}
+        self._members = {key: member for key, member in self._members.items() if key[1] != u7}
 
     def _in(self, meeting_id: str) -> list[Member]:
         return [member for member in self._members.values() if member.meeting_id == meeting_id]

@@ -16,6 +16,7 @@ from geo_engine.model import Alert, Mute, Severity, Visit
 from geo_engine.people.consents import ConsentRecord
 from geo_engine.store import lifecycle
 from geo_engine.store.identities_memory import MemoryIdentities
+from geo_engine.store.inbox_memory import MemoryInbox
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.meetings import MemoryMeetings
 from geo_engine.store.protocol import (
@@ -65,6 +66,7 @@ class MemoryStore(MemoryIdentities, MemoryReach):
         self._history: dict[tuple[int, int, str, str], TransitionRecord] = {}
         self._uses: dict[tuple[int, int, int], QuotaUse] = {}
         self.meetings = MemoryMeetings(self._locked)
+        self.inbox = MemoryInbox(self._locked)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -217,6 +219,8 @@ class MemoryStore(MemoryIdentities, MemoryReach):
         """Delete what else is kept of a person; see ``Identities.begin_erasure``."""
         if open_id is not None:
             self._drop_reach(open_id)
+            self.inbox.erase_locked(open_id)
+        self.meetings.forget_locked(u7)
         for outbox_id in [number for number, row in self._outbox.items() if row.u7 == u7]:
             self._open.pop(outbox_id, None)
             self._queued.pop(self._outbox.pop(outbox_id).alert_id)

@@ -13,6 +13,7 @@ from geo_engine.alerting.reach import ReachLedger, TokenShelf
 from geo_engine.meetings.protocol import MeetingStore
 from geo_engine.model import Alert, Mute, TransitionKind, TransitionReason, Vehicle, Visit
 from geo_engine.store.identities import Identities
+from geo_engine.store.inbox import Inbox
 from geo_engine.store.lifecycle import OutboxState
 
 __all__ = [
@@ -161,6 +162,11 @@ class Store(Identities, ReachLedger, TokenShelf, Protocol):
     Times are epoch milliseconds UTC and are given by the caller. Every method raises ``StoreError`` when the store is
     away, closed, or refuses the request.
     """
+
+    @property
+    def inbox(self) -> Inbox:
+        """Return the messages people sent; they share the store's transactions and its end."""
+        ...
 
     def put_people(self, people: Sequence[Person]) -> None:
         """Add people or replace what is known about them; consent records stay as they are.

@@ -40,6 +40,7 @@ __all__ = [
     "found_version",
     "free_number",
     "history",
+    "inbound",
     "meeting",
     "meeting_member",
     "meeting_told",
@@ -64,7 +65,7 @@ __all__ = [
     "zone_revision",
 ]
 
-SCHEMA_VERSION: Final = 8
+SCHEMA_VERSION: Final = 9
 """The version this program reads and writes."""
 
 metadata = MetaData()
@@ -243,6 +244,28 @@ quota_use = Table(
     Column("grade", Integer, primary_key=True, autoincrement=False),
     Column("asked", Integer, nullable=False),
     Column("sent", Integer, nullable=False),
+)
+
+# What people sent, kept before it is acknowledged. Rows are added and erased; of a row only its life changes.
+inbound = Table(
+    "inbound",
+    metadata,
+    Column("inbound_id", _RowNumber, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("open_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_ms", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    # The queue is read in the order of the numbers; the second index finds an earlier message of the same person.
+    Index("ix_inbound_queue", "state", "inbound_id"),
+    Index("ix_inbound_open_id", "open_id", "state", "inbound_id"),
+    # A number is never used again: it is the order of a person's messages.
+    sqlite_autoincrement=True,
 )
 
 zone_revision = Table(
@@ -498,8 +521,17 @@ def _add_words(connection: Connection) -> None:
         connection.execute(text(f"ALTER TABLE decision ADD COLUMN {column}"))
 
 
-def _not_yet(_connection: Connection) -> None:
-    """Keep the number of a step that comes with another change."""
+def _add_inbound(connection: Connection) -> None:
+    """Add the messages people send."""
+    columns = (
+        "inbound_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, received_ms BIGINT NOT NULL,"
+        " open_id TEXT NOT NULL, kind TEXT NOT NULL, time_ms BIGINT NOT NULL, payload TEXT NOT NULL,"
+        " state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, next_ms BIGINT NOT NULL,"
+        " reason TEXT NOT NULL DEFAULT ''"
+    )
+    connection.execute(text(f"CREATE TABLE inbound ({columns})"))
+    connection.execute(text("CREATE INDEX ix_inbound_queue ON inbound (state, inbound_id)"))
+    connection.execute(text("CREATE INDEX ix_inbound_open_id ON inbound (open_id, state, inbound_id)"))
 
 
 def _add_identities(connection: Connection) -> None:
@@ -573,7 +605,7 @@ _STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _add_policy,
     _add_history,
     _add_words,
-    _not_yet,
+    _add_inbound,
     _add_identities,
     _add_reach,
     _add_meetings,

@@ -40,6 +40,7 @@ from geo_engine.model import Alert, Language, Mute, Severity, Visit, ZoneKind
 from geo_engine.store import lifecycle, rows, schema
 from geo_engine.store.history import change_history, consenting, drop_before, erase_history, read_history
 from geo_engine.store.identities_sql import SqlIdentities
+from geo_engine.store.inbox_sql import SqlInbox
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.meetings import SqlMeetings
 from geo_engine.store.protocol import (
@@ -102,6 +103,7 @@ class SqlStore(SqlIdentities, SqlReach):
         event.listen(self._engine, "begin", _on_begin)
         self._writer = self._engine.execution_options(**{_WRITES: True})
         self.meetings = SqlMeetings(self._read, self._write)
+        self.inbox = SqlInbox(self._read, self._write)
         try:
             self._open(create)
             self._use_wal()

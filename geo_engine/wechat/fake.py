@@ -62,15 +62,19 @@ _ERRMSG: Final = {
 
 @dataclass(frozen=True, slots=True)
 class CallbackTarget:
-    """Where receipts are posted, in plain mode.
+    """Where receipts are posted.
 
     Attributes:
         url: http(s) address of the account's callback.
         token: the callback's token, which signs each push.
+        aes_key: EncodingAESKey that seals each push; empty = plain mode.
+        app_id: the account, which stands in a sealed push.
     """
 
     url: str
     token: str
+    aes_key: str = ""
+    app_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

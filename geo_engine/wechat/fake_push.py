@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import queue
+import secrets
 import threading
 import time
 from typing import Final
@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 
 from geo_engine.errors import ConfigurationError
+from geo_engine.wechat.crypto import Sealer, signature
 from geo_engine.wechat.fake import CallbackTarget, Delivery
 
 __all__ = ["ReceiptPusher", "receipt_xml", "sign"]
@@ -32,12 +33,12 @@ _SENT: Final = (
     "<TemplateId><![CDATA[{template_id}]]></TemplateId><MsgID>{msgid}</MsgID><ErrorCode>0</ErrorCode>"
     "<ErrorStatus><![CDATA[success]]></ErrorStatus></List></SubscribeMsgSentEvent></xml>"
 )
+_ENVELOPE: Final = "<xml><ToUserName><![CDATA[{account}]]></ToUserName><Encrypt><![CDATA[{sealed}]]></Encrypt></xml>"
 
 
 def sign(token: str, timestamp: str, nonce: str) -> str:
     """Return WeChat's signature: SHA-1 of the three texts, sorted as strings and joined."""
-    joined = "".join(sorted((token, timestamp, nonce)))
-    return hashlib.sha1(joined.encode(), usedforsecurity=False).hexdigest()
+    return signature(token, timestamp, nonce)
 
 
 def receipt_xml(delivery: Delivery) -> str:
@@ -78,6 +79,7 @@ class ReceiptPusher:
         self._target = target
         self._delay_s = delay_s
         self._copies = copies
+        self._sealer = Sealer(target.app_id, [target.aes_key]) if target.aes_key else None
         self._closing = False
         self._waiting: queue.SimpleQueue[tuple[Delivery, float] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="fake-wechat-receipts", daemon=True)
@@ -109,14 +111,25 @@ class ReceiptPusher:
 
     def _post(self, http: urllib3.PoolManager, delivery: Delivery) -> bool:
         try:
-            response = http.request("POST", self._address(delivery), body=receipt_xml(delivery).encode())
+            address, body = self._pushed(delivery)
+            response = http.request("POST", address, body=body)
         except urllib3.exceptions.HTTPError:
             return False
         return response.status == 200
 
-    def _address(self, delivery: Delivery) -> str:
+    def _pushed(self, delivery: Delivery) -> tuple[str, bytes]:
+        """Return address and body of a receipt, sealed where the account has a key."""
         timestamp, nonce = str(delivery.time_ms // 1_000), str(delivery.msgid % 1_000_000_000)
-        signature = sign(self._target.token, timestamp, nonce)
-        query = {"signature": signature, "timestamp": timestamp, "nonce": nonce, "openid": delivery.open_id}
+        query = {
+            "signature": sign(self._target.token, timestamp, nonce),
+            "timestamp": timestamp,
+            "nonce": nonce,
+            "openid": delivery.open_id,
+        }
+        body = receipt_xml(delivery).encode()
+        if self._sealer is not None:
+            sealed = self._sealer.seal(body, secrets.token_bytes(16))
+            query |= {"encrypt_type": "aes", "msg_signature": signature(self._target.token, timestamp, nonce, sealed)}
+            body = _ENVELOPE.format(account=_ACCOUNT, sealed=sealed).encode()
         separator = "&" if urlsplit(self._target.url).query else "?"
-        return f"{self._target.url}{separator}{urlencode(query)}"
+        return f"{self._target.url}{separator}{urlencode(query)}", body

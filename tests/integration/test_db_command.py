@@ -110,7 +110,7 @@ def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(p
         change(path, f"ALTER TABLE decision DROP COLUMN {column}")
     later = ("phone", "phone_code", "code_sent", "vehicle", "erasure", "tombstone", "free_number")
     meetings = ("meeting_told", "meeting_member", "meeting")
-    for table in ("mute", "quiet_hours", "quota_use", "history", *later, *REACH, *meetings):
+    for table in ("mute", "quiet_hours", "quota_use", "history", "inbound", *later, *REACH, *meetings):
         change(path, f"DROP TABLE {table}")
     change(path, "UPDATE schema_version SET version = 1")
     assert f"found schema version 1, expected {SCHEMA_VERSION}" in run("check", "--store", path)[1]

@@ -170,7 +170,7 @@ def test_health_readiness_and_metrics_tell_the_state(door: Door) -> None:
     assert door.client.get("/healthz").text == "ok\n"
     assert door.client.get("/readyz").json() == {
         "ready": True,
-        "parts": {"ingest": "ready", "store": "ready", "relay": "ready"},
+        "parts": {"ingest": "ready", "store": "ready", "relay": "ready", "inbound": "ready"},
     }
     page = door.client.get("/metrics").text
     assert "geo_engine_pings_total 1.0" in page

@@ -81,3 +81,38 @@ def test_a_short_identity_secret_is_refused_and_a_long_one_not_shown() -> None:
     with pytest.raises(ValidationError, match="identity_secret"):
         Settings(identity_secret="short")  # noqa: S106 - made up
     assert "long-enough-secret" not in repr(Settings(identity_secret="long-enough-secret"))  # noqa: S106 - made up
+
+
+KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"wechat_token": "t"}, "GEO_ENGINE_WECHAT_AES_KEY"),
+        ({"wechat_token": ""}, "an empty GEO_ENGINE_WECHAT_TOKEN"),
+        ({"wechat_token": "t", "wechat_aes_key": KEY}, "GEO_ENGINE_WECHAT_APP_ID"),
+        ({**ACCOUNT, "wechat_token": "t", "wechat_aes_key": KEY[1:]}, "expected 43"),
+        ({**ACCOUNT, "wechat_token": "t", "wechat_aes_key": KEY, "wechat_aes_key_previous": "x"}, "expected 43"),
+        ({**ACCOUNT, "wechat_aes_key_previous": KEY}, "GEO_ENGINE_WECHAT_AES_KEY beside it"),
+    ],
+)
+def test_a_callback_that_could_not_work_is_refused_without_its_secrets(values: dict[str, str], expected: str) -> None:
+    with pytest.raises(ValidationError, match=expected) as refused:
+        Settings(**values)
+    assert KEY[1:] not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "keys"),
+    [
+        ({"wechat_token": "t", "wechat_plaintext": True}, []),
+        ({**ACCOUNT, "wechat_token": "t", "wechat_aes_key": KEY}, [KEY]),
+        (
+            {**ACCOUNT, "wechat_token": "t", "wechat_aes_key": KEY, "wechat_aes_key_previous": KEY[::-1]},
+            [KEY, KEY[::-1]],
+        ),
+    ],
+)
+def test_a_callback_that_can_work_is_accepted(values: dict[str, object], keys: list[str]) -> None:
+    assert Settings(**values).wechat_aes_keys == keys

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
 
 from geo_engine.errors import ConfigurationError
-from geo_engine.wechat.callback import Receipt, is_signed, parse_receipt
+from geo_engine.wechat.callback import Callback, parse_query
+from geo_engine.wechat.crypto import Sealer
 from geo_engine.wechat.fake import CallbackTarget, Delivery
 from geo_engine.wechat.fake_push import ReceiptPusher, receipt_xml, sign
+from geo_engine.wechat.inbound import TemplateResult
+
+KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 
 
 def test_the_signature_is_the_one_of_tencents_example() -> None:
@@ -25,11 +30,18 @@ def test_a_receipt_names_the_message_and_its_success() -> None:
     assert found["CreateTime"] == "1793678400"
 
 
-def test_the_callback_reads_what_the_fake_server_pushes() -> None:
-    delivery = Delivery(42, "o1", 1_793_678_400_999, "t", {}, "")
-    assert parse_receipt(receipt_xml(delivery).encode()) == Receipt("42", "success")
-    query = {"timestamp": "1793678400", "nonce": "7", "signature": sign("t", "1793678400", "7")}
-    assert is_signed(query, "t", now_s=1_793_678_401)
+@pytest.mark.parametrize("key", ["", KEY])
+def test_the_callback_reads_what_the_fake_server_pushes(key: str) -> None:
+    delivery = Delivery(42, "o" * 28, 1_793_678_400_999, "t", {}, "")
+    pusher = ReceiptPusher(CallbackTarget("http://127.0.0.1:1/wechat?a=b", "t", key, "wx1"))
+    pusher.close()
+    address, body = pusher._pushed(delivery)
+    callback = Callback("t", Sealer("wx1", [KEY]), plain=not key)
+    query = parse_query(urlsplit(address).query.encode())
+    callback.check(query, 1_793_678_401_000)
+    push = callback.read(query, body, is_json=False, now_ms=1_793_678_401_000)
+    assert isinstance(push.message, TemplateResult)
+    assert (push.message.msg_id, push.message.status, push.key) == ("42", "success", 0 if key else None)
 
 
 def test_a_callback_that_is_no_web_address_is_refused() -> None:

@@ -1,0 +1,48 @@
+"""Positions of the chat as pings of the engine: whose they are, in WGS-84, through the same worker as all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from api.metrics import Metrics
+from api.workers.inbound import Located
+from api.workers.ingest import IngestWorker
+from geo_engine.geodesy.datum import to_wgs84
+from geo_engine.model import PingBatch
+
+__all__ = ["WeChatPings"]
+
+_TIMEOUT_S: Final = 30.0
+
+
+class WeChatPings:
+    """A ``PingSource`` that hands positions to the ingest worker, which judges consent as for every ping.
+
+    Positions of people we do not know are counted and forgotten.
+
+    Args:
+        ingest: judges pings.
+        u7_of: the number of a person by OpenID, None = not bound.
+        metrics: counters.
+    """
+
+    def __init__(self, ingest: IngestWorker, u7_of: Callable[[str], int | None], metrics: Metrics) -> None:
+        self._ingest = ingest
+        self._u7_of = u7_of
+        self._metrics = metrics
+
+    def take(self, located: Sequence[Located], now_ms: int) -> None:  # noqa: ARG002 - pings are judged by their own time
+        """Take positions; see ``PingSource.take``. A repeat is the engine's ``duplicate``."""
+        bound = [(u7, one) for one in located if (u7 := self._u7_of(one.openid)) is not None]
+        self._metrics.pushes_unbound.inc(len(located) - len(bound))
+        for datum in {one.datum for _u7, one in bound}:
+            chosen = [(u7, one) for u7, one in bound if one.datum is datum]
+            lon, lat = to_wgs84([one.lon for _, one in chosen], [one.lat for _, one in chosen], datum)
+            accuracy_m = [np.nan if one.accuracy_m is None else one.accuracy_m for _, one in chosen]
+            batch = PingBatch.from_columns(
+                [u7 for u7, _ in chosen], [one.time_ms for _, one in chosen], lon, lat, accuracy_m=accuracy_m
+            )
+            self._ingest.submit(batch).result(_TIMEOUT_S)
