@@ -62,8 +62,6 @@ class Settings(BaseSettings):
         sms_url: address of the SMS gateway, or ``console``; None = no code can be sent.
         sms_token: its secret, None = none.
         identity_secret: key of the hashes of codes and limits, 16 bytes or more; None = a new one at each start.
-        wechat_event_datum: datum of WeChat's LOCATION events, which WeChat does not say; find it out with
-            ``geo-engine pings calibrate``. None = not known yet, so positions of events must not be used.
     """
 
     model_config = SettingsConfigDict(env_prefix="GEO_ENGINE_", frozen=True, extra="forbid")
@@ -101,7 +99,6 @@ class Settings(BaseSettings):
     identity_secret: SecretStr | None = Field(default=None, min_length=16)
     wechat_template_id: str = "geo-engine-restriction"
     wechat_template_fields: str = DEFAULT_FIELDS
-    wechat_event_datum: Datum | None = None
 
     @property
     def has_account(self) -> bool:
