@@ -44,7 +44,7 @@ class InboundRecord:
     """A message as it is kept.
 
     Attributes:
-        number: position in the order of arrival.
+        number: later messages have greater ones; some may be left out.
         message: what was kept.
         received_ms: when it came.
         state: where it is in its life.
