@@ -25,12 +25,13 @@ from geo_engine.model import Language, Vehicle
 from geo_engine.store import OutboxState, Person, Store
 from geo_engine.store.open import open_store
 from geo_engine.testing import an_alert
-from geo_engine.wechat.callback import parse_receipt
 from geo_engine.wechat.channels import Account
 from geo_engine.wechat.client import CUSTOM_SEND, SUBSCRIBE_SEND, TEMPLATE_SEND, WeChatApi
 from geo_engine.wechat.fake import CallbackTarget, FakeSettings
 from geo_engine.wechat.fake_faults import FakeFault, FaultKind
 from geo_engine.wechat.fake_server import FakeServer, start_fake_wechat
+from geo_engine.wechat.inbound import TemplateResult
+from geo_engine.wechat.reading import read_push
 from geo_engine.wechat.sender import ChannelSender
 from geo_engine.wechat.template import RESTRICTION_TEMPLATE
 
@@ -385,8 +386,8 @@ def test_receipts_close_their_attempts_however_often_and_whenever_they_come(dela
 
     def take(body: bytes) -> None:
         pushed.append(body)
-        receipt = parse_receipt(body)
-        assert receipt is not None
+        receipt = read_push(body)
+        assert isinstance(receipt, TemplateResult)
         store.receipt(receipt.msg_id, receipt.status, START_MS)
 
     with callback(take) as url:
