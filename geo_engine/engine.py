@@ -50,7 +50,7 @@ from geo_engine.tracking.retold import Retold, outlasting
 from geo_engine.tracking.roads import RoadNet
 from geo_engine.tracking.screening import Codes
 from geo_engine.tracking.snapshot import pack, unpack
-from geo_engine.tracking.state import NEVER_MS, UserRows, refuse_strangers
+from geo_engine.tracking.state import NEVER_MS, UserRows, refuse_strangers, seen_at
 from geo_engine.tracking.sweeps import first_silence_ms, opened_on_the_spot, silent_users
 from geo_engine.zones.zoneset import ZoneSet
 
@@ -393,6 +393,12 @@ class Engine:
         """Return the zones each user is inside, by row of ``u7``, and when he was last heard, 0 = never."""
         rows = self._users.rows[u7]
         return self._running.sets.zones_of(rows["inside"]), rows["time_ms"].astype(np.int64)
+
+    def last_positions(self, u7: IntColumn) -> tuple[FloatColumn, FloatColumn, IntColumn]:
+        """Return (lon, lat, time_ms) of each user's last accepted ping; NaN and 0 where there was none."""
+        rows = self._users.rows[u7]
+        lon, lat = seen_at(rows)
+        return lon, lat, rows["time_ms"].astype(np.int64)
 
     @property
     def ground(self) -> Ground:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from geo_engine.store.protocol import HISTORY, HistoryChange, Store
 __all__ = ["Busy", "IngestWorker", "Judged"]
 
 _log: Final = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
 _MOST_PINGS_A_STEP: Final = 65_536
 _IDLE_S: Final = 1.0
 _KEEP_EVERY_MS: Final = 60_000
@@ -148,6 +149,24 @@ class IngestWorker:
     def tell(self, change: Callable[[Engine], None]) -> None:
         """Have something told to the engine in its own thread, before the next pings are judged."""
         self._told.put(change)
+
+    def ask(self, question: Callable[[Engine], Answer]) -> Future[Answer]:
+        """Have something asked of the engine in its own thread, at once; the future holds the answer.
+
+        It never ends when the worker has stopped, so wait for it with a limit.
+        """
+        done: Future[Answer] = Future()
+
+        def answer(engine: Engine) -> None:
+            try:
+                done.set_result(question(engine))
+            except Exception as error:  # noqa: BLE001 - it is the asker's, whatever it is
+                done.set_exception(error)
+
+        self._told.put(answer)
+        # An empty request wakes the thread; otherwise it may wait for pings for a second.
+        self._queue.put(_Request(PingBatch.empty(), Future()))
+        return done
 
     def put_vehicle(self, vehicle: Vehicle) -> None:
         """Tell what a person drives and agreed to, while the service runs; the last word counts.
