@@ -52,7 +52,8 @@ class Settings(BaseSettings):
         wechat_aes_key: EncodingAESKey that opens sealed pushes.
         wechat_aes_key_previous: the one before, while a change is under way.
         wechat_plaintext: take pushes that are not sealed too; their body is signed by nobody.
-        wechat_location_datum: datum of LOCATION events, which Tencent does not name.
+        wechat_location_datum: datum of LOCATION events, which Tencent does not name; find it out with
+            ``geo-engine pings calibrate``.
         wechat_keep_days: how long handled messages stay; those set aside as well.
         wechat_api_base: address of the WeChat server.
         wechat_template_id: id of the approved template.
