@@ -19,12 +19,15 @@ import shapely
 from fastapi import APIRouter, FastAPI
 
 from api.app import make_app
+from api.chat.joined import Chat, ChatNeeds, join_chat
+from api.chat.my_data import EXPORT_PATH
 from api.clocks import Clocks
 from api.example import data_dir, zones_dir
 from api.metrics import Metrics
 from api.people import People
 from api.routes.binding import binding_router
 from api.routes.health import health_router
+from api.routes.my_data import my_data_router
 from api.routes.pings import pings_router
 from api.routes.wechat import wechat_router
 from api.settings import CONSOLE_SMS, DEFAULT_STORE, Settings
@@ -39,7 +42,7 @@ from geo_engine.alerting.message import Message, MessageSender, SendResult
 from geo_engine.alerting.policy import Policy, QuietHours
 from geo_engine.alerting.quota import Arbiter, QuotaLimits
 from geo_engine.engine import Decisions, Engine, EngineConfig
-from geo_engine.errors import SnapshotError, StoreError, ZoneDocumentError
+from geo_engine.errors import ConfigurationError, SnapshotError, StoreError, ZoneDocumentError
 from geo_engine.geodesy.table import DatumTables
 from geo_engine.ingest.roads import read_roads
 from geo_engine.ingest.zonefiles import CALENDAR_NOTES, calendar_path, load_zone_files, zone_file_paths
@@ -55,13 +58,14 @@ from geo_engine.tracking.learnt import Forecast
 from geo_engine.tracking.roads import RoadNet, road_net
 from geo_engine.warming import warm_up
 from geo_engine.wechat.callback import Callback
-from geo_engine.wechat.client import WeChatSender
+from geo_engine.wechat.channels import Account
+from geo_engine.wechat.client import WeChatApi
 from geo_engine.wechat.crypto import Sealer
 from geo_engine.wechat.oauth import WeChatOAuth
 from geo_engine.wechat.template import Template
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["Enrolment", "Service", "bootstrap", "enrol", "wechat_sender"]
+__all__ = ["Enrolment", "Service", "bootstrap", "enrol"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -74,6 +78,7 @@ class Service:
     """The joined parts of a running service.
 
     Attributes:
+        chat: what people say in the account's chat; None without an account.
         continued: visits that were open when the process before this one ended.
         closing: closes the store and frees it.
     """
@@ -86,6 +91,7 @@ class Service:
     inbound: InboundWorker
     metrics: Metrics
     people: People
+    chat: Chat | None
     continued: int
     closing: ExitStack
 
@@ -95,6 +101,8 @@ class Service:
         self.ingest.start()
         self.people.resume_erasures()
         self.inbound.start()
+        if self.chat is not None:
+            self.chat.rounds.start()
 
     def mute(self, u7: int, zone_id: str, until_ms: int | None, *, at_ms: int) -> None:
         """Tell a person nothing more about a zone until a moment, None = until they take it back."""
@@ -127,6 +135,8 @@ class Service:
     def stop(self, drain_s: float) -> None:
         """Judge what was accepted, send what is due for at most ``drain_s`` seconds, close the store."""
         self.inbound.stop()
+        if self.chat is not None:
+            self.chat.rounds.stop()
         self.ingest.stop()
         self.people.close()
         self.relay.stop(drain_s)
@@ -135,7 +145,7 @@ class Service:
 
 def bootstrap(
     settings: Settings,
-    sender: MessageSender,
+    sender: MessageSender | None = None,
     *,
     clocks: Clocks | None = None,
     people: Sequence[Enrolment] = (),
@@ -146,7 +156,7 @@ def bootstrap(
 
     Args:
         settings: all settings.
-        sender: the channel warnings leave through.
+        sender: the channel warnings leave through, None = that of the account.
         clocks: None = those of the machine.
         people: users to enrol, e.g. those of a simulation.
         on_decisions: told of every step after its commit.
@@ -154,7 +164,7 @@ def bootstrap(
 
     Raises:
         ZoneDocumentError: a zone file holds faults.
-        ConfigurationError, StoreError: the store cannot be opened.
+        ConfigurationError, StoreError: the store cannot be opened, or there is neither sender nor account.
     """
     source = settings.zones or zones_dir()
     loaded = load_zone_files([source])
@@ -175,7 +185,6 @@ def bootstrap(
         arbiter = _arbiter(settings, store, clocks.wall())
         engine, state = _engine(settings, zones, arbiter, _forecasts(stack)), StateFile(settings.store)
         continued = _continue(engine, store, state, now_ms)
-        relay = Relay(store, sender, clocks.steady, on_delivered=on_delivered)
 
         def after_commit(decisions: Decisions) -> None:
             relay.notify()
@@ -197,10 +206,14 @@ def bootstrap(
         secret = settings.identity_secret
         key = secrets.token_bytes(32) if secret is None else secret.get_secret_value().encode()
         owners = People(store, ingest, _sms(settings), clocks.wall, key)
-        inbound = _inbound(settings, (ingest, store, metrics), clocks)
         binding = _binding(settings, owners, key, clocks)
+        chat = _chat(settings, (ingest, store, owners, zones), key, clocks, stack)
+        relay = _relay(store, sender, chat, clocks, on_delivered)
+        inbound = _inbound(settings, (ingest, store, metrics), chat, clocks)
+        if chat is not None:
+            binding.append(my_data_router(EXPORT_PATH, chat.my_data.file))
         app = _app(settings, (ingest, relay, inbound, store, metrics), clocks, zones, binding)
-        return Service(app, zones, store, ingest, relay, inbound, metrics, owners, continued, stack.pop_all())
+        return Service(app, zones, store, ingest, relay, inbound, metrics, owners, chat, continued, stack.pop_all())
 
 
 def _forecasts(stack: ExitStack) -> Background:
@@ -300,14 +313,56 @@ def _binding(settings: Settings, people: People, key: bytes, clocks: Clocks) -> 
     return [binding_router(people, oauth, settings.public_url, key, clocks.wall)]
 
 
-def _inbound(settings: Settings, parts: tuple[IngestWorker, Store, Metrics], clocks: Clocks) -> InboundWorker:
+def _chat(
+    settings: Settings,
+    parts: tuple[IngestWorker, Store, People, ZoneSet],
+    key: bytes,
+    clocks: Clocks,
+    stack: ExitStack,
+) -> Chat | None:
+    """Return the chat of the account, None without one."""
+    app_id, secret = settings.wechat_app_id, settings.wechat_app_secret
+    if app_id is None or secret is None:
+        return None
+    ingest, store, people, zones = parts
+    api = WeChatApi(app_id, secret.get_secret_value(), settings.wechat_api_base, clock=clocks.wall, shelf=store)
+    stack.callback(api.close)
+    account = Account(Template.parse(settings.wechat_template_id, settings.wechat_template_fields))
+    url = settings.public_url
+    return join_chat(
+        ChatNeeds(store, ingest, people, zones, api, account, key, url, has_page=url is not None, clock=clocks.wall)
+    )
+
+
+def _relay(
+    store: Store,
+    sender: MessageSender | None,
+    chat: Chat | None,
+    clocks: Clocks,
+    on_delivered: Callable[[Message, SendResult], None],
+) -> Relay:
+    def delivered(message: Message, result: SendResult) -> None:
+        if chat is not None:
+            chat.handler.warned(message.alert.u7, message.alert.zone_id)
+        on_delivered(message, result)
+
+    channel = sender if sender is not None else chat.sender if chat is not None else None
+    if channel is None:
+        message = "found no WeChat account, expected one or the fake server"
+        raise ConfigurationError(message)
+    return Relay(store, channel, clocks.steady, on_delivered=delivered)
+
+
+def _inbound(
+    settings: Settings, parts: tuple[IngestWorker, Store, Metrics], chat: Chat | None, clocks: Clocks
+) -> InboundWorker:
     """Return the worker of what people send in the chat."""
     ingest, store, metrics = parts
-    # People are bound at the start only, as long as there is no other door to it.
-    bound = {person.open_id: person.u7 for person in store.people() if person.open_id is not None}
     chosen = InboundSettings(datum=settings.wechat_location_datum, keep_days=settings.wechat_keep_days)
-    pings = WeChatPings(ingest, bound.get, metrics)
-    return InboundWorker(store.inbox, ReceiptHandler(store), pings, clocks.steady, metrics, settings=chosen)
+    # Whose a position is must be asked each time: people follow and leave while the service runs.
+    pings = WeChatPings(ingest, store.u7_of, metrics)
+    handler = ReceiptHandler(store) if chat is None else chat.handler
+    return InboundWorker(store.inbox, handler, pings, clocks.steady, metrics, settings=chosen)
 
 
 def _callback(settings: Settings, token: str) -> Callback:
@@ -348,11 +403,6 @@ def _app(
         journal = InboxJournal(store.inbox, clocks.steady, inbound.notify)
         routers.append(wechat_router(callback, journal, clocks.wall, metrics))
     return make_app([*routers, *more])
-
-
-def wechat_sender(app_id: str, app_secret: str, api_base: str, template: Template) -> WeChatSender:
-    """Return the sender of an account."""
-    return WeChatSender(app_id, app_secret, api_base, template)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from rich.live import Live
 from rich.text import Text
 
-from api.bootstrap import Enrolment, Service, bootstrap, wechat_sender
+from api.bootstrap import Enrolment, Service, bootstrap
 from api.clocks import wall_clock_ms
 from api.console import note_faults, out
 from api.demo import Driver, LeadTimes, demo_open_id
@@ -26,12 +26,11 @@ from api.settings import CONSOLE_SMS, Settings
 from geo_engine.alerting.message import Message, SendResult
 from geo_engine.alerting.wording import rounded_m
 from geo_engine.engine import Decisions
-from geo_engine.errors import ConfigurationError, Fault, VehicleFileError
+from geo_engine.errors import Fault, VehicleFileError
 from geo_engine.ingest.vehicles import read_vehicles
 from geo_engine.model import AlertReason, ZoneKind
 from geo_engine.simulate.traffic import Traffic
 from geo_engine.store.protocol import Person
-from geo_engine.wechat.client import WeChatSender
 from geo_engine.wechat.fake import CallbackTarget, FakeSettings
 from geo_engine.wechat.fake_server import start_fake_wechat
 from geo_engine.wechat.template import Template
@@ -79,10 +78,8 @@ class Serving:
         self._server = _Server(settings)
         stack.callback(self._server.close)
         settings, messages_url = _with_account(settings, self._server.url, stack)
-        sender = _sender(settings)
-        stack.callback(sender.close)
         self._service: Service = bootstrap(
-            settings, sender, people=enrolments, on_decisions=self._decided, on_delivered=self._delivered
+            settings, people=enrolments, on_decisions=self._decided, on_delivered=self._delivered
         )
         stack.callback(self._stop, settings.drain_s)
         # Zones and packages stay for ever; looking through them for garbage would stop the pings for milliseconds.
@@ -239,14 +236,6 @@ def _enrolments(traffic: Traffic | None, vehicles: Path | None, *, invent_ids: b
         said = file.consents.get(one.u7)
         enrolments.append(Enrolment(Person(one.u7, open_id, one), said, f"file {vehicles.name}", "file-1"))
     return enrolments
-
-
-def _sender(settings: Settings) -> WeChatSender:
-    if settings.wechat_app_id is None or settings.wechat_app_secret is None:
-        message = "found no WeChat account, expected one or the fake server"
-        raise ConfigurationError(message)
-    secret = settings.wechat_app_secret.get_secret_value()
-    return wechat_sender(settings.wechat_app_id, secret, settings.wechat_api_base, _template(settings))
 
 
 def _template(settings: Settings) -> Template:

@@ -1,0 +1,1 @@
+"""The chat of the account, joined: what people do in it becomes effects and answers."""

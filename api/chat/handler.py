@@ -1,0 +1,277 @@
+"""The handler of the chat: each message or event of a person becomes its effects, and its answer where it wants one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from api.chat.ports import Persons
+from api.chat.speaking import NotSpoken, Speaker
+from api.chat.words import greeting
+from api.people import People
+from geo_engine.alerting.reach import Standing, Trigger
+from geo_engine.errors import StoreError
+from geo_engine.geodesy.datum import to_wgs84
+from geo_engine.meetings.service import MeetingDesk, NearNotice
+from geo_engine.people.erasure import ErasureReason
+from geo_engine.people.identity import is_open_id
+from geo_engine.people.keywords import WishAct, wish_of
+from geo_engine.store.protocol import Store
+from geo_engine.wechat.conversation import Clicked, Conversation, Heard, Located, Scanned, Texted
+from geo_engine.wechat.conversation.phrases import notice_text
+from geo_engine.wechat.errcodes import receipt_standing
+from geo_engine.wechat.inbound import (
+    AuthorizationEvent,
+    FollowEvent,
+    Inbound,
+    Kind,
+    LinkMessage,
+    LocationMessage,
+    MediaMessage,
+    MenuEvent,
+    ScanCodeEvent,
+    ScanEvent,
+    SubscriptionEvent,
+    TemplateResult,
+    TextMessage,
+    UnfollowEvent,
+)
+
+__all__ = ["ChatHandler", "ChatParts", "heard_in"]
+
+_log: Final = logging.getLogger(__name__)
+_WINDOW_OF: Final = {
+    **dict.fromkeys(
+        (Kind.TEXT, Kind.IMAGE, Kind.VOICE, Kind.VIDEO, Kind.SHORTVIDEO, Kind.LINK, Kind.LOCATION), Trigger.MESSAGE
+    ),
+    **dict.fromkeys((Kind.CLICK, Kind.SCANCODE_PUSH, Kind.SCANCODE_WAITMSG), Trigger.CLICK),
+    Kind.SUBSCRIBE: Trigger.FOLLOW,
+    Kind.SCAN: Trigger.SCAN,
+}
+_CONFIRMED: Final = Texted("确认删除")
+_MOST_UNSENT: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ChatParts:
+    """What the handler is joined from.
+
+    Attributes:
+        store: the journal, the ledger and the receipts.
+        people: the door to people.
+        persons: who they are.
+        desk: meetings.
+        conversation: answers.
+        speaker: sends answers.
+        clock: the time of day, epoch milliseconds UTC.
+        bind_link: where people bind a vehicle, None = there is no page.
+        long_term: templates that are accepted for good.
+    """
+
+    store: Store
+    people: People
+    persons: Persons
+    desk: MeetingDesk
+    conversation: Conversation
+    speaker: Speaker
+    clock: Callable[[], int]
+    bind_link: str | None = None
+    long_term: frozenset[str] = frozenset()
+
+
+class ChatHandler:
+    """An ``InboundHandler`` for everything but positions. Safe for many threads.
+
+    The conversation takes one message at a time; calls to WeChat are made outside of it, so a slow one holds up
+    its person only. An answer that could not leave is kept until the message is tried again: what it was about is done
+    and is not done twice.
+    """
+
+    def __init__(self, parts: ChatParts) -> None:
+        """Join the parts."""
+        self._parts = parts
+        self._lock = threading.Lock()
+        self._unsent: dict[str, tuple[str, bool]] = {}
+
+    def handle(self, message: Inbound, now_ms: int) -> None:  # noqa: ARG002 - windows and dialogues go by the time of day
+        """Handle a message; see ``InboundHandler.handle``."""
+        match message:
+            case UnfollowEvent():
+                self._leaves(message, ErasureReason.UNSUBSCRIBED)
+            case AuthorizationEvent():
+                self._authorization(message)
+            case SubscriptionEvent():
+                self._subscription(message)
+            case TemplateResult():
+                self._receipt(message)
+            case _ if is_open_id(message.openid):
+                self._answers(message)
+
+    def warned(self, u7: int, zone_id: str) -> None:
+        """Note that a person was just warned about a zone: "do not warn me here again" is then about it."""
+        try:
+            with self._lock:
+                self._parts.conversation.warned(u7, zone_id, self._parts.clock())
+        except StoreError as error:
+            _log.warning("chat: a warning is not known to the dialogue: %s", error)
+
+    def gone(self, open_id: str) -> None:
+        """Erase somebody of whom WeChat says that they do not follow any more."""
+        try:
+            self._erase(open_id, ErasureReason.UNSUBSCRIBED)
+        except StoreError as error:
+            _log.error("chat: somebody who left could not be erased yet, their next push or send will: %s", error)
+
+    def notify(self, notices: Iterable[NearNotice]) -> None:
+        """Tell members of a meeting that the venue or a companion is near; who has no window open is not told."""
+        for notice in notices:
+            about = "venue" if notice.other is None else str(notice.other.u7)
+            try:
+                open_id = self._parts.persons.open_id(notice.u7)
+                if open_id is not None:
+                    text = notice_text(notice, self._parts.persons.language(notice.u7))
+                    self._parts.speaker.say(open_id, text, f"near {notice.meeting.meeting_id} {about}")
+            except (NotSpoken, StoreError) as error:
+                _log.warning("chat: somebody could not be told that something is near: %s", error)
+
+    # ---- answers
+
+    def _answers(self, message: Inbound) -> None:
+        store, key = self._parts.store, message.key
+        if isinstance(message, FollowEvent):
+            store.set_standing(message.openid, Standing.OPEN, message.time_s * 1000)
+        trigger = _WINDOW_OF.get(message.kind)
+        if trigger is None:
+            return
+        unsent = self._unsent.get(key)
+        if unsent is None:
+            # Also of an erased person whose message is handled once more: whoever writes, follows.
+            u7 = self._parts.people.follow(message.openid)
+            store.open_window(message.openid, trigger, message.time_s * 1000)
+            unsent = self._answer(u7, message)
+        if unsent is None:
+            return
+        with self._lock:
+            self._unsent[key] = unsent
+            if len(self._unsent) > _MOST_UNSENT:  # those of messages that were set aside
+                del self._unsent[next(iter(self._unsent))]
+        text, goodbye = unsent
+        if goodbye:
+            self._parts.speaker.say_goodbye(message.openid, text)
+        else:
+            self._parts.speaker.say(message.openid, text, key)
+        self._unsent.pop(key, None)
+
+    def _answer(self, u7: int, message: Inbound) -> tuple[str, bool] | None:
+        """Return what is answered and whether it is the last word to somebody erased; None = nothing."""
+        parts, now_ms = self._parts, self._parts.clock()
+        heard = heard_in(message)
+        hello = ""
+        if isinstance(message, FollowEvent):
+            asks = not parts.persons.may_locate(u7)
+            hello = greeting(parts.persons.language(u7), parts.bind_link, asks=asks)
+        if heard is None:
+            return (hello, False) if hello else None
+        with self._lock:
+            answer = parts.conversation.answer(u7, heard, now_ms)
+        if answer.failed:
+            _log.warning("chat: a message could not be answered: %s", answer.failed)
+        self.notify(answer.notices)
+        text = f"{hello}\n\n{answer.text}" if hello else answer.text
+        return text, parts.store.u7_of(message.openid) is None
+
+    # ---- leaving
+
+    def _leaves(self, message: Inbound, reason: ErasureReason) -> None:
+        windows = self._parts.store.reach(message.openid).windows
+        if any(one.trigger is Trigger.FOLLOW and one.opened_ms > message.time_s * 1000 for one in windows):
+            return  # They came back since; this is the late word of an earlier time.
+        self._erase(message.openid, reason)
+
+    def _erase(self, open_id: str, reason: ErasureReason) -> None:
+        parts = self._parts
+        u7 = parts.store.u7_of(open_id)
+        if u7 is None:
+            self._forget_stranger(open_id)
+            return
+        parts.people.erase(u7, reason)
+        parts.desk.forget(u7)
+        with self._lock:
+            parts.conversation.forget(u7)
+
+    def _forget_stranger(self, open_id: str) -> None:
+        """Keep nothing of somebody we do not know: neither what they pushed nor how to reach them."""
+        self._parts.store.inbox.erase(open_id)
+        self._parts.store.forget_reach(open_id)
+
+    def _authorization(self, message: AuthorizationEvent) -> None:
+        if message.kind is Kind.AUTHORIZATION_CANCELLATION:
+            self._erase(message.openid, ErasureReason.CANCELLED)
+        elif message.kind is Kind.AUTHORIZATION_REVOKE and message.revokes_location:
+            self._erase(message.openid, ErasureReason.LOCATION_REVOKED)
+
+    # ---- receipts and grants
+
+    def _receipt(self, message: TemplateResult) -> None:
+        store = self._parts.store
+        store.receipt(message.msg_id, message.status, message.time_s * 1000)
+        if store.u7_of(message.openid) is None:
+            self._forget_stranger(message.openid)
+            return
+        standing = receipt_standing(message.status)
+        if standing is not None:
+            store.set_standing(message.openid, standing, message.time_s * 1000)
+
+    def _subscription(self, message: SubscriptionEvent) -> None:
+        store, at_ms = self._parts.store, message.time_s * 1000
+        if store.u7_of(message.openid) is None:
+            self._forget_stranger(message.openid)
+            return
+        for item in message.items:
+            if message.kind is Kind.SUBSCRIPTION_RESULT:
+                if item.msg_id is not None:
+                    store.receipt(item.msg_id, item.status, at_ms)
+            elif item.status != "accept":
+                store.refuse(message.openid, item.template_id, at_ms)
+            elif message.kind is Kind.SUBSCRIPTION:
+                for_good = item.template_id in self._parts.long_term
+                store.accept(message.openid, item.template_id, at_ms, for_good=for_good)
+
+
+def heard_in(message: Inbound) -> Heard | None:
+    """Return what a push says to the conversation, None when it says nothing that is answered by it.
+
+    A picture or another thing nobody can read is an empty text, which the conversation answers with its help.
+    """
+    match message:
+        case TextMessage() | MediaMessage() | LinkMessage():
+            return _texted(message)
+        case LocationMessage():
+            lon, lat = to_wgs84([message.lon], [message.lat], message.datum)
+            return Located(float(lon[0]), float(lat[0]), message.label)
+        case MenuEvent() if message.kind is Kind.CLICK:
+            return Clicked(message.menu_key)
+        case ScanCodeEvent() | ScanEvent() | FollowEvent():
+            return _scanned(message)
+        case _:
+            return None
+
+
+def _texted(message: TextMessage | MediaMessage | LinkMessage) -> Texted:
+    if isinstance(message, LinkMessage):
+        return Texted("")
+    text = message.text if isinstance(message, TextMessage) else message.recognition
+    wish = wish_of(text)
+    return _CONFIRMED if wish is not None and wish.act is WishAct.CONFIRM_ERASURE else Texted(text)
+
+
+def _scanned(message: ScanCodeEvent | ScanEvent | FollowEvent) -> Scanned | None:
+    """Return the scene; of who follows without one, and of a code the person's own phone opened, nothing."""
+    if isinstance(message, ScanCodeEvent):
+        return Scanned(message.scan_result) if message.kind is Kind.SCANCODE_WAITMSG else None
+    if isinstance(message, FollowEvent):
+        return Scanned(message.scene) if message.scene else None
+    return Scanned(message.scene or "")

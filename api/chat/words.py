@@ -1,0 +1,76 @@
+"""What the chat says about following, agreeing and withdrawing, in Chinese and English."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from geo_engine.model import Language
+from geo_engine.people.consents import CONSENT_TEXTS, Purpose
+
+__all__ = ["agreed", "greeting", "withdrawn"]
+
+_WELCOME: Final = {
+    Language.ZH: "欢迎！本服务可在您驶近限行区域之前提醒您。",
+    Language.EN: "Welcome! This service can warn you before you reach zones closed to your vehicle.",
+}
+_ASK: Final = {
+    Language.ZH: "需要您的同意（{title}）：{sentence}\n同意请回复“同意”；随时回复“停止”即可撤回。",
+    Language.EN: "Your consent is needed ({title}): {sentence}\nReply “agree” to agree; “stop” takes it back any time.",
+}
+_BIND: Final = {
+    Language.ZH: "绑定车辆：{link}",
+    Language.EN: "Your vehicle: {link}",
+}
+_MORE: Final = {Language.ZH: "发送“帮助”查看全部功能。", Language.EN: "Send “help” to see everything."}
+_AGREED: Final = {
+    Language.ZH: "已记录您的同意（{title}）：{sentence}回复“停止”可随时撤回。",
+    Language.EN: "Your consent is recorded ({title}): {sentence} Reply “stop” to take it back any time.",
+}
+_WITHDRAWN: Final = {
+    Language.ZH: "已撤回：{titles}。",
+    Language.EN: "Withdrawn: {titles}.",
+}
+_NOTHING: Final = {
+    Language.ZH: "您没有同意过，所以没有需要撤回的。",
+    Language.EN: "You had not agreed to that, so there is nothing to withdraw.",
+}
+_ERASE: Final = {
+    Language.ZH: "要删除数据请发送“忘记我”。",
+    Language.EN: "To erase your data send “forget me”.",
+}
+
+
+def greeting(language: Language, bind_link: str | None, *, asks: bool) -> str:
+    """Return what somebody who follows is told.
+
+    Args:
+        language: theirs.
+        bind_link: where they bind a vehicle, None = there is no page.
+        asks: they have not agreed yet, so they are asked.
+    """
+    words = CONSENT_TEXTS[Purpose.WARNINGS][language]
+    lines = [_WELCOME[language]]
+    if asks:
+        lines.append(_ASK[language].format(title=words.title, sentence=words.sentence))
+    return "\n".join([*lines, *_bind(language, bind_link), _MORE[language]])
+
+
+def agreed(purpose: Purpose, language: Language, bind_link: str | None) -> str:
+    """Return what somebody is told who agreed; with where to bind a vehicle if they have none yet."""
+    words = CONSENT_TEXTS[purpose][language]
+    said = _AGREED[language].format(title=words.title, sentence=words.sentence)
+    return "\n".join([said, *_bind(language, bind_link)])
+
+
+def withdrawn(purposes: Sequence[Purpose], language: Language) -> str:
+    """Return what somebody is told who withdrew consents; empty = there were none."""
+    if not purposes:
+        return f"{_NOTHING[language]}{_ERASE[language]}"
+    joint = "、" if language is Language.ZH else ", "
+    titles = joint.join(CONSENT_TEXTS[purpose][language].title for purpose in purposes)
+    return f"{_WITHDRAWN[language].format(titles=titles)}{_ERASE[language]}"
+
+
+def _bind(language: Language, link: str | None) -> list[str]:
+    return [] if link is None else [_BIND[language].format(link=link)]
