@@ -6,7 +6,6 @@ a PostGIS column can be generated from. ``decision`` alone answers who, when, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import (
@@ -27,6 +26,7 @@ from sqlalchemy import (
 )
 
 from geo_engine.errors import StoreError
+from geo_engine.store.steps import STEPS
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -480,140 +480,6 @@ def check(connection: Connection) -> int:
     return version
 
 
-def _add_vehicle(connection: Connection) -> None:
-    """Add what is known of a vehicle beside its kind, class and plate."""
-    connection.execute(text("ALTER TABLE person ADD COLUMN vehicle TEXT"))
-
-
-def _add_policy(connection: Connection) -> None:
-    """Add what people do not want to hear, the use of the quota, and the words of a decision's reasons."""
-    for column in (
-        "why TEXT NOT NULL DEFAULT ''",
-        "until_ms BIGINT",
-        "told_by TEXT NOT NULL DEFAULT ''",
-        "also INTEGER NOT NULL DEFAULT 0",
-    ):
-        connection.execute(text(f"ALTER TABLE decision ADD COLUMN {column}"))
-    for table in (
-        "mute (u7 INTEGER NOT NULL, zone_id TEXT NOT NULL, until_ms BIGINT, at_ms BIGINT NOT NULL,"
-        " PRIMARY KEY (u7, zone_id))",
-        "quiet_hours (u7 INTEGER NOT NULL, from_min INTEGER NOT NULL, until_min INTEGER NOT NULL,"
-        " at_ms BIGINT NOT NULL, PRIMARY KEY (u7))",
-        "quota_use (day INTEGER NOT NULL, slot INTEGER NOT NULL, grade INTEGER NOT NULL, asked INTEGER NOT NULL,"
-        " sent INTEGER NOT NULL, PRIMARY KEY (day, slot, grade))",
-    ):
-        connection.execute(text(f"CREATE TABLE {table}"))
-
-
-def _add_history(connection: Connection) -> None:
-    """Add the history of users who want one."""
-    columns = (
-        "u7 INTEGER NOT NULL, time_ms BIGINT NOT NULL, zone_id TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL,"
-        " lon DOUBLE PRECISION, lat DOUBLE PRECISION, revision INTEGER NOT NULL"
-    )
-    connection.execute(text(f"CREATE TABLE history ({columns}, PRIMARY KEY (u7, time_ms, zone_id, kind))"))
-    connection.execute(text("CREATE INDEX ix_history_time ON history (time_ms)"))
-
-
-def _add_words(connection: Connection) -> None:
-    """Add what a message about several zones names, and when a rule begins that is not in force yet."""
-    for column in ("also_names TEXT NOT NULL DEFAULT ''", "opens_ms BIGINT"):
-        connection.execute(text(f"ALTER TABLE decision ADD COLUMN {column}"))
-
-
-def _add_inbound(connection: Connection) -> None:
-    """Add the messages people send."""
-    columns = (
-        "inbound_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, received_ms BIGINT NOT NULL,"
-        " open_id TEXT NOT NULL, kind TEXT NOT NULL, time_ms BIGINT NOT NULL, payload TEXT NOT NULL,"
-        " state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, next_ms BIGINT NOT NULL,"
-        " reason TEXT NOT NULL DEFAULT ''"
-    )
-    connection.execute(text(f"CREATE TABLE inbound ({columns})"))
-    connection.execute(text("CREATE INDEX ix_inbound_queue ON inbound (state, inbound_id)"))
-    connection.execute(text("CREATE INDEX ix_inbound_open_id ON inbound (open_id, state, inbound_id)"))
-
-
-def _add_identities(connection: Connection) -> None:
-    """Add phones and their codes, several vehicles a person, erasures and what stays of them."""
-    for table, columns in (
-        ("phone", "u7 INTEGER NOT NULL PRIMARY KEY, phone TEXT NOT NULL UNIQUE, at_ms BIGINT NOT NULL"),
-        (
-            "phone_code",
-            "u7 INTEGER NOT NULL PRIMARY KEY, phone TEXT NOT NULL, digest TEXT NOT NULL, sent_ms BIGINT NOT NULL,"
-            " tries INTEGER NOT NULL",
-        ),
-        ("code_sent", "sent_id INTEGER NOT NULL PRIMARY KEY, key TEXT NOT NULL, at_ms BIGINT NOT NULL"),
-        (
-            "vehicle",
-            "vehicle_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, u7 INTEGER NOT NULL, active BOOLEAN NOT NULL,"
-            " kind TEXT, size_class TEXT, gross_weight_t DOUBLE PRECISION, plate TEXT, service TEXT,"
-            " language TEXT NOT NULL, vehicle TEXT, at_ms BIGINT NOT NULL",
-        ),
-        (
-            "erasure",
-            "u7 INTEGER NOT NULL PRIMARY KEY, erasure_id TEXT NOT NULL, reason TEXT NOT NULL, begun_ms BIGINT NOT NULL,"
-            " open_id TEXT",
-        ),
-        ("tombstone", "tombstone_id TEXT NOT NULL PRIMARY KEY, reason TEXT NOT NULL, at_ms BIGINT NOT NULL"),
-        ("free_number", "u7 INTEGER NOT NULL PRIMARY KEY, freed_ms BIGINT NOT NULL"),
-    ):
-        connection.execute(text(f"CREATE TABLE {table} ({columns})"))
-    for table, column in (("code_sent", "at_ms"), ("vehicle", "u7"), ("free_number", "freed_ms")):
-        connection.execute(text(f"CREATE INDEX ix_{table}_{column} ON {table} ({column})"))
-    connection.execute(text("CREATE INDEX ix_code_sent_key ON code_sent (key, at_ms)"))
-
-
-def _add_reach(connection: Connection) -> None:
-    """Add how people can be reached, and the token the processes of an account share."""
-    for table in (
-        "reply_window (open_id TEXT NOT NULL, trigger TEXT NOT NULL, opened_ms BIGINT NOT NULL, used INTEGER NOT NULL,"
-        " PRIMARY KEY (open_id, trigger))",
-        'template_grant (open_id TEXT NOT NULL, template_id TEXT NOT NULL, "left" INTEGER, at_ms BIGINT NOT NULL,'
-        " PRIMARY KEY (open_id, template_id))",
-        "standing (open_id TEXT NOT NULL, standing TEXT NOT NULL, at_ms BIGINT NOT NULL,"
-        " calm_until_ms BIGINT NOT NULL, PRIMARY KEY (open_id))",
-        "dispatch (client_msg_id TEXT NOT NULL, open_id TEXT NOT NULL, channel TEXT NOT NULL,"
-        " template_id TEXT NOT NULL, trigger TEXT, window_ms BIGINT, state TEXT NOT NULL, msg_id TEXT,"
-        " at_ms BIGINT NOT NULL, PRIMARY KEY (client_msg_id))",
-        "shared_token (account TEXT NOT NULL, value TEXT NOT NULL, renew_at_ms BIGINT NOT NULL,"
-        " version INTEGER NOT NULL, lease_until_ms BIGINT NOT NULL, forced_at_ms BIGINT, PRIMARY KEY (account))",
-    ):
-        connection.execute(text(f"CREATE TABLE {table}"))
-    connection.execute(text("CREATE INDEX ix_dispatch_open_id ON dispatch (open_id)"))
-
-
-def _add_meetings(connection: Connection) -> None:
-    """Add meetings, their members and what those were told."""
-    for statement in (
-        "CREATE TABLE meeting (meeting_id TEXT NOT NULL PRIMARY KEY, code TEXT NOT NULL UNIQUE,"
-        " organiser INTEGER NOT NULL, title TEXT NOT NULL, place TEXT NOT NULL, lon DOUBLE PRECISION NOT NULL,"
-        " lat DOUBLE PRECISION NOT NULL, from_ms BIGINT NOT NULL, until_ms BIGINT NOT NULL, ended_ms BIGINT)",
-        "CREATE INDEX ix_meeting_organiser ON meeting (organiser)",
-        "CREATE TABLE meeting_member (meeting_id TEXT NOT NULL REFERENCES meeting (meeting_id), u7 INTEGER NOT NULL,"
-        " name TEXT NOT NULL, joined_ms BIGINT NOT NULL, shares BOOLEAN NOT NULL, notice_m DOUBLE PRECISION,"
-        " arrived_ms BIGINT, PRIMARY KEY (meeting_id, u7))",
-        "CREATE INDEX ix_meeting_member_u7 ON meeting_member (u7)",
-        "CREATE TABLE meeting_told (meeting_id TEXT NOT NULL REFERENCES meeting (meeting_id), u7 INTEGER NOT NULL,"
-        " about INTEGER NOT NULL, PRIMARY KEY (meeting_id, u7, about))",
-    ):
-        connection.execute(text(statement))
-
-
-_STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
-    _add_vehicle,
-    _add_policy,
-    _add_history,
-    _add_words,
-    _add_inbound,
-    _add_identities,
-    _add_reach,
-    _add_meetings,
-)
-"""The steps to the versions 2, 3 ...; a step that was released is never changed, so it is written in SQL and reads no
-table of today."""
-
-
 def upgrade(connection: Connection) -> bool:
     """Bring the database to ``SCHEMA_VERSION`` inside the caller's transaction; return whether anything changed.
 
@@ -628,7 +494,7 @@ def upgrade(connection: Connection) -> bool:
     if not 1 <= version < SCHEMA_VERSION:
         check(connection)
         return False
-    for step in _STEPS[version - 1 :]:
+    for step in STEPS[version - 1 :]:
         step(connection)
     connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
     return True
