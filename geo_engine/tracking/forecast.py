@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from geo_engine.tracking.chain import Chain
 from geo_engine.tracking.forecast_kernels import SLICE_S, SLICES, Backward, Work, nearest_points, push_back
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["OUTLOOK", "Outlooks", "Prepared", "fields_of", "outlooks_of"]
+__all__ = ["OUTLOOK", "Outlooks", "Prepared", "outlooks_of"]
 
 OUTLOOK: Final = np.dtype(
     [
@@ -33,7 +33,9 @@ _ROOM: Final = 32_768
 """States within 180 s of one zone; a city of 80 m cells has about 5,000."""
 _FARTHEST_M: Final = 32_767.0
 _FEW: Final = 64
-_STRIDED: Final = 2
+_REACH_LAT: Final = 0.03
+"""A learnt move is shorter than 32 cells, 0.023 degrees; a piece of a road is shorter still."""
+_HALF_ROUND_DEG: Final = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +88,6 @@ class Outlooks:
         """Return no outlooks."""
         return cls(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=OUTLOOK))
 
-    def after(self, position: IntColumn, fresh: Outlooks) -> Outlooks:
-        """Return these after an edit of zones.
-
-        Args:
-            position: the new position of each zone; below 0 = it is gone or has another shape.
-            fresh: the outlooks of zones that are new or have another shape, under their new positions.
-        """
-        moved = position[self.outlook["zone"]]
-        kept = np.flatnonzero(moved >= 0)
-        outlook, state = self.outlook[kept], self.state[kept]
-        outlook["zone"] = moved[kept]
-        # The order of the zones is that of their ids before and after, so what is kept is in order still.
-        place = np.searchsorted(_order(state, outlook), _order(fresh.state, fresh.outlook))
-        return Outlooks(np.insert(state, place, fresh.state), np.insert(outlook, place, fresh.outlook))
-
-    def of_known(self, known: BoolColumn) -> Outlooks:
-        """Return those of states that are known."""
-        kept = np.flatnonzero(known[self.state])
-        return Outlooks(self.state[kept], self.outlook[kept])
-
-
-def fields_of(outlook: npt.NDArray[np.void]) -> dict[str, npt.NDArray[Any]]:
-    """Return the fields of ``OUTLOOK`` records as strided views, for kernels."""
-    # Of fewer than two records they would be contiguous arrays, for which the kernels would be compiled once more.
-    padded = outlook
-    if len(outlook) < _STRIDED:
-        padded = np.concatenate([outlook, np.zeros(_STRIDED - len(outlook), dtype=OUTLOOK)])
-    return {name: padded[name] for name in OUTLOOK.names or ()}
-
 
 def outlooks_of(
     prepared: Prepared,
@@ -124,8 +97,9 @@ def outlooks_of(
     least_chance: float,
     most_eta_s: float,
     only: IntColumn | None = None,
+    known: BoolColumn | None = None,
 ) -> Outlooks:
-    """Compute the zones ahead of every state of a chain.
+    """Compute the zones ahead of the states of a chain.
 
     Args:
         prepared: the chain.
@@ -134,6 +108,7 @@ def outlooks_of(
         least_chance: what is less likely is left out.
         most_eta_s: what is later is left out; the chance counts entries within 180 s all the same.
         only: positions of the zones to compute, None = all that can be warned about.
+        known: bool per state: whether its outlooks are asked for, None = all are.
 
     Cost: a few ms a zone in a city of 80 m cells, beside 1 us a move; the interpreter's lock is held in between only.
     """
@@ -160,6 +135,8 @@ def outlooks_of(
             prepared.moves, prepared.rank[entering.query[these]], begun_inside[these], work, chance, eta_s
         )
         kept = np.flatnonzero((chance[:found] >= least_chance) & (eta_s[:found] <= most_eta_s))
+        if known is not None:
+            kept = kept[known[work.states[kept]]]
         state = work.states[kept]
         outlook = np.zeros(len(state), dtype=OUTLOOK)
         outlook["zone"], outlook["chance"], outlook["eta_s"] = zone, chance[kept], eta_s[kept]
@@ -230,13 +207,25 @@ def _near(chain: Chain, zones: ZoneSet, asked: BoolColumn) -> IntColumn:
     if len(few) > _FEW:
         return np.arange(len(chain.source))
     near = np.zeros(len(chain.lon), dtype=np.bool_)
-    # A learnt move is shorter than 32 cells, 0.023 degrees; a piece of a road is shorter still.
-    reach_lat = 0.03
-    for west, south, east, north in shapely.bounds([zones.zones[row].geometry for row in few]).reshape(-1, 4):
-        reach_lon = reach_lat / max(np.cos(np.radians(max(abs(south), abs(north)))), 0.01)
-        beside = (chain.lon - west + reach_lon) % 360.0 <= east - west + 2 * reach_lon
-        near |= beside & (chain.lat >= south - reach_lat) & (chain.lat <= north + reach_lat)
-    return np.flatnonzero(near[chain.source])
+    shapes = shapely.bounds([zones.zones[row].geometry for row in few]).reshape(-1, 4)
+    for west, south, east, north in shapes:
+        reach_lon = _REACH_LAT / max(np.cos(np.radians(max(abs(south), abs(north)))), 0.01)
+        # By latitude first: what is near there is little, and a remainder of a division dear.
+        states = np.flatnonzero((chain.lat >= south - _REACH_LAT) & (chain.lat <= north + _REACH_LAT))
+        near[states] |= (chain.lon[states] - west + reach_lon) % 360.0 <= east - west + 2 * reach_lon
+    moves = np.flatnonzero(near[chain.source])
+    return moves[_boxes_meet(chain, moves, shapes)]
+
+
+def _boxes_meet(chain: Chain, moves: IntColumn, shapes: npt.NDArray[np.float64]) -> BoolColumn:
+    """Say of each move whether its box meets one of the boxes of shapes, or crosses the 180 degree meridian."""
+    source, target = chain.source[moves], chain.target[moves]
+    west, east = np.minimum(chain.lon[source], chain.lon[target]), np.maximum(chain.lon[source], chain.lon[target])
+    south, north = np.minimum(chain.lat[source], chain.lat[target]), np.maximum(chain.lat[source], chain.lat[target])
+    meets = east - west > _HALF_ROUND_DEG
+    for left, low, right, high in shapes:
+        meets |= (west <= right) & (east >= left) & (south <= high) & (north >= low)
+    return meets
 
 
 def _among(ordered: IntColumn, asked: IntColumn) -> BoolColumn:

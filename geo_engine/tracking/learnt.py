@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from geo_engine.index.protocol import ZoneIndex
 from geo_engine.model import BoolColumn, IntColumn
-from geo_engine.tracking.chain import Chain, learnt_chain
+from geo_engine.tracking.chain import Chain, LearntChain, learnt_chain
 from geo_engine.tracking.flow import MOVE
 from geo_engine.tracking.forecast import Outlooks, Prepared, outlooks_of
 from geo_engine.tracking.foresight import Known
-from geo_engine.tracking.outlook_table import Layout, layout_of, outlook_table
-from geo_engine.tracking.road_kernels import no_roads, road_table
+from geo_engine.tracking.listing import Listing, listing_after, no_listing
+from geo_engine.tracking.outlook_table import Layout, by_slot, layout_of, outlook_table
+from geo_engine.tracking.road_kernels import RoadTable, no_roads
 from geo_engine.tracking.roads import RoadFlow
 from geo_engine.tracking.wanted import Groups, zone_groups
 from geo_engine.zones.edit import Edit
@@ -45,31 +46,42 @@ class _Ahead:
     Attributes:
         prepared: the chain.
         known: bool per state: enough was seen there to be believed.
+        layout: where its states are listed, None = as they are numbered.
         least_chance: see ``Scope``.
         most_eta_s: see ``Scope``.
-        outlooks: the zones ahead of known states.
+        listing: the zones ahead of known states.
     """
 
     prepared: Prepared
     known: BoolColumn
+    layout: Layout | None
     least_chance: float
     most_eta_s: float
-    outlooks: Outlooks
+    listing: Listing
 
     @classmethod
-    def of(cls, chain: Chain, known: BoolColumn, zones: ZoneSet, index: ZoneIndex, scope: tuple[float, float]) -> Self:
-        blank = cls(Prepared.of(chain), known, *scope, Outlooks.none())
-        return replace(blank, outlooks=blank._computed(None, zones, index))
+    def of_places(cls, learnt: LearntChain, layout: Layout, scope: Scope) -> Self:
+        """Return the states of places and headings, nothing ahead yet."""
+        listing = no_listing(layout.known)
+        return cls(Prepared.of(learnt.chain), learnt.known, layout, scope.least_chance, scope.most_eta_s, listing)
 
-    def after(self, position: IntColumn, only: IntColumn, zones: ZoneSet, index: ZoneIndex) -> Self:
+    @classmethod
+    def of_roads(cls, chain: Chain, scope: Scope) -> Self:
+        """Return the pieces of roads, nothing ahead yet."""
+        known = np.ones(len(chain.lon), dtype=np.bool_)
+        listing = no_listing(np.ones(len(known) + 1, dtype=np.int32))
+        return cls(Prepared.of(chain), known, None, scope.least_on_roads, scope.most_eta_s, listing)
+
+    def after(self, position: IntColumn, only: IntColumn, zones: ZoneSet, index: ZoneIndex, groups: Groups) -> Self:
         """Return the same after an edit: ``only`` these zones are computed anew."""
-        return replace(self, outlooks=self.outlooks.after(position, self._computed(only, zones, index)))
+        return replace(self, listing=listing_after(self.listing, position, self._ahead(only, zones, index), groups))
 
-    def _computed(self, only: IntColumn | None, zones: ZoneSet, index: ZoneIndex) -> Outlooks:
-        if not len(self.known) or (only is not None and not len(only)):
+    def _ahead(self, only: IntColumn, zones: ZoneSet, index: ZoneIndex) -> Outlooks:
+        if not len(self.known) or not len(only):
             return Outlooks.none()
         limits = {"least_chance": self.least_chance, "most_eta_s": self.most_eta_s}
-        return outlooks_of(self.prepared, zones, index, only=only, **limits).of_known(self.known)
+        found = outlooks_of(self.prepared, zones, index, only=only, known=self.known, **limits)
+        return found if self.layout is None else by_slot(self.layout, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +121,12 @@ class Forecast:
         scope = scope or Scope()
         learnt = learnt_chain(moves)
         layout = layout_of(learnt)
-        flow = _Ahead.of(learnt.chain, learnt.known, zones, index, (scope.least_chance, scope.most_eta_s))
-        roads = None
-        if road_flow is not None:
-            chain = road_flow.chain()
-            every = np.ones(len(chain.lon), dtype=np.bool_)
-            roads = _Ahead.of(chain, every, zones, index, (scope.least_on_roads, scope.most_eta_s))
-        groups = zone_groups(zones)
-        known = _known(layout, flow, road_flow, roads, groups)
-        return cls(moves, road_flow, layout, flow, roads, zones.warnable, groups, known)
+        flow = _Ahead.of_places(learnt, layout, scope)
+        roads = None if road_flow is None else _Ahead.of_roads(road_flow.chain(), scope)
+        no_zone, groups = np.zeros(0, dtype=np.int64), zone_groups(zones)
+        known = _known(layout, flow, road_flow, roads)
+        blank = cls(moves, road_flow, layout, flow, roads, zones.warnable, groups, known)
+        return blank._with(no_zone, np.flatnonzero(zones.warnable), zones, index)
 
     @classmethod
     def nothing(cls, zones: ZoneSet, index: ZoneIndex) -> Self:
@@ -125,20 +134,22 @@ class Forecast:
         return cls.of(np.zeros(0, dtype=MOVE), None, zones, index)
 
     def after(self, edit: Edit, zones: ZoneSet, index: ZoneIndex) -> Self:
-        """Return the same for the zones after an edit. Cost: 20 ns an outlook, and that of what changed."""
+        """Return the same for the zones after an edit. Cost: see ``listing_after``, and that of what changed."""
         was = np.append(self.warnable, False)[edit.before]
         only = np.flatnonzero(zones.warnable & (edit.shaped | ~was))
         # What is computed anew, and what is nobody's warning any more, goes.
         stays = (edit.position >= 0) & ~edit.reshaped
         stays[stays] = zones.warnable[edit.position[stays]] & self.warnable[stays]
-        position = np.where(stays, edit.position, -1)
-        flow = self.flow.after(position, only, zones, index)
-        roads = None if self.roads is None else self.roads.after(position, only, zones, index)
+        return self._with(np.where(stays, edit.position, -1), only, zones, index)
+
+    def _with(self, position: IntColumn, only: IntColumn, zones: ZoneSet, index: ZoneIndex) -> Self:
         groups = zone_groups(zones)
-        known = _known(self.layout, flow, self.road_flow, roads, groups)
+        flow = self.flow.after(position, only, zones, index, groups)
+        roads = None if self.roads is None else self.roads.after(position, only, zones, index, groups)
+        known = _known(self.layout, flow, self.road_flow, roads)
         return replace(self, flow=flow, roads=roads, warnable=zones.warnable, groups=groups, known=known)
 
 
-def _known(layout: Layout, flow: _Ahead, road_flow: RoadFlow | None, roads: _Ahead | None, groups: Groups) -> Known:
-    on_roads = no_roads() if road_flow is None or roads is None else road_table(road_flow.net.grid, roads.outlooks)
-    return Known(outlook_table(layout, flow.outlooks, groups), on_roads)
+def _known(layout: Layout, flow: _Ahead, road_flow: RoadFlow | None, roads: _Ahead | None) -> Known:
+    on_roads = no_roads() if road_flow is None or roads is None else RoadTable(road_flow.net.grid, roads.listing)
+    return Known(outlook_table(layout, flow.listing), on_roads)

@@ -21,8 +21,9 @@ from geo_engine.tracking.flow_kernels import (
     columns_per_degree,
     heading_of,
 )
-from geo_engine.tracking.forecast import OUTLOOK, Outlooks, fields_of
-from geo_engine.tracking.wanted import Groups, Wanted
+from geo_engine.tracking.forecast import Outlooks
+from geo_engine.tracking.listing import Listing
+from geo_engine.tracking.wanted import Wanted
 
 __all__ = [
     "LEARNT_SHARE",
@@ -33,6 +34,7 @@ __all__ = [
     "OutlookTable",
     "ahead_room",
     "blend_chances",
+    "by_slot",
     "forecast_at",
     "layout_of",
     "outlook_table",
@@ -47,7 +49,6 @@ LEARNT_SHARE: Final = 0.25
 simulated cities a quarter warns best: the straight way is what cannot be driven faster."""
 
 _SLOTS: Final = CELLS_A_SIDE * CELLS_A_SIDE * HEADINGS
-_SLOT: Final = np.dtype([("begin", np.int32), ("groups", np.uint32)])
 
 
 class Ahead(NamedTuple):
@@ -109,30 +110,18 @@ class OutlookTable(NamedTuple):
         columns: columns of cells per degree of longitude, by degree of latitude.
         root: int32 (64800,): number of the grid of tiles of a cell of one degree, -1 = none.
         tiles: int32: 88 x 88 tiles a degree; -1 = nothing is known there.
-        begin: int32 (slots + 1,): twice where the records of a slot begin, plus 1 where the state is known.
-        groups: uint32 (slots + 1,): bit g = a zone of group g is ahead; beside ``begin`` in memory.
-        zone: int32 per record; this and the following are the fields of ``OUTLOOK``.
-        chance: float32.
-        eta_s: float32.
-        east_m: int16: from the cell's south-west corner to the nearest point of the zone.
-        north_m: int16.
+        slots: the zones ahead by slot; ways lead from the cell's south-west corner.
     """
 
     columns: FloatColumn
     root: npt.NDArray[np.int32]
     tiles: npt.NDArray[np.int32]
-    begin: npt.NDArray[np.int32]
-    groups: npt.NDArray[np.uint32]
-    zone: npt.NDArray[np.int32]
-    chance: npt.NDArray[np.float32]
-    eta_s: npt.NDArray[np.float32]
-    east_m: npt.NDArray[np.int16]
-    north_m: npt.NDArray[np.int16]
+    slots: Listing
 
     @property
     def nbytes(self) -> int:
         """Return the bytes it takes."""
-        return self.root.nbytes + self.tiles.nbytes + 2 * self.begin.nbytes + len(self.zone) * OUTLOOK.itemsize
+        return self.root.nbytes + self.tiles.nbytes + self.slots.nbytes
 
 
 class Layout(NamedTuple):
@@ -171,29 +160,17 @@ def layout_of(learnt: LearntChain) -> Layout:
     return Layout(root, tiles, slot, known, *(np.rint(way_m).astype(np.int16) for way_m in corner))
 
 
-def outlook_table(layout: Layout, outlooks: Outlooks, group: Groups) -> OutlookTable:
-    """Lay outlooks of a learnt chain out by place.
+def outlook_table(layout: Layout, slots: Listing) -> OutlookTable:
+    """Join a layout with what lies ahead of its slots."""
+    return OutlookTable(columns_per_degree(), layout.root, layout.tiles, slots)
 
-    Args:
-        layout: where its states lie.
-        outlooks: what lies ahead of those that are known.
-        group: group of each zone.
 
-    Cost: 10 ns a record and 5 ns a slot.
-    """
+def by_slot(layout: Layout, outlooks: Outlooks) -> Outlooks:
+    """Return outlooks by slot instead of state, ways from the corner of the cell instead of the state's place."""
     record = outlooks.outlook.copy()
     record["east_m"] += layout.east_m[outlooks.state]
     record["north_m"] += layout.north_m[outlooks.state]
-    slots = layout.slot[outlooks.state]
-    table = np.zeros(len(layout.known), dtype=_SLOT)
-    counts = np.bincount(slots, minlength=len(table))
-    table["begin"] = 2 * (np.cumsum(counts) - counts) + layout.known
-    if len(slots):
-        first = np.flatnonzero(np.diff(slots, prepend=-1))
-        ahead = np.uint32(1) << group[record["zone"]].astype(np.uint32)
-        table["groups"][slots[first]] = np.bitwise_or.reduceat(ahead, first)
-    fields = fields_of(record)
-    return OutlookTable(columns_per_degree(), layout.root, layout.tiles, table["begin"], table["groups"], **fields)
+    return Outlooks(layout.slot[outlooks.state].astype(np.int32), record)
 
 
 def _from_corner(learnt: LearntChain) -> tuple[FloatColumn, FloatColumn]:
@@ -227,7 +204,7 @@ def _slot_at(table: OutlookTable, mover: Mover) -> tuple[int, float, float]:
         return UNKNOWN, 0.0, 0.0
     inner = (inner_y % CELLS_A_SIDE) * CELLS_A_SIDE + inner_x % CELLS_A_SIDE
     slot = tile * _SLOTS + inner * HEADINGS + _heading(mover)
-    if table.begin[slot] & 1 == 0:
+    if table.slots.begin[slot] & 1 == 0:
         return UNKNOWN, 0.0, 0.0
     return slot, x - column, y - row
 
@@ -262,11 +239,11 @@ def blend_chances(table: OutlookTable, mover: Mover, share: float, ahead: Ahead,
     slot, _, _ = _slot_at(table, mover)
     if slot < 0:
         return
-    at, end = table.begin[slot] >> 1, table.begin[slot + 1] >> 1
+    at, end = table.slots.begin[slot] >> 1, table.slots.begin[slot + 1] >> 1
     for row in range(count):
-        while at < end and table.zone[at] < ahead.zone[row]:
+        while at < end and table.slots.zone[at] < ahead.zone[row]:
             at += 1
-        here = table.chance[at] if at < end and table.zone[at] == ahead.zone[row] else 0.0
+        here = table.slots.chance[at] if at < end and table.slots.zone[at] == ahead.zone[row] else 0.0
         ahead.chance[row] = (1.0 - share) * ahead.chance[row] + share * here
 
 
@@ -289,21 +266,21 @@ def forecast_at(table: OutlookTable, frame: FloatColumn, mover: Mover, wanted: W
     slot, part_x, part_y = _slot_at(table, mover)
     if slot < 0:
         return UNKNOWN
-    if table.groups[slot] & wanted.groups[mover.profile] == np.uint32(0):
+    if table.slots.groups[slot] & wanted.groups[mover.profile] == np.uint32(0):
         return 0
     lon_m, lat_m = degree_lengths(frame, mover.lat)
     own_x = part_x / table.columns[int(mover.lat + 90.0)] * lon_m
     own_y = part_y / ROWS_PER_DEGREE * lat_m
     count = 0
-    for at in range(table.begin[slot] >> 1, table.begin[slot + 1] >> 1):
-        zone = table.zone[at]
+    for at in range(table.slots.begin[slot] >> 1, table.slots.begin[slot + 1] >> 1):
+        zone = table.slots.zone[at]
         if (wanted.bits[mover.profile, zone >> 6] >> np.uint64(zone & 63)) & np.uint64(1) == np.uint64(0):
             continue
-        east_m, north_m = table.east_m[at] - own_x, table.north_m[at] - own_y
+        east_m, north_m = table.slots.east_m[at] - own_x, table.slots.north_m[at] - own_y
         distance_m = math.sqrt(east_m * east_m + north_m * north_m)
         ahead.zone[count] = zone
-        ahead.chance[count] = table.chance[at]
-        ahead.eta_s[count] = LEARNT_SHARE * table.eta_s[at] + (1.0 - LEARNT_SHARE) * distance_m / mover.speed_mps
+        ahead.chance[count] = table.slots.chance[at]
+        ahead.eta_s[count] = LEARNT_SHARE * table.slots.eta_s[at] + (1.0 - LEARNT_SHARE) * distance_m / mover.speed_mps
         ahead.distance_m[count] = distance_m
         ahead.east_m[count], ahead.north_m[count] = east_m, north_m
         count += 1

@@ -16,11 +16,11 @@ from geo_engine.compiled import kernel, uncounted
 from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.geodesy.kernels import degree_lengths
 from geo_engine.model import FloatColumn, IntColumn
-from geo_engine.tracking.forecast import Outlooks, fields_of
+from geo_engine.tracking.listing import Listing, no_listing
 from geo_engine.tracking.outlook_table import LEARNT_SHARE, UNKNOWN, Ahead, Mover, velocity_of
 from geo_engine.tracking.wanted import Wanted
 
-__all__ = ["RoadGrid", "RoadTable", "forecast_on_road", "no_roads", "road_grid", "road_table", "snap", "snap_all"]
+__all__ = ["RoadGrid", "RoadTable", "forecast_on_road", "no_roads", "road_grid", "snap", "snap_all"]
 
 _PER_DEGREE: Final = 1_024
 _AROUND_M: Final = 50.0
@@ -161,33 +161,17 @@ class RoadTable(NamedTuple):
 
     Attributes:
         grid: the pieces by place.
-        begin: int32 (pieces + 1,): where the records of a piece begin.
-        zone: int32 per record; this and the following are the fields of ``OUTLOOK``.
-        chance: float32.
-        eta_s: float32: from the middle of the piece.
-        east_m: int16: from the middle of the piece to the nearest point of the zone.
-        north_m: int16.
+        pieces: the zones ahead by piece; times and ways from its middle.
     """
 
     grid: RoadGrid
-    begin: npt.NDArray[np.int32]
-    zone: npt.NDArray[np.int32]
-    chance: npt.NDArray[np.float32]
-    eta_s: npt.NDArray[np.float32]
-    east_m: npt.NDArray[np.int16]
-    north_m: npt.NDArray[np.int16]
-
-
-def road_table(grid: RoadGrid, outlooks: Outlooks) -> RoadTable:
-    """Lay outlooks out by piece."""
-    begin = np.searchsorted(outlooks.state, np.arange(len(grid.lon0) + 1)).astype(np.int32)
-    return RoadTable(grid, begin, **fields_of(outlooks.outlook))
+    pieces: Listing
 
 
 def no_roads() -> RoadTable:
     """Return the table of no map: everybody is off all roads."""
     nothing = np.zeros((0, 2))
-    return road_table(road_grid(nothing, nothing), Outlooks.none())
+    return RoadTable(road_grid(nothing, nothing), no_listing(np.zeros(1, dtype=np.int32)))
 
 
 @uncounted
@@ -203,20 +187,22 @@ def forecast_on_road(table: RoadTable, frame: FloatColumn, mover: Mover, wanted:
     piece, along_m = snap(table.grid, (lon, lat), (lon_m, lat_m), velocity_of(mover))
     if piece < 0:
         return UNKNOWN
+    if table.pieces.groups[piece] & wanted.groups[mover.profile] == np.uint32(0):
+        return 0
     grid = table.grid
     x0, x1 = (grid.lon0[piece] - lon) * lon_m, (grid.lon1[piece] - lon) * lon_m
     y0, y1 = (grid.lat0[piece] - lat) * lat_m, (grid.lat1[piece] - lat) * lat_m
     behind_s = (along_m - math.sqrt((x1 - x0) ** 2 + (y1 - y0) ** 2) * 0.5) / speed_mps
     count = 0
-    for at in range(table.begin[piece], table.begin[piece + 1]):
-        zone = table.zone[at]
+    for at in range(table.pieces.begin[piece] >> 1, table.pieces.begin[piece + 1] >> 1):
+        zone = table.pieces.zone[at]
         if (wanted.bits[mover.profile, zone >> 6] >> np.uint64(zone & 63)) & np.uint64(1) == np.uint64(0):
             continue
-        east_m, north_m = table.east_m[at] + (x0 + x1) * 0.5, table.north_m[at] + (y0 + y1) * 0.5
+        east_m, north_m = table.pieces.east_m[at] + (x0 + x1) * 0.5, table.pieces.north_m[at] + (y0 + y1) * 0.5
         distance_m = math.sqrt(east_m * east_m + north_m * north_m)
         ahead.zone[count] = zone
-        ahead.chance[count] = table.chance[at]
-        learnt_s = max(table.eta_s[at] - behind_s, 0.0)
+        ahead.chance[count] = table.pieces.chance[at]
+        learnt_s = max(table.pieces.eta_s[at] - behind_s, 0.0)
         ahead.eta_s[count] = LEARNT_SHARE * learnt_s + (1.0 - LEARNT_SHARE) * distance_m / speed_mps
         ahead.distance_m[count] = distance_m
         ahead.east_m[count], ahead.north_m[count] = east_m, north_m

@@ -10,8 +10,7 @@ import pytest
 from geo_engine.tracking.chain import learnt_chain
 from geo_engine.tracking.flow import MOVE, Flow
 from geo_engine.tracking.flow_kernels import DrivenSteps, columns_per_degree, heading_of, moved_into, state_of
-from geo_engine.tracking.forecast import Outlooks
-from geo_engine.tracking.outlook_table import layout_of, outlook_table
+from geo_engine.tracking.outlook_table import layout_of
 
 LON, LAT = 114.3051, 30.6003
 
@@ -207,6 +206,6 @@ def test_places_at_the_edge_of_the_map_have_states_like_any_other(lon: float, la
     flow = Flow()
     place = (np.full(3, value) for value in (lon, lat, 12.0, 0.0, lon, lat, 12.0, 0.0))
     flow.learn(DrivenSteps(*place, np.full(3, 5_000)))
-    outlook_table(layout_of(learnt_chain(flow.moves())), Outlooks.none(), np.zeros(0, dtype=np.uint8))
+    assert layout_of(learnt_chain(flow.moves())).known.sum() > 0
     columns = columns_per_degree()
     assert state_of(columns, 180.0, 10.0, 0) == state_of(columns, -180.0, 10.0, 0)

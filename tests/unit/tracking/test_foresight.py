@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import shapely
 
@@ -17,8 +18,9 @@ from geo_engine.tracking.flow import Flow
 from geo_engine.tracking.flow_kernels import DrivenSteps
 from geo_engine.tracking.forecast import Outlooks, Prepared, outlooks_of
 from geo_engine.tracking.foresight import BY_HEADING, BY_PLACE, BY_ROAD, Foreseen, Known, Movers, foresee
-from geo_engine.tracking.outlook_table import ahead_room, layout_of, outlook_table
-from geo_engine.tracking.road_kernels import no_roads, road_table
+from geo_engine.tracking.listing import Listing, listing_after, no_listing
+from geo_engine.tracking.outlook_table import ahead_room, by_slot, layout_of, outlook_table
+from geo_engine.tracking.road_kernels import RoadTable, no_roads
 from geo_engine.tracking.roads import RoadFlow, RoadNet, road_net
 from geo_engine.tracking.wanted import wanted_of, zone_groups
 from geo_engine.zones.zone import Zone
@@ -73,8 +75,14 @@ def learnt(*some: DrivenSteps) -> LearntChain:
 
 
 def known_of(chain: LearntChain, zones: ZoneSet) -> Known:
-    outlooks = outlooks_of(Prepared.of(chain.chain), zones, CellIndex(zones), **LIMITS)
-    return Known(outlook_table(layout_of(chain), outlooks.of_known(chain.known), zone_groups(zones)), no_roads())
+    outlooks = outlooks_of(Prepared.of(chain.chain), zones, CellIndex(zones), known=chain.known, **LIMITS)
+    layout = layout_of(chain)
+    listing = listed(layout.known, by_slot(layout, outlooks), zones)
+    return Known(outlook_table(layout, listing), no_roads())
+
+
+def listed(known: npt.NDArray[np.int32], outlooks: Outlooks, zones: ZoneSet) -> Listing:
+    return listing_after(no_listing(known), np.zeros(0, dtype=np.int64), outlooks, zone_groups(zones))
 
 
 def ahead_of(
@@ -229,11 +237,33 @@ def test_one_zone_of_many_is_computed_alone() -> None:
     alone = outlooks_of(chain, zones, index, only=np.array([1]), **LIMITS)
     assert len(alone)
     assert np.array_equal(alone.outlook, every.outlook[every.outlook["zone"] == 1])
-    others = every.after(np.array([0, -1, 1]), Outlooks.none())
-    assert set(others.outlook["zone"].tolist()) == {0, 1}
-    again = every.after(np.array([0, -1, 2]), alone)
-    assert np.array_equal(again.outlook, every.outlook)
-    assert np.array_equal(again.state, every.state)
+
+
+def lines(listing: Listing) -> list[tuple[int, ...]]:
+    """(state, zone) of each record, in order."""
+    counts = np.diff(listing.begin >> 1)
+    state = np.repeat(np.arange(len(counts)), counts)
+    return list(zip(state.tolist(), listing.zone[: listing.records].tolist(), strict=True))
+
+
+def test_a_listing_after_an_edit_is_that_made_anew() -> None:
+    chain = learnt(drives(ON, TURN, times=3))
+    zones = zone_set(box(400.0, -30.0, 450.0, 30.0), box(480.0, 300.0, 520.0, 340.0), box(900.0, -30.0, 950.0, 30.0))
+    known = np.append(chain.known, 0).astype(np.int32)
+    every = outlooks_of(Prepared.of(chain.chain), zones, CellIndex(zones), known=chain.known, **LIMITS)
+    second = every.outlook["zone"] == 1
+    listing, groups = listed(known, every, zones), zone_groups(zones)
+    assert listing.records == len(every)
+    # The zone in the middle goes, and comes back.
+    without = listing_after(listing, np.array([0, -1, 1]), Outlooks.none(), groups)
+    left = every.outlook["zone"][~second] // 2
+    assert lines(without) == list(zip(every.state[~second].tolist(), left.tolist(), strict=True))
+    alone = Outlooks(every.state[second], every.outlook[second])
+    again = listing_after(without, np.array([0, 2]), alone, groups)
+    assert lines(again) == lines(listing)
+    for name in Listing._fields:
+        assert np.array_equal(getattr(again, name)[: listing.records], getattr(listing, name)[: listing.records]), name
+    assert not listing_after(listing, np.array([-1, -1, -1]), Outlooks.none(), groups).groups.any()
 
 
 CROSS = (
@@ -247,7 +277,8 @@ def on_roads(net: RoadNet, zones: ZoneSet, steps: DrivenSteps | None = None) -> 
     if steps is not None:
         roads.learn(steps)
     found = outlooks_of(Prepared.of(roads.chain()), zones, CellIndex(zones), **LIMITS)
-    return known_of(learnt(), zones)._replace(roads=road_table(net.grid, found))
+    pieces = np.ones(len(net.grid.lon0) + 1, dtype=np.int32)
+    return known_of(learnt(), zones)._replace(roads=RoadTable(net.grid, listed(pieces, found, zones)))
 
 
 def test_roads_meet_where_they_share_a_vertex() -> None:
