@@ -89,7 +89,7 @@ class Outlooks:
         return cls(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=OUTLOOK))
 
 
-def outlooks_of(
+def outlooks_of(  # noqa: PLR0913 - a chain, zones, and four limits by name
     prepared: Prepared,
     zones: ZoneSet,
     index: ZoneIndex,

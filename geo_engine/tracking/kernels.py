@@ -24,7 +24,7 @@ from geo_engine.tracking.approach_policy import is_due
 from geo_engine.tracking.events import APPROACH, CROSS, ENTER, EXIT, LOST, MOVED, OPENED, OWED
 from geo_engine.tracking.flow_kernels import LEAST_MOVE_MS, MOST_MOVE_MS, MOVING_MPS, DrivenSteps, sample_of
 from geo_engine.tracking.foresight import Known, look_ahead
-from geo_engine.tracking.outlook_table import Ahead, Mover
+from geo_engine.tracking.outlook_table import Ahead, Mover, OutlookTable, ask_for_forecast
 from geo_engine.tracking.packing import PingColumns
 from geo_engine.tracking.screening import REASONS
 from geo_engine.tracking.sets import mixed
@@ -204,14 +204,19 @@ def locate(
 
 
 @uncounted
-def _ask_for_rows(pings: PingColumns, rows: RowColumns, first: int, end: int) -> int:
-    """Bring the rows of a block's users into the cache together; one by one, each would be waited for.
+def _ask_for(
+    pings: PingColumns, rows: RowColumns, table: OutlookTable, first: int, end: int, foresees: bool
+) -> int:
+    """Bring what a block's pings will read into the cache together; one by one, each would be waited for.
 
     Returns a number that only keeps the reading from being left out.
     """
     touched = 0
     for k in range(first, end):
         touched += rows.time_ms[pings.u7[k]] + rows.flags[pings.u7[k]]
+    if foresees:
+        for k in range(first, end):
+            touched += ask_for_forecast(table, pings.lon[k], pings.lat[k])
     return touched
 
 
@@ -457,7 +462,7 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
             break
         if k >= asked:
             asked = min(k + BLOCK_PINGS, count)
-            tally[2] += _ask_for_rows(pings, rows, k, asked)
+            tally[2] += _ask_for(pings, rows, world.known.flow, k, asked, walk.foresees)
         u7 = pings.u7[k]
         time_ms, lon, lat = pings.time_ms[k], pings.lon[k], pings.lat[k]
         last = k + 1 >= count or pings.u7[k + 1] != u7

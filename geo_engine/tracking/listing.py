@@ -84,7 +84,8 @@ def listing_after(listing: Listing, position: IntColumn, fresh: Outlooks, group:
 
     Cost: 4 ns a state and a record, without the interpreter's lock.
     """
-    room = max(listing.records + len(fresh), _LEAST_ROOM)
+    # One more than needed: where the records of the last state begin can be looked at though it has none.
+    room = max(listing.records + len(fresh) + 1, _LEAST_ROOM)
     made = _listing(np.empty(len(listing.begin), dtype=_STATE), np.empty(room, dtype=OUTLOOK))
     new = np.concatenate([fresh.outlook, np.zeros(_LEAST_ROOM, dtype=OUTLOOK)])
     _merge(listing, position, fresh.state, _Records(**_fields_of(new)), group, made)

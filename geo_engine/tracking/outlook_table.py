@@ -33,6 +33,7 @@ __all__ = [
     "Mover",
     "OutlookTable",
     "ahead_room",
+    "ask_for_forecast",
     "blend_chances",
     "by_slot",
     "forecast_at",
@@ -187,26 +188,46 @@ def _from_corner(learnt: LearntChain) -> tuple[FloatColumn, FloatColumn]:
 
 
 @uncounted
-def _slot_at(table: OutlookTable, mover: Mover) -> tuple[int, float, float]:
-    """Return the slot of a user's state, and the place in its cell as shares of a side; ``UNKNOWN`` = too little is."""
-    per_degree = table.columns[int(mover.lat + 90.0)]
-    x, y = (mover.lon + 180.0) * per_degree, (mover.lat + 90.0) * ROWS_PER_DEGREE
-    degree_x, degree_y = int(mover.lon + 180.0), int(mover.lat + 90.0)
+def _cell_at(table: OutlookTable, lon: float, lat: float) -> tuple[int, float, float]:
+    """Return the first slot of a cell, and the place in the cell as shares of a side; ``UNKNOWN`` = none is there."""
+    degree_x, degree_y = int(lon + 180.0), int(lat + 90.0)
     if degree_x >= 360 or degree_y >= 180:
         return UNKNOWN, 0.0, 0.0
     grid = table.root[degree_y * 360 + degree_x]
     if grid < 0:
         return UNKNOWN, 0.0, 0.0
+    per_degree = table.columns[degree_y]
+    x, y = (lon + 180.0) * per_degree, (lat + 90.0) * ROWS_PER_DEGREE
     column, row = int(x), int(y)
     inner_x, inner_y = column - degree_x * int(per_degree), row - degree_y * ROWS_PER_DEGREE
     tile = table.tiles[(grid * TILES_A_DEGREE + inner_y // CELLS_A_SIDE) * TILES_A_DEGREE + inner_x // CELLS_A_SIDE]
     if tile < 0:
         return UNKNOWN, 0.0, 0.0
     inner = (inner_y % CELLS_A_SIDE) * CELLS_A_SIDE + inner_x % CELLS_A_SIDE
-    slot = tile * _SLOTS + inner * HEADINGS + _heading(mover)
-    if table.slots.begin[slot] & 1 == 0:
-        return UNKNOWN, 0.0, 0.0
-    return slot, x - column, y - row
+    return tile * _SLOTS + inner * HEADINGS, x - column, y - row
+
+
+@uncounted
+def _slot_at(table: OutlookTable, mover: Mover) -> tuple[int, float, float]:
+    """Return the slot of a user's state, and the place in its cell as shares of a side; ``UNKNOWN`` = too little is."""
+    slot, part_x, part_y = _cell_at(table, mover.lon, mover.lat)
+    if slot >= 0:
+        slot += _heading(mover)
+        if table.slots.begin[slot] & 1 == 0:
+            return UNKNOWN, 0.0, 0.0
+    return slot, part_x, part_y
+
+
+@uncounted
+def ask_for_forecast(table: OutlookTable, lon: float, lat: float) -> int:
+    """Bring what is forecast at a place into the cache; the slots of a cell share a line.
+
+    Returns a number that only keeps the reading from being left out.
+    """
+    slot, _, _ = _cell_at(table, lon, lat)
+    if slot < 0:
+        return 0
+    return int(table.slots.zone[table.slots.begin[slot] >> 1])
 
 
 @uncounted
