@@ -47,8 +47,6 @@ BORDER: Final = np.dtype(
     align=True,
 )
 
-_FIELDS: Final = ("bits", "middle_x", "middle_y", "half_x", "half_y", "turn", "zone", "first", "end")
-
 COLUMNS: Final = 184_320
 ROWS: Final = 92_160
 PER_DEGREE: Final = 512.0
@@ -68,15 +66,7 @@ class BorderGrid(NamedTuple):
         table2: int32: 16 x 16 cells of 1/512 degree per table, cell records only.
         cell_first: int32 (cells + 1,): where the borders of a cell begin, in order of their zones. Record 0 has none.
         cell_bits: uint64 per cell: profiles some border of it matters to.
-        bits: uint64 per border; this and the following are the fields of ``BORDER``.
-        middle_x: float64.
-        middle_y: float64.
-        half_x: float64.
-        half_y: float64.
-        turn: float64.
-        zone: int32.
-        first: int32.
-        end: int32.
+        border: ``BORDER`` records.
         edge: float64 (edges, 4): x0, y0, x1, y1 as the zone has them.
     """
 
@@ -85,15 +75,7 @@ class BorderGrid(NamedTuple):
     table2: npt.NDArray[np.int32]
     cell_first: npt.NDArray[np.int32]
     cell_bits: npt.NDArray[np.uint64]
-    bits: npt.NDArray[np.uint64]
-    middle_x: FloatColumn
-    middle_y: FloatColumn
-    half_x: FloatColumn
-    half_y: FloatColumn
-    turn: FloatColumn
-    zone: npt.NDArray[np.int32]
-    first: npt.NDArray[np.int32]
-    end: npt.NDArray[np.int32]
+    border: npt.NDArray[np.void]
     edge: FloatColumn
 
 
@@ -111,9 +93,6 @@ def border_grid(cells: Cells) -> BorderGrid:
     boxes = np.zeros((len(leaves) + 1, 4))
     _place_records(root, table1, table2, boxes)
     borders, edges = _counted(cells.page, leaves)
-    # A field of fewer than two records is a contiguous array, for which the kernels would be compiled once more.
-    border = np.zeros(max(borders, 2), dtype=BORDER)
-    fields = {name: border[name] for name in _FIELDS}
     cell_first = np.zeros(len(leaves) + 2, dtype=np.int32)
     edge = np.empty((edges, 4))
     grid = BorderGrid(
@@ -122,8 +101,8 @@ def border_grid(cells: Cells) -> BorderGrid:
         table2=table2,
         cell_first=cell_first,
         cell_bits=np.zeros(len(leaves) + 1, dtype=np.uint64),
+        border=np.zeros(borders, dtype=BORDER),
         edge=edge,
-        **fields,
     )
     _collect(cells.page, leaves, boxes, grid)
     return grid
@@ -131,12 +110,9 @@ def border_grid(cells: Cells) -> BorderGrid:
 
 def unmarked(grid: BorderGrid) -> BorderGrid:
     """Return a copy whose bits may be marked. Cost: a copy of the borders, not of their edges."""
-    border = np.zeros(len(grid.zone), dtype=BORDER)
-    for name in _FIELDS:
-        border[name] = getattr(grid, name)
+    border = grid.border.copy()
     border["bits"] = 0
-    fields = {name: border[name] for name in _FIELDS}
-    return grid._replace(cell_bits=np.zeros_like(grid.cell_bits), **fields)
+    return grid._replace(cell_bits=np.zeros_like(grid.cell_bits), border=border)
 
 
 @bare
@@ -191,8 +167,9 @@ def _collect(page: FloatColumn, leaves: IntColumn, boxes: FloatColumn, grid: Bor
         for _ in range(int(page[leaf, 1])):
             count = entry_counts(page, at)[1]
             zone, turn, _inside = entry_zone(page, at)
-            grid.zone[border], grid.turn[border] = zone, turn
-            grid.first[border], grid.end[border] = row, row + count
+            that = grid.border[border]
+            that["zone"], that["turn"] = zone, turn
+            that["first"], that["end"] = row, row + count
             west, south, east, north = _FAR, _FAR, -_FAR, -_FAR
             for j in range(at + 1, at + 1 + count):
                 for at_x in range(4):
@@ -203,8 +180,8 @@ def _collect(page: FloatColumn, leaves: IntColumn, boxes: FloatColumn, grid: Bor
             # Only what lies in the cell: the rest of a long edge is met in the cells it lies in.
             west, east = max(west, boxes[k + 1, 0] - turn), min(east, boxes[k + 1, 2] - turn)
             south, north = max(south, boxes[k + 1, 1]), min(north, boxes[k + 1, 3])
-            grid.middle_x[border], grid.half_x[border] = (west + east) / 2.0, (east - west) / 2.0 + _MARGIN_DEG
-            grid.middle_y[border], grid.half_y[border] = (south + north) / 2.0, (north - south) / 2.0 + _MARGIN_DEG
+            that["middle_x"], that["half_x"] = (west + east) / 2.0, (east - west) / 2.0 + _MARGIN_DEG
+            that["middle_y"], that["half_y"] = (south + north) / 2.0, (north - south) / 2.0 + _MARGIN_DEG
             border += 1
             at += 1 + count
     grid.cell_first[len(leaves) + 1] = border
@@ -224,13 +201,13 @@ def mark_wanted(grid: BorderGrid, wanted: npt.NDArray[np.uint64]) -> None:
     for cell in range(len(grid.cell_bits)):
         every = np.uint64(0)
         for border in range(grid.cell_first[cell], grid.cell_first[cell + 1]):
-            zone = grid.zone[border]
+            zone = grid.border[border]["zone"]
             found = np.uint64(0)
             # Cells that an edit left behind may name zones that are gone.
             for profile in range(wanted.shape[0] if zone >> 6 < wanted.shape[1] else 0):
                 bit = (wanted[profile, zone >> 6] >> np.uint64(zone & 63)) & one
                 found |= bit << np.uint64(profile % MOST_PROFILES)
-            grid.bits[border] = found
+            grid.border[border]["bits"] = found
             every |= found
         grid.cell_bits[cell] = every
 

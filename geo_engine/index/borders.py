@@ -52,8 +52,8 @@ def border_near(
             turned = 360.0 if column < 0 else (-360.0 if column >= COLUMNS else 0.0)
             record = record_at(grid, column % COLUMNS, row)
             border, end = _first_of(grid, record, zone), grid.cell_first[record + 1]
-            while border < end and grid.zone[border] == zone:
-                if _nearer(grid, border, lon + turned - grid.turn[border], lat, squared, lon_m, lat_m):
+            while border < end and grid.border[border]["zone"] == zone:
+                if _nearer(grid, border, lon + turned - grid.border[border]["turn"], lat, squared, lon_m, lat_m):
                     return True
                 border += 1
     return False
@@ -65,7 +65,7 @@ def _first_of(grid: BorderGrid, record: int, zone: int) -> int:
     low, high = grid.cell_first[record], grid.cell_first[record + 1]
     while low < high:
         middle = (low + high) // 2
-        if grid.zone[middle] < zone:
+        if grid.border[middle]["zone"] < zone:
             low = middle + 1
         else:
             high = middle
@@ -75,11 +75,12 @@ def _first_of(grid: BorderGrid, record: int, zone: int) -> int:
 @uncounted
 def _nearer(grid: BorderGrid, border: int, x: float, y: float, squared: float, lon_m: float, lat_m: float) -> bool:
     """Say whether an edge of the border comes nearer than the root of ``squared`` metres."""
-    beside_x = max(abs(x - grid.middle_x[border]) - grid.half_x[border], 0.0) * lon_m
-    beside_y = max(abs(y - grid.middle_y[border]) - grid.half_y[border], 0.0) * lat_m
+    that = grid.border[border]
+    beside_x = max(abs(x - that["middle_x"]) - that["half_x"], 0.0) * lon_m
+    beside_y = max(abs(y - that["middle_y"]) - that["half_y"], 0.0) * lat_m
     if beside_x * beside_x + beside_y * beside_y > squared:
         return False
-    for j in range(grid.first[border], grid.end[border]):
+    for j in range(that["first"], that["end"]):
         ax, ay = (grid.edge[j, 0] - x) * lon_m, (grid.edge[j, 1] - y) * lat_m
         edge_x, edge_y = (grid.edge[j, 2] - grid.edge[j, 0]) * lon_m, (grid.edge[j, 3] - grid.edge[j, 1]) * lat_m
         length = edge_x * edge_x + edge_y * edge_y
@@ -211,18 +212,19 @@ def _touch_in(
 ) -> int:
     """Add the zones whose border in one cell the step touches."""
     for border in range(grid.cell_first[record], grid.cell_first[record + 1]):
-        turn = grid.turn[border]
+        that = grid.border[border]
+        turn = that["turn"]
         px, py, qx, qy = lon - turn, lat, end_lon - turn, end_lat
         # Three tests and one branch: which of them fails cannot be foreseen, that one does nearly always.
-        middle_x, middle_y = grid.middle_x[border], grid.middle_y[border]
-        half_x, half_y = grid.half_x[border], grid.half_y[border]
+        middle_x, middle_y = that["middle_x"], that["middle_y"]
+        half_x, half_y = that["half_x"], that["half_y"]
         way_x, way_y = qx - px, qy - py
         beside_x = abs((px + qx) * 0.5 - middle_x) - (abs(way_x) * 0.5 + half_x)
         beside_y = abs((py + qy) * 0.5 - middle_y) - (abs(way_y) * 0.5 + half_y)
         off = abs(way_x * (middle_y - py) - way_y * (middle_x - px)) - (abs(way_x) * half_y + abs(way_y) * half_x)
         if (beside_x > 0.0) | (beside_y > 0.0) | (off > 0.0):
             continue
-        zone = grid.zone[border]
+        zone = that["zone"]
         if (
             _listed(members, some[0], some[1], zone)
             or (others[1] != some[1] and _listed(members, others[0], others[1], zone))
@@ -239,7 +241,7 @@ def _touch_in(
 def _touches(grid: BorderGrid, border: int, px: float, py: float, qx: float, qy: float) -> bool:
     way_x, way_y = qx - px, qy - py
     sure = _SURE * (abs(way_x) + abs(way_y))
-    for j in range(grid.first[border], grid.end[border]):
+    for j in range(grid.border[border]["first"], grid.border[border]["end"]):
         a_side = way_x * (grid.edge[j, 1] - py) - way_y * (grid.edge[j, 0] - px)
         b_side = way_x * (grid.edge[j, 3] - py) - way_y * (grid.edge[j, 2] - px)
         if (min(a_side, b_side) > sure) | (max(a_side, b_side) < -sure):

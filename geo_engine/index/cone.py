@@ -118,22 +118,23 @@ def _look_in(
     """Add the zones of one cell, or bring what is known of them nearer."""
     own, none = np.uint64(1) << np.uint64(profile % MOST_PROFILES), np.uint64(0)
     for border in range(grid.cell_first[record], grid.cell_first[record + 1]):
-        if (grid.bits[border] & own) == none:
+        that = grid.border[border]
+        if (that["bits"] & own) == none:
             continue
-        zone = grid.zone[border]
+        zone = that["zone"]
         if (wanted[profile, zone >> 6] >> np.uint64(zone & 63)) & np.uint64(1) == none:
             continue
-        tip_x = cone.lon + move - grid.turn[border]
+        tip_x = cone.lon + move - that["turn"]
         # The box of the border is farther than the reach: most end here.
-        beside = max(abs(grid.middle_x[border] - tip_x) - grid.half_x[border], 0.0) * cone.lon_m
-        beyond = max(abs(grid.middle_y[border] - cone.lat) - grid.half_y[border], 0.0) * cone.lat_m
+        beside = max(abs(that["middle_x"] - tip_x) - that["half_x"], 0.0) * cone.lon_m
+        beyond = max(abs(that["middle_y"] - cone.lat) - that["half_y"], 0.0) * cone.lat_m
         if beside * beside + beyond * beyond > cone.reach_m * cone.reach_m:
             continue
         at = 0
         while at < count and found.zone[at] != zone:
             at += 1
         nearest = cone.reach_m if at == count else found.distance_m[at]
-        for j in range(grid.first[border], grid.end[border]):
+        for j in range(that["first"], that["end"]):
             ax, ay = (grid.edge[j, 0] - tip_x) * cone.lon_m, (grid.edge[j, 1] - cone.lat) * cone.lat_m
             bx, by = (grid.edge[j, 2] - tip_x) * cone.lon_m, (grid.edge[j, 3] - cone.lat) * cone.lat_m
             east, north = _point_in_cone(ax, ay, bx, by, cone)

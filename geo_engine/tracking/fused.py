@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,9 @@ from geo_engine.tracking.approach_policy import ApproachPolicy
 from geo_engine.tracking.events import EVENT
 from geo_engine.tracking.flow_kernels import DRIVEN, steps_in
 from geo_engine.tracking.ground import Ground, Limits, Moment, StepResult
-from geo_engine.tracking.kernels import EventColumns, RowColumns, Walk, World, advance, combo_members, locate
+from geo_engine.tracking.kernels import Rows, Walk, World, advance, combo_members, locate
 from geo_engine.tracking.outlook_table import ahead_room
-from geo_engine.tracking.packing import PING, TILES, BatchColumns, PingColumns, Screen, arrange
+from geo_engine.tracking.packing import PING, TILES, BatchColumns, Screen, arrange
 from geo_engine.tracking.sets import Numbers, ZoneSets
 from geo_engine.tracking.state import UserRows
 from geo_engine.tracking.wanted import Wanted, wanted_of
@@ -27,8 +27,6 @@ __all__ = ["FusedTracker", "combo_sets"]
 
 _FAR_MS: Final = 1 << 62
 """A span of time nothing reaches; a moment plus this still fits."""
-
-Fields = TypeVar("Fields", bound=Any)
 
 
 class FusedTracker:
@@ -44,7 +42,7 @@ class FusedTracker:
         self._limits = limits
         # One number per user, for chaining the pings of a batch; pages are handed out where they are touched.
         self._slot = np.zeros(len(users.rows), dtype=np.int32)
-        self._rows = _fields(RowColumns, users.rows, inside_from_ms=users.inside_from_ms, used=users.used)
+        self._rows = Rows(users.rows, users.inside_from_ms, users.used)
         self._frame = degree_table()
         self._tiers = (limits.approach or ApproachPolicy()).table()
         self._room_for(0)
@@ -75,7 +73,7 @@ class FusedTracker:
         self._room_for(len(batch))
         codes = np.empty(len(batch), dtype=np.int8)
         columns = BatchColumns(*(_readable(getattr(batch, name), name) for name in BatchColumns._fields))
-        pings = _fields(PingColumns, self._pings)
+        pings = self._pings
         count = arrange(columns, self._screen(moment), codes, self._slot, self._work, self._starts, pings)
         if locate(self._index.cells, self._combo_set, pings, count, self._now_set):
             self._locate_crowded(pings, count)
@@ -84,21 +82,20 @@ class FusedTracker:
         return StepResult(codes, int(tally[0]), events, int(tally[1]), steps_in(self._steps[: tally[4]]))
 
     def _advance(
-        self, pings: PingColumns, count: int, codes: npt.NDArray[np.int8], moment: Moment, tally: IntColumn
+        self, pings: npt.NDArray[np.void], count: int, codes: npt.NDArray[np.int8], moment: Moment, tally: IntColumn
     ) -> npt.NDArray[np.void]:
         world, walk = self._world(moment), self._walk(moment)
         # The most one ping can cause: leave and enter everything, cross or approach every zone, every opening.
         room = 4 * len(self._ground.warnable) + len(moment.opening_ms) + 16
-        done, found, steps = 0, 0, steps_in(self._steps)
+        done, found = 0, 0
         while True:
             if len(self._events) < found + room:
                 self._events = np.concatenate([self._events, np.zeros(len(self._events) + room, dtype=EVENT)])
-            events = _fields(EventColumns, self._events)
             # The sums of sets run over on purpose; plain Python would warn.
             with np.errstate(over="ignore"):
                 done, found = advance(
-                    pings, self._now_set, done, count, codes, self._rows, world, walk, events, found,
-                    steps, self._scratch, self._ahead, room, tally,
+                    pings, self._now_set, done, count, codes, self._rows, world, walk, self._events, found,
+                    self._steps, self._scratch, self._ahead, room, tally,
                 )  # fmt: skip
             if tally[3]:
                 members = np.unique(self._scratch[: tally[3]])
@@ -126,10 +123,10 @@ class FusedTracker:
             self._steps: npt.NDArray[np.void] = np.zeros(room, dtype=DRIVEN)
             self._starts = np.zeros(TILES + 1, dtype=np.int64)
 
-    def _locate_crowded(self, pings: PingColumns, count: int) -> None:
+    def _locate_crowded(self, pings: npt.NDArray[np.void], count: int) -> None:
         """Settle the pings in cells with so many borders that their sets are not numbered beforehand."""
         rows = np.flatnonzero(self._now_set[:count] < 0)
-        pairs = self._index.containing(pings.lon[rows], pings.lat[rows])
+        pairs = self._index.containing(pings["lon"][rows], pings["lat"][rows])
         there = ~self._ground.validity.retired[pairs.zone]
         self._now_set[rows] = self._sets.intern(Pairs(pairs.query[there], pairs.zone[there]), len(rows))
 
@@ -217,12 +214,6 @@ def _readable(column: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     view = np.ascontiguousarray(column, dtype=np.int64 if name in {"u7", "time_ms"} else np.float64).view()
     view.flags.writeable = False
     return view
-
-
-def _fields(kind: type[Fields], records: npt.NDArray[np.void], **more: npt.NDArray[Any]) -> Fields:
-    """Return the fields of a structured column as the NamedTuple ``kind`` of strided views."""
-    fields: Fields = kind(**{name: records[name] for name in kind._fields if name not in more}, **more)
-    return fields
 
 
 def _span(span_ms: int | None) -> int:

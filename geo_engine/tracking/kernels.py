@@ -22,10 +22,9 @@ from geo_engine.index.venues import VenueGrid, nearest_venue
 from geo_engine.model import BoolColumn, FloatColumn, IntColumn, RejectReason
 from geo_engine.tracking.approach_policy import is_due
 from geo_engine.tracking.events import APPROACH, CROSS, ENTER, EXIT, LOST, MOVED, OPENED, OWED
-from geo_engine.tracking.flow_kernels import LEAST_MOVE_MS, MOST_MOVE_MS, MOVING_MPS, DrivenSteps, sample_of
+from geo_engine.tracking.flow_kernels import LEAST_MOVE_MS, MOST_MOVE_MS, MOVING_MPS, sample_of
 from geo_engine.tracking.foresight import Known, look_ahead
 from geo_engine.tracking.outlook_table import Ahead, Mover, OutlookTable, ask_for_forecast
-from geo_engine.tracking.packing import PingColumns
 from geo_engine.tracking.screening import REASONS
 from geo_engine.tracking.sets import mixed
 from geo_engine.tracking.settling import FIRST_STILL_S, LONGEST_STILL_S, doubt_m, radius_m, settled, still_for, walked
@@ -33,7 +32,7 @@ from geo_engine.tracking.state import BLOCK, CONSENTED, FRESH, KEPT_FLAGS, MOVIN
 from geo_engine.tracking.steps import PHASE
 from geo_engine.tracking.wanted import Wanted
 
-__all__ = ["EventColumns", "RowColumns", "Walk", "World", "advance", "combo_members", "locate"]
+__all__ = ["Rows", "Walk", "World", "advance", "combo_members", "locate"]
 
 _LATE: Final = REASONS.index(RejectReason.LATE)
 _DUPLICATE: Final = REASONS.index(RejectReason.DUPLICATE)
@@ -51,40 +50,18 @@ _FASTEST_CMPS: Final = 32_767.0
 _DRIVES_CMPS: Final = 100.0 * MOVING_MPS
 
 
-class RowColumns(NamedTuple):
-    """The fields of the ``PACKED_ROW`` column and its blocks, as strided views."""
+class Rows(NamedTuple):
+    """What is remembered of users.
 
-    time_ms: IntColumn
-    lon: FloatColumn
-    lat: FloatColumn
-    inside: npt.NDArray[np.int32]
-    venue: npt.NDArray[np.int32]
-    jump_after_ms: npt.NDArray[np.int32]
-    east_cmps: npt.NDArray[np.int16]
-    north_cmps: npt.NDArray[np.int16]
-    profile: npt.NDArray[np.int16]
-    jumps: npt.NDArray[np.uint8]
-    still_s: npt.NDArray[np.uint8]
-    back_lon: npt.NDArray[np.float32]
-    back_lat: npt.NDArray[np.float32]
-    flags: npt.NDArray[np.uint8]
+    Attributes:
+        rows: ``PACKED_ROW`` records.
+        inside_from_ms: of ``UserRows``.
+        used: of ``UserRows``.
+    """
+
+    rows: npt.NDArray[np.void]
     inside_from_ms: IntColumn
     used: BoolColumn
-
-
-class EventColumns(NamedTuple):
-    """The fields of an ``EVENT`` column, as strided views."""
-
-    time_ms: IntColumn
-    lon: FloatColumn
-    lat: FloatColumn
-    distance_m: FloatColumn
-    eta_s: FloatColumn
-    bearing_deg: FloatColumn
-    u7: npt.NDArray[np.int32]
-    zone: npt.NDArray[np.int32]
-    kind: npt.NDArray[np.int8]
-    reason: npt.NDArray[np.int8]
 
 
 class World(NamedTuple):
@@ -181,7 +158,7 @@ class Walk(NamedTuple):
 def locate(
     cells: Cells,
     combo_set: npt.NDArray[np.int32],
-    pings: PingColumns,
+    pings: npt.NDArray[np.void],
     count: int,
     now_set: npt.NDArray[np.int32],
 ) -> int:
@@ -194,7 +171,7 @@ def locate(
     """
     unknown = 0
     for k in range(count):
-        combo = combo_at(cells, pings.lon[k], pings.lat[k])
+        combo = combo_at(cells, pings[k]["lon"], pings[k]["lat"])
         if combo < 0:
             now_set[k] = -1
             unknown += 1
@@ -204,25 +181,23 @@ def locate(
 
 
 @uncounted
-def _ask_for(
-    pings: PingColumns, rows: RowColumns, table: OutlookTable, first: int, end: int, foresees: bool
-) -> int:
+def _ask_for(pings: npt.NDArray[np.void], rows: Rows, table: OutlookTable, first: int, end: int, foresees: bool) -> int:
     """Bring what a block's pings will read into the cache together; one by one, each would be waited for.
 
     Returns a number that only keeps the reading from being left out.
     """
     touched = 0
     for k in range(first, end):
-        touched += rows.time_ms[pings.u7[k]] + rows.flags[pings.u7[k]]
+        touched += rows.rows[pings[k]["u7"]]["time_ms"] + rows.rows[pings[k]["u7"]]["flags"]
     if foresees:
         for k in range(first, end):
-            touched += ask_for_forecast(table, pings.lon[k], pings.lat[k])
+            touched += ask_for_forecast(table, pings[k]["lon"], pings[k]["lat"])
     return touched
 
 
 @uncounted
 def _write(
-    events: EventColumns,
+    events: npt.NDArray[np.void],
     n: int,
     u7: int,
     time_ms: int,
@@ -233,16 +208,17 @@ def _write(
     lat: float,
 ) -> int:
     """Write an event without a distance; return the number of events."""
-    events.time_ms[n] = time_ms
-    events.lon[n] = lon
-    events.lat[n] = lat
-    events.distance_m[n] = np.nan
-    events.eta_s[n] = np.nan
-    events.bearing_deg[n] = np.nan
-    events.u7[n] = u7
-    events.zone[n] = zone
-    events.kind[n] = kind
-    events.reason[n] = reason
+    event = events[n]
+    event["time_ms"] = time_ms
+    event["lon"] = lon
+    event["lat"] = lat
+    event["distance_m"] = np.nan
+    event["eta_s"] = np.nan
+    event["bearing_deg"] = np.nan
+    event["u7"] = u7
+    event["zone"] = zone
+    event["kind"] = kind
+    event["reason"] = reason
     return n + 1
 
 
@@ -265,7 +241,7 @@ def _among(zones: IntColumn, count: int, zone: int) -> bool:
 
 @bare
 def _write_openings(
-    events: EventColumns,
+    events: npt.NDArray[np.void],
     n: int,
     world: World,
     number: int,
@@ -287,27 +263,28 @@ def _write_openings(
 
 @bare
 def _end_run(
-    pings: PingColumns, k: int, codes: npt.NDArray[np.int8], rows: RowColumns, world: World, walk: Walk,
-    events: EventColumns, n: int,
+    pings: npt.NDArray[np.void], k: int, codes: npt.NDArray[np.int8], rows: Rows, world: World, walk: Walk,
+    events: npt.NDArray[np.void], n: int,
 ) -> int:  # fmt: skip
     """Do what counts once a user's last ping of the batch is behind him, used or not; return the number of events.
 
     His block is watched for silence from his last accepted ping on. When that one came late, the zones he is inside
     may have come into force since, at moments that were looked at before it came.
     """
-    u7 = pings.u7[k]
-    time_ms, inside = rows.time_ms[u7], rows.inside[u7]
+    u7 = pings[k]["u7"]
+    row = rows.rows[u7]
+    time_ms, inside = row["time_ms"], row["inside"]
     block = u7 // BLOCK
     rows.inside_from_ms[block] = min(rows.inside_from_ms[block], time_ms)
     if time_ms >= walk.newest_opening_ms or time_ms >= walk.before_now_ms:
         return n
     # Openings after a ping of an earlier batch were told when they came.
     accepted = k
-    while accepted >= 0 and pings.u7[accepted] == u7 and codes[pings.row[accepted]] >= 0:
+    while accepted >= 0 and pings[accepted]["u7"] == u7 and codes[pings[accepted]["row"]] >= 0:
         accepted -= 1
-    if accepted >= 0 and pings.u7[accepted] == u7:
+    if accepted >= 0 and pings[accepted]["u7"] == u7:
         until_ms = min(walk.before_now_ms, time_ms + walk.lost_ms)
-        n = _write_openings(events, n, world, inside, u7, time_ms, until_ms, rows.lon[u7], rows.lat[u7])
+        n = _write_openings(events, n, world, inside, u7, time_ms, until_ms, row["lon"], row["lat"])
     return n
 
 
@@ -408,17 +385,17 @@ def _convinced(world: World, held: int, now: int, lon: float, lat: float, doubt:
 
 @bare
 def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping does to one row, start to end
-    pings: PingColumns,
+    pings: npt.NDArray[np.void],
     now_set: npt.NDArray[np.int32],
     first: int,
     count: int,
     codes: npt.NDArray[np.int8],
-    rows: RowColumns,
+    rows: Rows,
     world: World,
     walk: Walk,
-    events: EventColumns,
+    events: npt.NDArray[np.void],
     n_events: int,
-    steps: DrivenSteps,
+    steps: npt.NDArray[np.void],
     scratch_zone: IntColumn,
     ahead: Ahead,
     room: int,
@@ -449,7 +426,7 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
         number: its members are the first ``tally[3]`` of ``scratch_zone``.
         Cost: 50 ns for a standing user, about 150 ns with a look-ahead.
     """
-    capacity = len(events.time_ms)
+    capacity = len(events)
     set_first, set_members = world.set_first, world.set_members
     n = n_events
     accepted = 0
@@ -463,20 +440,21 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
         if k >= asked:
             asked = min(k + BLOCK_PINGS, count)
             tally[2] += _ask_for(pings, rows, world.known.flow, k, asked, walk.foresees)
-        u7 = pings.u7[k]
-        time_ms, lon, lat = pings.time_ms[k], pings.lon[k], pings.lat[k]
-        last = k + 1 >= count or pings.u7[k + 1] != u7
-        before_ms = rows.time_ms[u7]
+        u7 = pings[k]["u7"]
+        time_ms, lon, lat = pings[k]["time_ms"], pings[k]["lon"], pings[k]["lat"]
+        last = k + 1 >= count or pings[k + 1]["u7"] != u7
+        row = rows.rows[u7]
+        before_ms = row["time_ms"]
         code = -1
         if time_ms <= before_ms:
             code = _LATE if time_ms < before_ms else _DUPLICATE
-        elif k > 0 and pings.u7[k - 1] == u7 and pings.time_ms[k - 1] == time_ms:
+        elif k > 0 and pings[k - 1]["u7"] == u7 and pings[k - 1]["time_ms"] == time_ms:
             code = _DUPLICATE
-        flags = rows.flags[u7]
+        flags = row["flags"]
         known = before_ms > 0
         placed = (flags & PLACED) != 0
         elapsed_ms = time_ms - before_ms
-        before_lon, before_lat = rows.lon[u7], rows.lat[u7]
+        before_lon, before_lat = row["lon"], row["lat"]
         # The way from the last believed place, and whether a vehicle can have made it.
         east_m, north_m = 0.0, 0.0
         anchored = False
@@ -490,20 +468,20 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                 if way_m >= _FRAME_LIMIT_M or abs(mid_lat) >= _FRAME_LIMIT_LAT_DEG:
                     way_m = geodesic_m(before_lon, before_lat, lon, lat)
                 if _too_far(way_m, elapsed_ms, walk):
-                    anchored = rows.jumps[u7] >= walk.jump_believe_after
+                    anchored = row["jumps"] >= walk.jump_believe_after
                     if not anchored:
                         code = _SPEED_JUMP
                         # The same absurd ping sent again counts once.
-                        if rows.jumps[u7] == 0 or elapsed_ms > rows.jump_after_ms[u7]:
-                            rows.jumps[u7] += 1
-                            rows.jump_after_ms[u7] = min(elapsed_ms, 2_147_483_647)
+                        if row["jumps"] == 0 or elapsed_ms > row["jump_after_ms"]:
+                            row["jumps"] += 1
+                            row["jump_after_ms"] = min(elapsed_ms, 2_147_483_647)
         if code >= 0:
-            codes[pings.row[k]] = code
-            if last and rows.inside[u7] != 0:
+            codes[pings[k]["row"]] = code
+            if last and row["inside"] != 0:
                 n = _end_run(pings, k, codes, rows, world, walk, events, n)
             k += 1
             continue
-        before = rows.inside[u7]
+        before = row["inside"]
         now = now_set[k]
         joined = placed and not anchored and elapsed_ms <= walk.gap_ms
         since_ms = max(before_ms, walk.restored_ms)
@@ -512,17 +490,17 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
         # From where on his way is not yet searched for crossings.
         begun_lon, begun_lat = lon, lat
         if joined:
-            begun_lon = _toward(before_lon, -rows.back_lon[u7], 1.0)
-            begun_lat = min(max(before_lat - rows.back_lat[u7], -90.0), 90.0)
+            begun_lon = _toward(before_lon, -row["back_lon"], 1.0)
+            begun_lat = min(max(before_lat - row["back_lat"], -90.0), 90.0)
         target, still_s, moved, searched = now, 0, False, joined and not silent
         if walk.settles:
-            radius = radius_m(pings.accuracy_m[k])
+            radius = radius_m(pings[k]["accuracy_m"])
             still_s = FIRST_STILL_S
             if joined:
-                onward = (flags & MOVING) != 0 and east_m * rows.east_cmps[u7] + north_m * rows.north_cmps[u7] > 0.0
+                onward = (flags & MOVING) != 0 and east_m * row["east_cmps"] + north_m * row["north_cmps"] > 0.0
                 way_m = math.sqrt(east_m * east_m + north_m * north_m)
-                still_s = still_for(rows.still_s[u7], way_m, onward, pings.speed_mps[k], radius, elapsed_ms)
-                if still_s == 0 and rows.still_s[u7] >= LONGEST_STILL_S and (flags & WALKED) == 0:
+                still_s = still_for(row["still_s"], way_m, onward, pings[k]["speed_mps"], radius, elapsed_ms)
+                if still_s == 0 and row["still_s"] >= LONGEST_STILL_S and (flags & WALKED) == 0:
                     # He stood for minutes: the mean is where he was, the one ping his stand began with may not be.
                     begun_lon, begun_lat = before_lon, before_lat
                 if still_s > 0:
@@ -595,7 +573,7 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
         if walk.venue_every_ms <= 0 or (
             (time_ms + phase) // walk.venue_every_ms != (before_ms + phase) // walk.venue_every_ms
         ):
-            rows.venue[u7] = nearest_venue(world.venues, lon, lat, world.venues.within_m)[0] + 1
+            row["venue"] = nearest_venue(world.venues, lon, lat, world.venues.within_m)[0] + 1
         # Velocity: the device's own where credible, else that of the last step.
         moves = joined and _MIN_STEP_MS <= elapsed_ms <= _MAX_STEP_MS
         east, north = 0.0, 0.0
@@ -608,18 +586,18 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                 agreed = (flags & CONSENTED) != 0 or (walk.consented and not told)
                 old_east, old_north = 0.0, 0.0
                 if (flags & MOVING) != 0:
-                    old_east, old_north = float(rows.east_cmps[u7]), float(rows.north_cmps[u7])
+                    old_east, old_north = float(row["east_cmps"]), float(row["north_cmps"])
                 fastest = max(east * east + north * north, old_east * old_east + old_north * old_north)
                 if agreed and LEAST_MOVE_MS <= elapsed_ms <= MOST_MOVE_MS and fastest >= _DRIVES_CMPS * _DRIVES_CMPS:
-                    at = tally[4]
-                    steps.lon0[at], steps.lat0[at], steps.lon1[at], steps.lat1[at] = before_lon, before_lat, lon, lat
-                    steps.east0_mps[at], steps.north0_mps[at] = old_east / 100.0, old_north / 100.0
-                    steps.east1_mps[at], steps.north1_mps[at] = east / 100.0, north / 100.0
-                    steps.elapsed_ms[at] = elapsed_ms
-                    tally[4] = at + 1
-        profile = rows.profile[u7]
+                    step = steps[tally[4]]
+                    step["lon0"], step["lat0"], step["lon1"], step["lat1"] = before_lon, before_lat, lon, lat
+                    step["east0_mps"], step["north0_mps"] = old_east / 100.0, old_north / 100.0
+                    step["east1_mps"], step["north1_mps"] = east / 100.0, north / 100.0
+                    step["elapsed_ms"] = elapsed_ms
+                    tally[4] += 1
+        profile = row["profile"]
         if walk.foresees and world.wants_any[profile]:
-            told_mps, told_deg = pings.speed_mps[k], pings.heading_deg[k]
+            told_mps, told_deg = pings[k]["speed_mps"], pings[k]["heading_deg"]
             east_mps, north_mps = east / 100.0, north / 100.0
             if 0.0 <= told_mps <= _MAX_SPEED_MPS and 0.0 <= told_deg <= 360.0:
                 speed_mps = told_mps
@@ -641,10 +619,10 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
                     here = _in_set(world, now, zone) or _in_set(world, target, zone) or _in_set(world, held, zone)
                     if not here and not _among(scratch_zone, crossed, zone):
                         n = _write(events, n, u7, time_ms, zone, APPROACH, MOVED, lon, lat)
-                        events.distance_m[n - 1] = ahead.distance_m[at]
-                        events.eta_s[n - 1] = ahead.eta_s[at]
+                        events[n - 1]["distance_m"] = ahead.distance_m[at]
+                        events[n - 1]["eta_s"] = ahead.eta_s[at]
                         toward_deg = math.degrees(math.atan2(ahead.east_m[at], ahead.north_m[at]))
-                        events.bearing_deg[n - 1] = toward_deg % 360.0
+                        events[n - 1]["bearing_deg"] = toward_deg % 360.0
         # The row moves on.
         walks = joined and still_s > 0 and (searched or (flags & WALKED) != 0)
         flags = (flags & KEPT_FLAGS) | PLACED
@@ -654,20 +632,20 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
             flags |= FRESH
         if moves:
             flags |= MOVING
-            rows.east_cmps[u7] = int(east)
-            rows.north_cmps[u7] = int(north)
-        rows.time_ms[u7] = time_ms
-        rows.lon[u7] = lon
-        rows.lat[u7] = lat
-        rows.jumps[u7] = 0
-        rows.still_s[u7] = still_s
+            row["east_cmps"] = int(east)
+            row["north_cmps"] = int(north)
+        row["time_ms"] = time_ms
+        row["lon"] = lon
+        row["lat"] = lat
+        row["jumps"] = 0
+        row["still_s"] = still_s
         pending = joined and not silent and not searched
-        rows.back_lon[u7] = _short_way(lon - begun_lon) if pending else 0.0
-        rows.back_lat[u7] = lat - begun_lat if pending else 0.0
-        rows.flags[u7] = flags
+        row["back_lon"] = _short_way(lon - begun_lon) if pending else 0.0
+        row["back_lat"] = lat - begun_lat if pending else 0.0
+        row["flags"] = flags
         rows.used[u7 // BLOCK] = True
         if before != target:
-            rows.inside[u7] = target
+            row["inside"] = target
             memberships += (set_first[target + 1] - set_first[target]) - (set_first[before + 1] - set_first[before])
         if last and target != 0:
             n = _end_run(pings, k, codes, rows, world, walk, events, n)

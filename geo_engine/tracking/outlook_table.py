@@ -213,7 +213,7 @@ def _slot_at(table: OutlookTable, mover: Mover) -> tuple[int, float, float]:
     slot, part_x, part_y = _cell_at(table, mover.lon, mover.lat)
     if slot >= 0:
         slot += _heading(mover)
-        if table.slots.begin[slot] & 1 == 0:
+        if table.slots.states[slot]["begin"] & 1 == 0:
             return UNKNOWN, 0.0, 0.0
     return slot, part_x, part_y
 
@@ -227,7 +227,7 @@ def ask_for_forecast(table: OutlookTable, lon: float, lat: float) -> int:
     slot, _, _ = _cell_at(table, lon, lat)
     if slot < 0:
         return 0
-    return int(table.slots.zone[table.slots.begin[slot] >> 1])
+    return int(table.slots.ahead[table.slots.states[slot]["begin"] >> 1]["zone"])
 
 
 @uncounted
@@ -260,11 +260,11 @@ def blend_chances(table: OutlookTable, mover: Mover, share: float, ahead: Ahead,
     slot, _, _ = _slot_at(table, mover)
     if slot < 0:
         return
-    at, end = table.slots.begin[slot] >> 1, table.slots.begin[slot + 1] >> 1
+    at, end = table.slots.states[slot]["begin"] >> 1, table.slots.states[slot + 1]["begin"] >> 1
     for row in range(count):
-        while at < end and table.slots.zone[at] < ahead.zone[row]:
+        while at < end and table.slots.ahead[at]["zone"] < ahead.zone[row]:
             at += 1
-        here = table.slots.chance[at] if at < end and table.slots.zone[at] == ahead.zone[row] else 0.0
+        here = table.slots.ahead[at]["chance"] if at < end and table.slots.ahead[at]["zone"] == ahead.zone[row] else 0.0
         ahead.chance[row] = (1.0 - share) * ahead.chance[row] + share * here
 
 
@@ -287,21 +287,22 @@ def forecast_at(table: OutlookTable, frame: FloatColumn, mover: Mover, wanted: W
     slot, part_x, part_y = _slot_at(table, mover)
     if slot < 0:
         return UNKNOWN
-    if table.slots.groups[slot] & wanted.groups[mover.profile] == np.uint32(0):
+    if table.slots.states[slot]["groups"] & wanted.groups[mover.profile] == np.uint32(0):
         return 0
     lon_m, lat_m = degree_lengths(frame, mover.lat)
     own_x = part_x / table.columns[int(mover.lat + 90.0)] * lon_m
     own_y = part_y / ROWS_PER_DEGREE * lat_m
     count = 0
-    for at in range(table.slots.begin[slot] >> 1, table.slots.begin[slot + 1] >> 1):
-        zone = table.slots.zone[at]
+    for at in range(table.slots.states[slot]["begin"] >> 1, table.slots.states[slot + 1]["begin"] >> 1):
+        outlook = table.slots.ahead[at]
+        zone = outlook["zone"]
         if (wanted.bits[mover.profile, zone >> 6] >> np.uint64(zone & 63)) & np.uint64(1) == np.uint64(0):
             continue
-        east_m, north_m = table.slots.east_m[at] - own_x, table.slots.north_m[at] - own_y
+        east_m, north_m = outlook["east_m"] - own_x, outlook["north_m"] - own_y
         distance_m = math.sqrt(east_m * east_m + north_m * north_m)
         ahead.zone[count] = zone
-        ahead.chance[count] = table.slots.chance[at]
-        ahead.eta_s[count] = LEARNT_SHARE * table.slots.eta_s[at] + (1.0 - LEARNT_SHARE) * distance_m / mover.speed_mps
+        ahead.chance[count] = outlook["chance"]
+        ahead.eta_s[count] = LEARNT_SHARE * outlook["eta_s"] + (1.0 - LEARNT_SHARE) * distance_m / mover.speed_mps
         ahead.distance_m[count] = distance_m
         ahead.east_m[count], ahead.north_m[count] = east_m, north_m
         count += 1

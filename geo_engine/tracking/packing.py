@@ -12,7 +12,7 @@ from geo_engine.compiled import bare, uncounted
 from geo_engine.model import EARLIEST_TIME_MS, LATEST_TIME_MS, U7_COUNT, FloatColumn, IntColumn, RejectReason
 from geo_engine.tracking.screening import REASONS
 
-__all__ = ["PING", "TILES", "BatchColumns", "PingColumns", "Screen", "arrange"]
+__all__ = ["PING", "TILES", "BatchColumns", "Screen", "arrange"]
 
 PING: Final = np.dtype(
     [
@@ -60,19 +60,6 @@ class Screen(NamedTuple):
     latest_ms: int
     late_ms: int
     max_accuracy_m: float
-
-
-class PingColumns(NamedTuple):
-    """The fields of a ``PING`` column, as strided views."""
-
-    time_ms: IntColumn
-    lon: FloatColumn
-    lat: FloatColumn
-    speed_mps: FloatColumn
-    heading_deg: FloatColumn
-    accuracy_m: FloatColumn
-    u7: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
 
 
 @uncounted
@@ -159,7 +146,7 @@ def arrange(  # noqa: PLR0915 - fused kernel; work arrays come from outside, so 
     slot: npt.NDArray[np.int32],
     work: npt.NDArray[np.int32],
     starts: IntColumn,
-    pings: PingColumns,
+    pings: npt.NDArray[np.void],
 ) -> int:
     """Screen a batch and pack its usable pings: users by map tile, each user's pings together and in order of time.
 
@@ -221,14 +208,14 @@ def arrange(  # noqa: PLR0915 - fused kernel; work arrays come from outside, so 
         k = starts[tile[user]]
         for at in range(length):
             i = run[at]
-            pings.time_ms[k] = batch.time_ms[i]
-            pings.lon[k] = batch.lon[i]
-            pings.lat[k] = batch.lat[i]
-            pings.speed_mps[k] = batch.speed_mps[i]
-            pings.heading_deg[k] = batch.heading_deg[i]
-            pings.accuracy_m[k] = batch.accuracy_m[i]
-            pings.u7[k] = batch.u7[i]
-            pings.row[k] = i
+            pings[k]["time_ms"] = batch.time_ms[i]
+            pings[k]["lon"] = batch.lon[i]
+            pings[k]["lat"] = batch.lat[i]
+            pings[k]["speed_mps"] = batch.speed_mps[i]
+            pings[k]["heading_deg"] = batch.heading_deg[i]
+            pings[k]["accuracy_m"] = batch.accuracy_m[i]
+            pings[k]["u7"] = batch.u7[i]
+            pings[k]["row"] = i
             k += 1
         starts[tile[user]] = k
     return usable

@@ -187,22 +187,23 @@ def forecast_on_road(table: RoadTable, frame: FloatColumn, mover: Mover, wanted:
     piece, along_m = snap(table.grid, (lon, lat), (lon_m, lat_m), velocity_of(mover))
     if piece < 0:
         return UNKNOWN
-    if table.pieces.groups[piece] & wanted.groups[mover.profile] == np.uint32(0):
+    if table.pieces.states[piece]["groups"] & wanted.groups[mover.profile] == np.uint32(0):
         return 0
     grid = table.grid
     x0, x1 = (grid.lon0[piece] - lon) * lon_m, (grid.lon1[piece] - lon) * lon_m
     y0, y1 = (grid.lat0[piece] - lat) * lat_m, (grid.lat1[piece] - lat) * lat_m
     behind_s = (along_m - math.sqrt((x1 - x0) ** 2 + (y1 - y0) ** 2) * 0.5) / speed_mps
     count = 0
-    for at in range(table.pieces.begin[piece] >> 1, table.pieces.begin[piece + 1] >> 1):
-        zone = table.pieces.zone[at]
+    for at in range(table.pieces.states[piece]["begin"] >> 1, table.pieces.states[piece + 1]["begin"] >> 1):
+        outlook = table.pieces.ahead[at]
+        zone = outlook["zone"]
         if (wanted.bits[mover.profile, zone >> 6] >> np.uint64(zone & 63)) & np.uint64(1) == np.uint64(0):
             continue
-        east_m, north_m = table.pieces.east_m[at] + (x0 + x1) * 0.5, table.pieces.north_m[at] + (y0 + y1) * 0.5
+        east_m, north_m = outlook["east_m"] + (x0 + x1) * 0.5, outlook["north_m"] + (y0 + y1) * 0.5
         distance_m = math.sqrt(east_m * east_m + north_m * north_m)
         ahead.zone[count] = zone
-        ahead.chance[count] = table.pieces.chance[at]
-        learnt_s = max(table.pieces.eta_s[at] - behind_s, 0.0)
+        ahead.chance[count] = outlook["chance"]
+        learnt_s = max(outlook["eta_s"] - behind_s, 0.0)
         ahead.eta_s[count] = LEARNT_SHARE * learnt_s + (1.0 - LEARNT_SHARE) * distance_m / speed_mps
         ahead.distance_m[count] = distance_m
         ahead.east_m[count], ahead.north_m[count] = east_m, north_m

@@ -108,7 +108,7 @@ def test_borders_marked_anew_forget_what_was_wanted_before() -> None:
     mark_wanted(grid, after)
     assert sorted(ahead((grid, after), 9.9995, 10.05, east=1.0)) == [7]
     mark_wanted(grid, wanted_words(np.zeros((1, 16), dtype=bool)))
-    assert not grid.bits.any()
+    assert not grid.border["bits"].any()
     assert not grid.cell_bits.any()
 
 
@@ -129,7 +129,7 @@ def test_cone_over_the_date_line_finds_what_lies_on_the_other_side() -> None:
 def test_copy_is_marked_without_the_original() -> None:
     grid = borders_of(CORNERS[0])
     mark_wanted(unmarked(grid), wanted_words(np.ones((1, 16), dtype=bool)))
-    assert not grid.bits.any()
+    assert not grid.border["bits"].any()
     assert not grid.cell_bits.any()
 
 
@@ -139,6 +139,6 @@ def test_borders_of_a_cell_lie_in_order_of_their_zones_also_after_edits() -> Non
     index = CellIndex(ZoneSet.of([*zones[5:], replace(zones[0], geometry=zones[7].geometry)]), index)
     grid, checked = index.borders, 0
     for first, end in pairwise(grid.cell_first.tolist()):
-        assert (np.diff(grid.zone[first:end]) >= 0).all()
+        assert (np.diff(grid.border["zone"][first:end]) >= 0).all()
         checked += end - first > 2
     assert checked > 10
