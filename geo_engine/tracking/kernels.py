@@ -570,9 +570,8 @@ def advance(  # noqa: C901, PLR0912, PLR0915 - a fused kernel: what one ping doe
             for at in range(crossed):
                 n = _write(events, n, u7, time_ms, scratch_zone[at], CROSS, MOVED, lon, lat)
         phase = np.int64(u7) * PHASE
-        if walk.venue_every_ms <= 0 or (
-            (time_ms + phase) // walk.venue_every_ms != (before_ms + phase) // walk.venue_every_ms
-        ):
+        # One division instead of two: a multiple lies between both moments when it is nearer than the step is long.
+        if walk.venue_every_ms <= 0 or (time_ms + phase) % walk.venue_every_ms < elapsed_ms:
             row["venue"] = nearest_venue(world.venues, lon, lat, world.venues.within_m)[0] + 1
         # Velocity: the device's own where credible, else that of the last step.
         moves = joined and _MIN_STEP_MS <= elapsed_ms <= _MAX_STEP_MS
