@@ -40,7 +40,7 @@ def saved_of(users: UserRows) -> dict:
 
 
 def test_a_row_takes_no_more_than_64_bytes() -> None:
-    assert PACKED_ROW.itemsize <= 64
+    assert PACKED_ROW.itemsize <= 56
 
 
 def test_positions_are_those_of_users_seen_and_of_nobody_else() -> None:
