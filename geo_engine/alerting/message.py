@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from geo_engine.alerting.reach import Channel
 from geo_engine.model import Alert, Language
 
 __all__ = ["Message", "MessageSender", "Outcome", "SendResult"]
@@ -63,6 +64,7 @@ class SendResult:
         in_doubt: something else than the channel answered, or nothing did: it may have been taken all the same.
         reached: False = it failed before the channel saw the message (no token).
         repeatable: False = the channel knows no dedupe key, so after a doubt nothing may be sent again.
+        channel: the way it took, None = it did not leave, or nobody chose a way. It does not count in comparisons.
     """
 
     outcome: Outcome
@@ -73,6 +75,7 @@ class SendResult:
     in_doubt: bool = False
     reached: bool = True
     repeatable: bool = True
+    channel: Channel | None = field(default=None, compare=False)
 
 
 class MessageSender(Protocol):

@@ -18,9 +18,9 @@ _IDS_PER_QUERY: Final = 500
 _KEY: Final = ("u7", "time_ms", "zone_id", "kind")
 
 
-def change_history(connection: Connection, changes: Sequence[HistoryChange]) -> None:
-    """Make changes in their order; nothing is added of users who do not consent."""
-    users = sorted({int(record.u7) for change in changes for record in change.added})
+def change_history(connection: Connection, changes: Sequence[HistoryChange]) -> set[int]:
+    """Make changes in their order; nothing is added of users who do not consent. Return those who do."""
+    users = sorted({int(record.u7) for change in changes for record in (*change.added, *change.withdrawn)})
     willing = set(consenting(connection, HISTORY, users)) if users else set()
     columns = history.c
     this_one = delete(history).where(*(columns[name] == bindparam(f"this_{name}") for name in _KEY))
@@ -31,6 +31,7 @@ def change_history(connection: Connection, changes: Sequence[HistoryChange]) -> 
         added = [rows.transition_values(record) for record in change.added if record.u7 in willing]
         if added:
             connection.execute(upsert(history).on_conflict_do_nothing(), added)
+    return willing
 
 
 def consenting(connection: Connection, purpose: str, among: Sequence[int] | None = None) -> list[int]:

@@ -13,6 +13,8 @@ from geo_engine.people.consents import ConsentRecord
 from geo_engine.people.erasure import Erasure, Tombstone
 from geo_engine.people.identity import REST_MS, OwnedVehicle, next_u7
 from geo_engine.store.protocol import Person
+from geo_engine.store.webhook_events import erased_event
+from geo_engine.store.webhooks_memory import MemoryWebhooks
 
 __all__ = ["MemoryIdentities"]
 
@@ -20,6 +22,7 @@ __all__ = ["MemoryIdentities"]
 class MemoryIdentities:
     """Mixed into ``MemoryStore``, whose lock and people it uses."""
 
+    webhooks: MemoryWebhooks
     _people: dict[int, Person]
     _consents: list[ConsentRecord]
 
@@ -185,7 +188,9 @@ class MemoryIdentities:
             person = self._people.get(erasure.u7)
             open_id = None if person is None else person.open_id
             self._drop_person(erasure.u7, open_id)
-            self._erasures.setdefault(erasure.u7, (erasure, open_id))
+            if erasure.u7 not in self._erasures:
+                self._erasures[erasure.u7] = (erasure, open_id)
+                self.webhooks.add_locked([erased_event(erasure.u7, erasure.begun_ms)], erasure.begun_ms)
 
     def erasures(self) -> list[Erasure]:
         """Return the erasures under way; see ``Identities.erasures``."""

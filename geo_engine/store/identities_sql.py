@@ -32,11 +32,16 @@ from geo_engine.store.schema import (
     tombstone,
     vehicle,
 )
+from geo_engine.store.webhook_events import erased_event
+from geo_engine.store.webhooks_sql import SqlWebhooks
 
 __all__ = ["IMPERSONAL", "SqlIdentities"]
 
 IMPERSONAL: Final = frozenset(
-    ("schema_version", "quota_use", "zone_revision", "code_sent", "erasure", "tombstone", "free_number", "shared_token")
+    (
+        *("schema_version", "quota_use", "zone_revision", "code_sent", "erasure", "tombstone", "free_number"),
+        *("shared_token", "message_tally"),
+    )
 )
 """Tables an erasure leaves alone: no row of theirs names a person, or it is the erasure's own."""
 
@@ -45,6 +50,8 @@ _VEHICLE_COLUMNS: Final = ("kind", "size_class", "gross_weight_t", "plate", "ser
 
 class SqlIdentities:
     """Mixed into ``SqlStore``, whose transactions it uses."""
+
+    webhooks: SqlWebhooks
 
     def _read(self) -> AbstractContextManager[Connection]:
         raise NotImplementedError
@@ -185,6 +192,7 @@ class SqlIdentities:
                     "open_id": open_id,
                 }
                 connection.execute(insert(erasure), values)
+                self.webhooks.add(connection, [erased_event(begun.u7, begun.begun_ms)], begun.begun_ms)
 
     def erasures(self) -> list[Erasure]:
         """Return the erasures under way; see ``Identities.erasures``."""

@@ -19,6 +19,8 @@ from geo_engine.store.identities_memory import MemoryIdentities
 from geo_engine.store.inbox_memory import MemoryInbox
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.meetings import MemoryMeetings
+from geo_engine.store.messages import outbox_outcome, warning_message, was_attempted
+from geo_engine.store.messages_memory import MemoryMessages, Owner
 from geo_engine.store.protocol import (
     HISTORY,
     WARNINGS,
@@ -31,6 +33,8 @@ from geo_engine.store.protocol import (
     in_history_order,
 )
 from geo_engine.store.reach_memory import MemoryReach
+from geo_engine.store.webhook_events import events_of_history, withdrawn_event
+from geo_engine.store.webhooks_memory import MemoryWebhooks
 
 __all__ = ["MemoryStore"]
 
@@ -67,6 +71,8 @@ class MemoryStore(MemoryIdentities, MemoryReach):
         self._uses: dict[tuple[int, int, int], QuotaUse] = {}
         self.meetings = MemoryMeetings(self._locked)
         self.inbox = MemoryInbox(self._locked)
+        self.webhooks = MemoryWebhooks(self._locked)
+        self.messages = MemoryMessages(self._locked, self._owner, self.webhooks)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -111,11 +117,14 @@ class MemoryStore(MemoryIdentities, MemoryReach):
             if purpose == HISTORY:
                 self._keeps_history[u7] = granted
                 if not granted:
+                    self.messages.forget_places_locked(u7)
+                    self.webhooks.forget_locked(u7, zones_only=True)
+                    self.webhooks.add_locked([withdrawn_event(u7, at_ms)], at_ms)
                     self._history = {key: kept for key, kept in self._history.items() if kept.u7 != u7}
             if purpose == WARNINGS:
                 self._warned[u7] = granted
                 waiting = () if granted else self._in_state(OutboxState.PENDING)
-                self._save(*[lifecycle.withdrawn(row) for row in waiting if row.u7 == u7])
+                self._save(*[lifecycle.withdrawn(row) for row in waiting if row.u7 == u7], now_ms=at_ms)
 
     def consenting(self, purpose: str) -> list[int]:
         """Return who consents to a purpose; see ``Store.consenting``."""
@@ -184,6 +193,8 @@ class MemoryStore(MemoryIdentities, MemoryReach):
             self._uses.update({(use.day, use.slot, use.grade): use for use in uses})
             for change in history:
                 self._change_history(change)
+            willing = {u7 for u7, keeps in self._keeps_history.items() if keeps}
+            self.webhooks.add_locked(events_of_history(history, willing), now_ms)
             fresh = len(self._decisions) - known
             return CommitResult(fresh, self._last_outbox_id - queued, len(alerts) - fresh)
 
@@ -213,7 +224,7 @@ class MemoryStore(MemoryIdentities, MemoryReach):
         if alert.send:
             self._last_outbox_id += 1
             self._queued[alert.alert_id] = self._last_outbox_id
-            self._save(lifecycle.queued(alert, outbox_id=self._last_outbox_id, now_ms=now_ms))
+            self._save(lifecycle.queued(alert, outbox_id=self._last_outbox_id, now_ms=now_ms), now_ms=now_ms)
 
     def _drop_rows(self, u7: int, open_id: str | None) -> None:
         """Delete what else is kept of a person; see ``Identities.begin_erasure``."""
@@ -221,6 +232,8 @@ class MemoryStore(MemoryIdentities, MemoryReach):
             self._drop_reach(open_id)
             self.inbox.erase_locked(open_id)
         self.meetings.forget_locked(u7)
+        self.messages.forget_locked(u7)
+        self.webhooks.forget_locked(u7)
         for outbox_id in [number for number, row in self._outbox.items() if row.u7 == u7]:
             self._open.pop(outbox_id, None)
             self._queued.pop(self._outbox.pop(outbox_id).alert_id)
@@ -290,7 +303,7 @@ class MemoryStore(MemoryIdentities, MemoryReach):
             self._lose_leases(now_ms)
             due = sorted(self._due(now_ms), key=self._gravity)[: max(limit, 0)]
             for row in due:
-                self._save(lifecycle.claimed(row, now_ms, lease_ms))
+                self._save(lifecycle.claimed(row, now_ms, lease_ms), now_ms=now_ms)
                 self._attempts.setdefault(row.outbox_id, []).append(AttemptRecord(row.attempts + 1, now_ms))
             return [self._message(row) for row in due]
 
@@ -336,7 +349,9 @@ class MemoryStore(MemoryIdentities, MemoryReach):
                 self._sent_as.setdefault(result.msg_id, []).append(outbox_id)
                 if result.msg_id in self._receipts:
                     row = lifecycle.contradicted(row, self._receipts[result.msg_id][0])
-            self._save(row)
+            self._save(row, now_ms=now_ms)
+            if was_attempted(result):
+                self._attempted(row, result, now_ms)
 
     def end_leases(self, now_ms: int) -> None:
         """Count every attempt under way as lost; see ``Store.end_leases``."""
@@ -351,7 +366,9 @@ class MemoryStore(MemoryIdentities, MemoryReach):
             for row in over:
                 person = self._people.get(row.u7)
                 open_id = None if person is None else person.open_id
-                self._save(lifecycle.given_up(row, open_id=open_id, consent=self._warned.get(row.u7, False)))
+                self._save(
+                    lifecycle.given_up(row, open_id=open_id, consent=self._warned.get(row.u7, False)), now_ms=now_ms
+                )
             return len(over)
 
     def receipt(self, msg_id: str, status: str, at_ms: int) -> bool:
@@ -360,7 +377,9 @@ class MemoryStore(MemoryIdentities, MemoryReach):
             affected = self._sent_as.get(msg_id, [])
             if msg_id not in self._receipts:
                 self._receipts[msg_id] = (status, at_ms)
-                self._save(*[lifecycle.contradicted(self._outbox[outbox_id], status) for outbox_id in affected])
+                changed = [lifecycle.contradicted(self._outbox[outbox_id], status) for outbox_id in affected]
+                self._save(*changed, now_ms=at_ms)
+                self.messages.received_locked(msg_id, status, at_ms)
             return bool(affected)
 
     def attempts(self, alert_id: str) -> list[AttemptRecord]:
@@ -377,20 +396,48 @@ class MemoryStore(MemoryIdentities, MemoryReach):
         unfinished = (self._outbox[outbox_id] for outbox_id in sorted(self._open))
         return [row for row in unfinished if row.state in states]
 
-    def _save(self, *changed: OutboxRow) -> None:
+    def _save(self, *changed: OutboxRow, now_ms: int) -> None:
         for row in changed:
             self._outbox[row.outbox_id] = row
             if row.state in OPEN_STATES:
                 self._open[row.outbox_id] = None
             else:
                 self._open.pop(row.outbox_id, None)
+            self._ended(row, now_ms)
+
+    # ---- what the outbox says of messages
+
+    def _owner(self, u7: int) -> Owner | None:
+        person = self._people.get(u7)
+        if person is None:
+            return None
+        return Owner(self._phones.get(u7), person.vehicle.plate, self._keeps_history.get(u7, False))
+
+    def _attempted(self, row: OutboxRow, result: SendResult, now_ms: int) -> None:
+        alert = self._decisions[row.alert_id][1]
+        zones = tuple(one.zone_id for _, one, _ in self._decisions.values() if one.told_by == row.alert_id)
+        self.messages.note_locked(warning_message(alert, row, result, now_ms, zones if alert.also else ()))
+        if result.msg_id in self._receipts:
+            self.messages.received_locked(result.msg_id or "", *self._receipts[result.msg_id or ""])
+
+    def _ended(self, row: OutboxRow, now_ms: int) -> None:
+        if row.state in OPEN_STATES or row.state is OutboxState.DELIVERED or not row.attempts:
+            return
+        key = f"warning:{row.alert_id}"
+        if row.state is OutboxState.UNKNOWN and self.messages.known_locked(key) is None:
+            way = self._dispatches.get(row.alert_id)
+            if way is not None:
+                self._attempted(row, replace(lifecycle.NO_ANSWER, channel=way[0].channel), now_ms)
+        known = self.messages.known_locked(key)
+        if known is not None:
+            self.messages.change_locked(key, replace(known, outcome=outbox_outcome(row)), now_ms)
 
     def _lose_leases(self, now_ms: int, *, at_once: bool = False) -> None:
         for row in self._in_state(OutboxState.SENDING):
             if at_once or (row.lease_until_ms is not None and row.lease_until_ms <= now_ms):
                 attempts = self._attempts[row.outbox_id]
                 attempts[-1] = _answered(attempts[-1], lifecycle.NO_ANSWER, now_ms)
-                self._save(lifecycle.lease_lost(row))
+                self._save(lifecycle.lease_lost(row), now_ms=now_ms)
 
     # ---- the store itself
 

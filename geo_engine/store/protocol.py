@@ -15,6 +15,8 @@ from geo_engine.model import Alert, Mute, TransitionKind, TransitionReason, Vehi
 from geo_engine.store.identities import Identities
 from geo_engine.store.inbox import Inbox
 from geo_engine.store.lifecycle import OutboxState
+from geo_engine.store.messages import MessageLog
+from geo_engine.store.webhooks import WebhookOutbox
 
 __all__ = [
     "HISTORY",
@@ -349,6 +351,16 @@ class Store(Identities, ReachLedger, TokenShelf, Protocol):
     @property
     def meetings(self) -> MeetingStore:
         """Return the meetings it keeps."""
+        ...
+
+    @property
+    def messages(self) -> MessageLog:
+        """Return the history of messages; attempts, outcomes and receipts of warnings are written into it here."""
+        ...
+
+    @property
+    def webhooks(self) -> WebhookOutbox:
+        """Return the events that wait for other systems."""
         ...
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy import RowMapping, Table
 
-from geo_engine.alerting.message import Outcome
+from geo_engine.alerting.message import Message, Outcome, SendResult
 from geo_engine.alerting.quota import QuotaUse
 from geo_engine.model import (
     Alert,
@@ -30,7 +30,7 @@ from geo_engine.model import (
     ZoneKind,
 )
 from geo_engine.store.lifecycle import OutboxRow, OutboxState
-from geo_engine.store.protocol import AttemptRecord, Person, TransitionRecord
+from geo_engine.store.protocol import AttemptRecord, DecisionRecord, Person, TransitionRecord
 from geo_engine.store.schema import attempt, decision, history, outbox, person, receipt, visit
 
 __all__ = [
@@ -38,8 +38,11 @@ __all__ = [
     "alert_of",
     "alert_values",
     "attempt_of",
+    "decision_record",
+    "message_of",
     "outbox_of",
     "outbox_values",
+    "outcome_values",
     "person_of",
     "person_values",
     "transition_of",
@@ -199,6 +202,43 @@ def attempt_of(row: RowMapping) -> AttemptRecord:
         msg_id=row[columns.msg_id],
         receipt=row[receipt.c.status],
         receipt_ms=row[receipt.c.at_ms],
+    )
+
+
+def message_of(row: RowMapping, waiting: OutboxRow) -> Message:
+    """Return the message to send of a row that holds the columns of ``decision`` and ``person``."""
+    return Message(
+        outbox_id=waiting.outbox_id,
+        alert=alert_of(row),
+        open_id=row[person.c.open_id],
+        plate=row[person.c.plate],
+        language=Language(row[person.c.language]),
+        client_msg_id=waiting.alert_id,
+        attempts=waiting.attempts,
+    )
+
+
+def outcome_values(result: SendResult, now_ms: int) -> dict[str, object]:
+    """Return the columns of ``attempt`` that say what came of it."""
+    return {
+        "finished_ms": now_ms,
+        "outcome": result.outcome.value,
+        "errcode": result.errcode,
+        "detail": result.detail,
+        "msg_id": result.msg_id,
+    }
+
+
+def decision_record(row: RowMapping) -> DecisionRecord:
+    """Return the decision in a row that holds the columns of ``decision`` and ``outbox``."""
+    state = row[outbox.c.state]
+    return DecisionRecord(
+        number=row[decision.c.decision_id],
+        alert=alert_of(row),
+        decided_ms=row[decision.c.decided_ms],
+        state=OutboxState(state) if state else None,
+        ended=row[outbox.c.ended] or "",
+        attempts=row[outbox.c.attempts] or 0,
     )
 
 

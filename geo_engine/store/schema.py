@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from geo_engine.errors import StoreError
+from geo_engine.store.message_tables import message_tables
 from geo_engine.store.steps import STEPS
 
 __all__ = [
@@ -44,6 +45,9 @@ __all__ = [
     "meeting",
     "meeting_member",
     "meeting_told",
+    "message",
+    "message_tally",
+    "message_zone",
     "metadata",
     "mute",
     "outbox",
@@ -62,10 +66,11 @@ __all__ = [
     "upgrade",
     "vehicle",
     "visit",
+    "webhook",
     "zone_revision",
 ]
 
-SCHEMA_VERSION: Final = 9
+SCHEMA_VERSION: Final = 10
 """The version this program reads and writes."""
 
 metadata = MetaData()
@@ -444,6 +449,8 @@ meeting_told = Table(
     Column("u7", Integer, primary_key=True, autoincrement=False),
     Column("about", Integer, primary_key=True, autoincrement=False),
 )
+
+message, message_zone, message_tally, webhook = message_tables(metadata, _RowNumber)
 
 
 def found_version(connection: Connection) -> int | None:

@@ -12,7 +12,6 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
-    RowMapping,
     Select,
     Table,
     bindparam,
@@ -36,13 +35,15 @@ from geo_engine.alerting.message import Message, Outcome, SendResult
 from geo_engine.alerting.policy import QuietHours, grade_of
 from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import StoreError
-from geo_engine.model import Alert, Language, Mute, Severity, Visit, ZoneKind
+from geo_engine.model import Alert, Mute, Severity, Visit, ZoneKind
 from geo_engine.store import lifecycle, rows, schema
 from geo_engine.store.history import change_history, consenting, drop_before, erase_history, read_history
 from geo_engine.store.identities_sql import SqlIdentities
 from geo_engine.store.inbox_sql import SqlInbox
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.meetings import SqlMeetings
+from geo_engine.store.messages import was_attempted
+from geo_engine.store.messages_sql import SqlMessages, forget_places
 from geo_engine.store.protocol import (
     HISTORY,
     WARNINGS,
@@ -65,6 +66,8 @@ from geo_engine.store.schema import (
     visit,
     zone_revision,
 )
+from geo_engine.store.webhook_events import events_of_history, withdrawn_event
+from geo_engine.store.webhooks_sql import SqlWebhooks, drop_zone_events
 
 __all__ = ["SqlStore"]
 
@@ -104,6 +107,8 @@ class SqlStore(SqlIdentities, SqlReach):
         self._writer = self._engine.execution_options(**{_WRITES: True})
         self.meetings = SqlMeetings(self._read, self._write)
         self.inbox = SqlInbox(self._read, self._write)
+        self.webhooks = SqlWebhooks(self._read, self._write)
+        self.messages = SqlMessages(self._read, self._write, self.webhooks)
         try:
             self._open(create)
             self._use_wal()
@@ -213,9 +218,12 @@ class SqlStore(SqlIdentities, SqlReach):
             connection.execute(insert(consent), record)
             if purpose == WARNINGS and not granted:
                 waiting = _outbox(connection, (outbox.c.u7 == u7) & (outbox.c.state == OutboxState.PENDING))
-                _save(connection, map(lifecycle.withdrawn, waiting))
+                self._save(connection, map(lifecycle.withdrawn, waiting), at_ms)
             if purpose == HISTORY and not granted:
                 erase_history(connection, u7)
+                forget_places(connection, u7)
+                drop_zone_events(connection, u7)
+                self.webhooks.add(connection, [withdrawn_event(u7, at_ms)], at_ms)
 
     # ---- what people do not want to hear
 
@@ -287,7 +295,9 @@ class SqlStore(SqlIdentities, SqlReach):
                 connection.execute(insert(outbox), queued)
             _put(connection, visit, [rows.visit_values(value) for value in visits])
             _put(connection, quota_use, [rows.use_values(value) for value in uses])
-            change_history(connection, history)
+            willing = change_history(connection, history)
+            if self.webhooks.wanted:
+                self.webhooks.add(connection, events_of_history(history, willing), now_ms)
         return CommitResult(decisions=len(fresh), queued=len(queued), duplicates=len(alerts) - len(fresh))
 
     def history(self, u7: int, since_ms: int, until_ms: int) -> list[TransitionRecord]:
@@ -337,7 +347,7 @@ class SqlStore(SqlIdentities, SqlReach):
             query = query.where(decision.c.decision_id < before)
         query = query.order_by(decision.c.decision_id.desc()).limit(max(limit, 0))
         with self._read() as connection:
-            return [_decision_record(row) for row in connection.execute(query).mappings()]
+            return [rows.decision_record(row) for row in connection.execute(query).mappings()]
 
     def zone_revision(self, sha256: str, now_ms: int) -> int:
         """Return the number of a zone set by its content; see ``Store.zone_revision``."""
@@ -355,15 +365,15 @@ class SqlStore(SqlIdentities, SqlReach):
     def claim(self, now_ms: int, *, limit: int, lease_ms: int) -> list[Message]:
         """Take due messages, the gravest first; see ``Store.claim``."""
         with self._write() as connection:
-            _lose_leases(connection, now_ms)
+            self._lose_leases(connection, now_ms)
             found = connection.execute(_due(now_ms).limit(max(limit, 0))).mappings().all()
             before = [rows.outbox_of(row) for row in found]
             after = [lifecycle.claimed(row, now_ms, lease_ms) for row in before]
-            _save(connection, after)
+            self._save(connection, after, now_ms)
             if after:
                 started = [{"outbox_id": row.outbox_id, "number": row.attempts, "started_ms": now_ms} for row in after]
                 connection.execute(insert(attempt), started)
-        return [_message(row, waiting) for row, waiting in zip(found, before, strict=True)]
+        return [rows.message_of(row, waiting) for row, waiting in zip(found, before, strict=True)]
 
     def finish(self, outbox_id: int, result: SendResult, *, now_ms: int, retry_at_ms: int | None) -> None:
         """Record the outcome of an attempt; see ``Store.finish``."""
@@ -379,15 +389,18 @@ class SqlStore(SqlIdentities, SqlReach):
             if found.outcome not in (None, Outcome.UNKNOWN):
                 return
             this_attempt = (columns.outbox_id == outbox_id) & (columns.number == found.number)
-            connection.execute(update(attempt).where(this_attempt).values(_outcome_values(result, now_ms)))
+            connection.execute(update(attempt).where(this_attempt).values(rows.outcome_values(result, now_ms)))
             row = lifecycle.answered(_outbox(connection, outbox.c.outbox_id == outbox_id)[0], result, retry_at_ms)
             status = connection.execute(select(receipt.c.status).where(receipt.c.msg_id == result.msg_id)).scalar()
-            _save(connection, [row if status is None else lifecycle.contradicted(row, status)])
+            row = row if status is None else lifecycle.contradicted(row, status)
+            self._save(connection, [row], now_ms)
+            if was_attempted(result):
+                self.messages.attempted(connection, row, result, now_ms)
 
     def end_leases(self, now_ms: int) -> None:
         """Count every attempt under way as lost; see ``Store.end_leases``."""
         with self._write() as connection:
-            _lose_leases(connection, now_ms, outbox.c.state == OutboxState.SENDING)
+            self._lose_leases(connection, now_ms, outbox.c.state == OutboxState.SENDING)
 
     def expire(self, now_ms: int) -> int:
         """End the waiting messages whose time is over; see ``Store.expire``."""
@@ -396,14 +409,15 @@ class SqlStore(SqlIdentities, SqlReach):
             select(outbox, person.c.open_id, _consents(outbox.c.u7).label("consents"))
             .join_from(outbox, person, outbox.c.u7 == person.c.u7, isouter=True)
             .where(over)
+            .order_by(outbox.c.outbox_id)
         )
         with self._write() as connection:
-            _lose_leases(connection, now_ms)
+            self._lose_leases(connection, now_ms)
             ended = [
                 lifecycle.given_up(rows.outbox_of(row), open_id=row[person.c.open_id], consent=bool(row["consents"]))
                 for row in connection.execute(query).mappings()
             ]
-            _save(connection, ended)
+            self._save(connection, ended, now_ms)
         return len(ended)
 
     def receipt(self, msg_id: str, status: str, at_ms: int) -> bool:
@@ -414,8 +428,23 @@ class SqlStore(SqlIdentities, SqlReach):
             new = connection.execute(upsert(receipt).on_conflict_do_nothing(), values).rowcount
             affected = _outbox(connection, outbox.c.outbox_id.in_(sent_with_it))
             if new:
-                _save(connection, [lifecycle.contradicted(row, status) for row in affected])
+                self._save(connection, [lifecycle.contradicted(row, status) for row in affected], at_ms)
+                self.messages.received(connection, msg_id, status, at_ms)
         return bool(affected)
+
+    def _save(self, connection: Connection, changed: Iterable[OutboxRow], now_ms: int) -> None:
+        """Write outbox rows, and what they say of their messages."""
+        kept = list(changed)
+        _save(connection, kept)
+        self.messages.ended(connection, kept, now_ms)
+
+    def _lose_leases(self, connection: Connection, now_ms: int, lost: ColumnElement[bool] | None = None) -> None:
+        if lost is None:
+            lost = (outbox.c.state == OutboxState.SENDING) & (outbox.c.lease_until_ms <= now_ms)
+        ids = select(outbox.c.outbox_id).where(lost)
+        unanswered = attempt.c.finished_ms.is_(None) & attempt.c.outbox_id.in_(ids)
+        connection.execute(update(attempt).where(unanswered).values(rows.outcome_values(lifecycle.NO_ANSWER, now_ms)))
+        self._save(connection, map(lifecycle.lease_lost, _outbox(connection, lost)), now_ms)
 
     def attempts(self, alert_id: str) -> list[AttemptRecord]:
         """Return the attempts to send a decision; see ``Store.attempts``."""
@@ -527,15 +556,6 @@ def _save(connection: Connection, changed: Iterable[OutboxRow]) -> None:
         connection.execute(statement.values({name: bindparam(name) for name in names}), values)
 
 
-def _lose_leases(connection: Connection, now_ms: int, lost: ColumnElement[bool] | None = None) -> None:
-    if lost is None:
-        lost = (outbox.c.state == OutboxState.SENDING) & (outbox.c.lease_until_ms <= now_ms)
-    ids = select(outbox.c.outbox_id).where(lost)
-    unanswered = attempt.c.finished_ms.is_(None) & attempt.c.outbox_id.in_(ids)
-    connection.execute(update(attempt).where(unanswered).values(_outcome_values(lifecycle.NO_ANSWER, now_ms)))
-    _save(connection, map(lifecycle.lease_lost, _outbox(connection, lost)))
-
-
 def _due(now_ms: int) -> Select[Any]:
     earlier = outbox.alias("earlier")
     held_back = exists().where(
@@ -556,40 +576,6 @@ def _due(now_ms: int) -> Select[Any]:
             ~held_back,
         )
         .order_by(_GRAVITY, outbox.c.outbox_id)
-    )
-
-
-def _message(row: RowMapping, waiting: OutboxRow) -> Message:
-    return Message(
-        outbox_id=waiting.outbox_id,
-        alert=rows.alert_of(row),
-        open_id=row[person.c.open_id],
-        plate=row[person.c.plate],
-        language=Language(row[person.c.language]),
-        client_msg_id=waiting.alert_id,
-        attempts=waiting.attempts,
-    )
-
-
-def _outcome_values(result: SendResult, now_ms: int) -> dict[str, object]:
-    return {
-        "finished_ms": now_ms,
-        "outcome": result.outcome.value,
-        "errcode": result.errcode,
-        "detail": result.detail,
-        "msg_id": result.msg_id,
-    }
-
-
-def _decision_record(row: RowMapping) -> DecisionRecord:
-    state = row[outbox.c.state]
-    return DecisionRecord(
-        number=row[decision.c.decision_id],
-        alert=rows.alert_of(row),
-        decided_ms=row[decision.c.decided_ms],
-        state=OutboxState(state) if state else None,
-        ended=row[outbox.c.ended] or "",
-        attempts=row[outbox.c.attempts] or 0,
     )
 
 

@@ -130,6 +130,42 @@ def _add_meetings(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
+def _add_messages(connection: Connection) -> None:
+    """Add the history of messages, its tally, and the events that wait for other systems."""
+    columns = (
+        "message_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, u7 INTEGER NOT NULL,"
+        " phone TEXT, plate TEXT, direction TEXT NOT NULL, kind TEXT NOT NULL, event_ms BIGINT NOT NULL,"
+        " recorded_ms BIGINT NOT NULL, lon DOUBLE PRECISION, lat DOUBLE PRECISION, datum TEXT NOT NULL DEFAULT '',"
+        " title TEXT NOT NULL DEFAULT '', text TEXT NOT NULL DEFAULT '', why TEXT NOT NULL DEFAULT '',"
+        " cause TEXT NOT NULL DEFAULT '', channel TEXT NOT NULL DEFAULT '', outcome TEXT NOT NULL DEFAULT '',"
+        " attempts INTEGER NOT NULL DEFAULT 1, errcode INTEGER, detail TEXT NOT NULL DEFAULT '', msg_id TEXT,"
+        " receipt TEXT, receipt_ms BIGINT"
+    )
+    for statement in (
+        f"CREATE TABLE message ({columns})",
+        "CREATE INDEX ix_message_msg_id ON message (msg_id)",
+        "CREATE INDEX ix_message_event ON message (event_ms)",
+        *(
+            f"CREATE INDEX ix_message_{name} ON message ({name}, event_ms)"
+            for name in ("u7", "phone", "plate", "kind", "direction")
+        ),
+        "CREATE TABLE message_zone (zone_id TEXT NOT NULL, event_ms BIGINT NOT NULL, message_id INTEGER NOT NULL"
+        " REFERENCES message (message_id), u7 INTEGER NOT NULL, PRIMARY KEY (zone_id, event_ms, message_id))",
+        "CREATE INDEX ix_message_zone_message_id ON message_zone (message_id)",
+        "CREATE INDEX ix_message_zone_u7 ON message_zone (u7)",
+        "CREATE TABLE message_tally (day INTEGER NOT NULL, direction TEXT NOT NULL, kind TEXT NOT NULL,"
+        " messages INTEGER NOT NULL, PRIMARY KEY (day, direction, kind))",
+        "CREATE TABLE webhook (webhook_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL,"
+        " endpoint TEXT NOT NULL, u7 INTEGER, type TEXT NOT NULL, subject TEXT NOT NULL, time_ms BIGINT NOT NULL,"
+        " data TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, next_ms BIGINT NOT NULL,"
+        " expires_ms BIGINT NOT NULL, reason TEXT NOT NULL DEFAULT '')",
+        "CREATE INDEX ix_webhook_u7 ON webhook (u7)",
+        "CREATE INDEX ix_webhook_expires_ms ON webhook (expires_ms)",
+        "CREATE INDEX ix_webhook_queue ON webhook (endpoint, state, next_ms)",
+    ):
+        connection.execute(text(statement))
+
+
 STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _add_vehicle,
     _add_policy,
@@ -139,6 +175,7 @@ STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _add_identities,
     _add_reach,
     _add_meetings,
+    _add_messages,
 )
 """The steps to the versions 2, 3 ...; a step that was released is never changed, so it is written in SQL and reads no
 table of today."""

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final, assert_never
 
 from geo_engine.alerting.message import Message, Outcome, SendResult
@@ -171,6 +172,8 @@ class ChannelSender:
             if not begun.ok:
                 continue
             result = self._call(choice, message, why_not)
+            if _left(result):
+                result = replace(result, channel=choice.channel)
             self._settle(message, choice, result)
             last = result
             if not self._react(message, choice, reach, result):
@@ -182,14 +185,16 @@ class ChannelSender:
     ) -> Choice | NoChannel | SendResult:
         """Return the way of this attempt; an earlier one of unknown outcome leaves no choice."""
         if earlier is not None and earlier.state is DispatchState.TAKEN:
-            return SendResult(Outcome.ACCEPTED, errcode=0, detail="taken by an earlier attempt", msg_id=earlier.msg_id)
+            taken = "taken by an earlier attempt"
+            return SendResult(Outcome.ACCEPTED, errcode=0, detail=taken, msg_id=earlier.msg_id, channel=earlier.channel)
         account = self._account
         if earlier is not None and earlier.state is DispatchState.UNDER_WAY:
             template = account.template
             same = template is not None and template.template_id == earlier.template_id
             if earlier.channel is not Channel.TEMPLATE or not same:
                 detail = f"an attempt by {earlier.channel} has an unknown outcome; it is not repeated"
-                return SendResult(Outcome.UNKNOWN, detail=detail, in_doubt=True, repeatable=False)
+                way = earlier.channel
+                return SendResult(Outcome.UNKNOWN, detail=detail, in_doubt=True, repeatable=False, channel=way)
             account = Account(template=template, customer_service=False)
         grade = grade_of(message.alert.kind, Severity.NORMAL)
         expires_at_ms = message.alert.expires_at_ms
@@ -271,15 +276,15 @@ class ChannelSender:
         """Return what having no way means, in the words of the errcode that closed the last one if there was one."""
         self._count(f"no_way.{found.why.value}")
         detail = f"no way: {found.why.value}" if last is None else last.detail
-        errcode = None if last is None else last.errcode
+        errcode, way = (None, None) if last is None else (last.errcode, last.channel)
         match found.why:
             case WhyNot.CLOSED:
                 wait_s = None if found.again_ms is None else max(found.again_ms - now_ms, 0) / 1_000
-                return SendResult(Outcome.RETRY, errcode, detail, retry_after_s=wait_s)
+                return SendResult(Outcome.RETRY, errcode, detail, retry_after_s=wait_s, channel=way)
             case WhyNot.EXPIRED:
-                return SendResult(Outcome.RETRY, errcode, f"not sent: {detail}")
+                return SendResult(Outcome.RETRY, errcode, f"not sent: {detail}", channel=way)
             case WhyNot.GONE | WhyNot.UNWANTED | WhyNot.WRONG_ID | WhyNot.TOO_FREQUENT | WhyNot.QUOTA | WhyNot.NO_WAY:
-                return SendResult(Outcome.REFUSED, errcode, detail)
+                return SendResult(Outcome.REFUSED, errcode, detail, channel=way)
             case _:
                 assert_never(found.why)
 
@@ -298,6 +303,12 @@ class ChannelSender:
     def _count(self, name: str) -> None:
         with self._lock:
             self._counted[name] += 1
+
+
+def _left(result: SendResult) -> bool:
+    """Say whether a call got to the channel, or may have."""
+    answered = result.errcode is not None and result.reached
+    return answered or result.in_doubt or result.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN)
 
 
 def _body(choice: Choice, message: Message, page: str) -> dict[str, object]:

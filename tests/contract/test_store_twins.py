@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import URL
 
 from geo_engine.alerting.message import Message, Outcome, SendResult
+from geo_engine.alerting.reach import Channel, Dispatch
 from geo_engine.errors import StoreError
 from geo_engine.model import (
     Alert,
@@ -25,6 +27,7 @@ from geo_engine.model import (
 )
 from geo_engine.store import HistoryChange, Person, TransitionRecord
 from geo_engine.store.memory import MemoryStore
+from geo_engine.store.messages import MessageFilter
 from geo_engine.store.sql import SqlStore
 
 T0 = 1_700_000_000_000
@@ -92,6 +95,7 @@ happened = st.lists(
 msg_ids = st.sampled_from(["m1", "m2"])
 results = st.builds(SendResult, st.sampled_from(list(Outcome)).filter(lambda found: found is not Outcome.ACCEPTED))
 results |= st.builds(SendResult, st.just(Outcome.ACCEPTED), msg_id=msg_ids)
+ways = st.none() | st.sampled_from(list(Channel))
 
 
 class Twins(RuleBasedStateMachine):
@@ -104,6 +108,8 @@ class Twins(RuleBasedStateMachine):
         self.stores = (MemoryStore(), SqlStore(URL.create("sqlite", database=str(path))))
         self.now_ms = T0
         self.claimed: list[Message] = []
+        for store in self.stores:
+            store.webhooks.tell(["a"], 10**9)
 
     @initialize()
     def somebody_to_warn(self) -> None:
@@ -114,8 +120,12 @@ class Twins(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Close both and remove the file."""
+        told = []
         for store in self.stores:
+            rows = store.webhooks.claim("a", self.now_ms, limit=10_000, lease_ms=1)
+            told.append(sorted((row.event.type, row.event.time_ms, row.event.data) for row in rows))
             store.close()
+        assert told[0] == told[1]
         self.folder.cleanup()
 
     def both(self, name: str, *args: Any, **named: Any) -> Any:
@@ -160,11 +170,19 @@ class Twins(RuleBasedStateMachine):
         self.claimed += self.both("claim", self.now_ms, limit=limit, lease_ms=30_000)
 
     @precondition(lambda self: self.claimed)
-    @rule(data=st.data(), result=results, retry_s=st.none() | st.sampled_from([0, 5, 500]))
-    def finish(self, data: st.DataObject, result: SendResult, retry_s: int | None) -> None:
+    @rule(data=st.data(), way=st.sampled_from(list(Channel)))
+    def begin(self, data: st.DataObject, way: Channel) -> None:
+        """Note that a message is on its way."""
+        message = data.draw(st.sampled_from(self.claimed))
+        self.both("begin", Dispatch(message.client_msg_id, message.open_id, way, self.now_ms), None)
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data(), result=results, way=ways, retry_s=st.none() | st.sampled_from([0, 5, 500]))
+    def finish(self, data: st.DataObject, result: SendResult, way: Channel | None, retry_s: int | None) -> None:
         """Answer any message ever claimed: late and repeated answers are part of life."""
         message = data.draw(st.sampled_from(self.claimed))
         retry_at_ms = None if retry_s is None else self.now_ms + retry_s * 1_000
+        result = replace(result, channel=way)
         self.both("finish", message.outbox_id, result, now_ms=self.now_ms, retry_at_ms=retry_at_ms)
 
     @rule(msg_id=msg_ids, status=st.sampled_from(["success", "failed:user block"]))
@@ -195,6 +213,10 @@ class Twins(RuleBasedStateMachine):
         self.both("consenting", "history")
         for u7 in range(4):
             self.both("history", u7, T0, T0 + 4)
+        kept = [store.messages.search(MessageFilter(), limit=100) for store in self.stores]
+        assert kept[0] == kept[1]
+        assert self.stores[0].messages.tally() == self.stores[1].messages.tally()
+        assert self.stores[0].webhooks.counts() == self.stores[1].webhooks.counts()
         self.both("open_visits", T0 + 5)
         self.both("sent_today", T0 + 5)
         for found in self.both("decisions", limit=20):

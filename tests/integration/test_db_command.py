@@ -98,6 +98,7 @@ def described(path: Path) -> dict[str, set[tuple[str, str, int, str | None, int]
 
 
 REACH = ("reply_window", "template_grant", "standing", "dispatch", "shared_token")
+MESSAGES = ("message_zone", "message", "message_tally", "webhook")
 
 
 def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(path: Path, tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(p
         change(path, f"ALTER TABLE decision DROP COLUMN {column}")
     later = ("phone", "phone_code", "code_sent", "vehicle", "erasure", "tombstone", "free_number")
     meetings = ("meeting_told", "meeting_member", "meeting")
-    for table in ("mute", "quiet_hours", "quota_use", "history", "inbound", *later, *REACH, *meetings):
+    for table in ("mute", "quiet_hours", "quota_use", "history", "inbound", *later, *REACH, *meetings, *MESSAGES):
         change(path, f"DROP TABLE {table}")
     change(path, "UPDATE schema_version SET version = 1")
     assert f"found schema version 1, expected {SCHEMA_VERSION}" in run("check", "--store", path)[1]
