@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from api.chat.noting import NOBODY, Notes, key_of, said
 from api.chat.ports import Persons
 from api.chat.speaking import NotSpoken, Speaker
 from api.chat.words import greeting
 from api.people import People
+from geo_engine.alerting.message import SendResult
 from geo_engine.alerting.reach import Standing, Trigger
 from geo_engine.errors import StoreError
 from geo_engine.geodesy.datum import to_wgs84
@@ -19,6 +21,7 @@ from geo_engine.meetings.service import MeetingDesk, NearNotice
 from geo_engine.people.erasure import ErasureReason
 from geo_engine.people.identity import is_open_id
 from geo_engine.people.keywords import WishAct, wish_of
+from geo_engine.store.messages import NewMessage, OutKind
 from geo_engine.store.protocol import Store
 from geo_engine.wechat.conversation import Clicked, Conversation, Heard, Located, Scanned, Texted
 from geo_engine.wechat.conversation.phrases import notice_text
@@ -82,6 +85,15 @@ class ChatParts:
     long_term: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class _Unsent:
+    """An answer: its text, whether it is the last word to somebody erased, and whether its words may be kept."""
+
+    text: str
+    goodbye: bool = False
+    private: bool = False
+
+
 class ChatHandler:
     """An ``InboundHandler`` for everything but positions. Safe for many threads.
 
@@ -94,10 +106,26 @@ class ChatHandler:
         """Join the parts."""
         self._parts = parts
         self._lock = threading.Lock()
-        self._unsent: dict[str, tuple[str, bool]] = {}
+        self._unsent: dict[str, _Unsent] = {}
 
     def handle(self, message: Inbound, now_ms: int) -> None:  # noqa: ARG002 - windows and dialogues go by the time of day
-        """Handle a message; see ``InboundHandler.handle``."""
+        """Handle a message; see ``InboundHandler.handle``. What came of it goes into the history of messages."""
+        notes, handled = Notes(self._parts.store, message), False
+        try:
+            parting = self._handle(message, notes)
+            handled = True
+        finally:
+            if not handled:
+                notes.try_write(self._parts.clock())
+        if parting:
+            # Whoever is gone must not come back because a line is missing.
+            notes.try_write(self._parts.clock())
+        else:
+            notes.write(self._parts.clock())
+        self._unsent.pop(message.key, None)
+
+    def _handle(self, message: Inbound, notes: Notes) -> bool:
+        """Handle a message; return whether it was the last of somebody who was erased."""
         match message:
             case UnfollowEvent():
                 self._leaves(message, ErasureReason.UNSUBSCRIBED)
@@ -108,7 +136,8 @@ class ChatHandler:
             case TemplateResult():
                 self._receipt(message)
             case _ if is_open_id(message.openid):
-                self._answers(message)
+                return self._answers(message, notes)
+        return False
 
     def warned(self, u7: int, zone_id: str) -> None:
         """Note that a person was just warned about a zone: "do not warn me here again" is then about it."""
@@ -127,46 +156,89 @@ class ChatHandler:
 
     def notify(self, notices: Iterable[NearNotice]) -> None:
         """Tell members of a meeting that the venue or a companion is near; who has no window open is not told."""
+        noted: list[NewMessage] = []
         for notice in notices:
-            about = "venue" if notice.other is None else str(notice.other.u7)
             try:
-                open_id = self._parts.persons.open_id(notice.u7)
-                if open_id is not None:
-                    text = notice_text(notice, self._parts.persons.language(notice.u7))
-                    self._parts.speaker.say(open_id, text, f"near {notice.meeting.meeting_id} {about}")
+                self._notify(notice, noted)
             except (NotSpoken, StoreError) as error:
                 _log.warning("chat: somebody could not be told that something is near: %s", error)
+        try:
+            self._parts.store.messages.note(noted)
+        except StoreError as error:
+            _log.warning("chat: notices are not in the history: %s", error)
+
+    def _notify(self, notice: NearNotice, noted: list[NewMessage]) -> None:
+        parts, other = self._parts, notice.other
+        open_id = parts.persons.open_id(notice.u7)
+        if open_id is None:
+            return
+        text = notice_text(notice, parts.persons.language(notice.u7))
+        key = f"near {notice.meeting.meeting_id} {'venue' if other is None else other.u7}"
+
+        def attempted(result: SendResult) -> None:
+            why = f"near in a meeting: {'the venue' if other is None else 'a companion'}"
+            kept = said(
+                notice.u7,
+                text,
+                result,
+                key=f"{open_id} {key}",
+                why=why,
+                now_ms=parts.clock(),
+                private=other is not None,
+                kind=OutKind.NOTICE,
+            )
+            noted.append(kept)
+
+        parts.speaker.say(open_id, text, key, attempted)
 
     # ---- answers
 
-    def _answers(self, message: Inbound) -> None:
+    def _answers(self, message: Inbound, notes: Notes) -> bool:
         store, key = self._parts.store, message.key
         if isinstance(message, FollowEvent):
             store.set_standing(message.openid, Standing.OPEN, message.time_s * 1000)
         trigger = _WINDOW_OF.get(message.kind)
         if trigger is None:
-            return
+            return False
         unsent = self._unsent.get(key)
+        u7 = None
         if unsent is None:
             # Also of an erased person whose message is handled once more: whoever writes, follows.
             u7 = self._parts.people.follow(message.openid)
             store.open_window(message.openid, trigger, message.time_s * 1000)
             unsent = self._answer(u7, message)
         if unsent is None:
-            return
+            return False
         with self._lock:
             self._unsent[key] = unsent
             if len(self._unsent) > _MOST_UNSENT:  # those of messages that were set aside
                 del self._unsent[next(iter(self._unsent))]
-        text, goodbye = unsent
-        if goodbye:
-            self._parts.speaker.say_goodbye(message.openid, text)
-        else:
-            self._parts.speaker.say(message.openid, text, key)
-        self._unsent.pop(key, None)
+        if u7 is None:
+            u7 = store.u7_of(message.openid)
+        text, goodbye, private = unsent.text, unsent.goodbye, unsent.private
 
-    def _answer(self, u7: int, message: Inbound) -> tuple[str, bool] | None:
-        """Return what is answered and whether it is the last word to somebody erased; None = nothing."""
+        def attempted(result: SendResult) -> None:
+            kept = said(
+                NOBODY if u7 is None or goodbye else u7,
+                text,
+                result,
+                key=f"{message.openid} {key}",
+                why=f"answer to {message.kind.value}",
+                now_ms=self._parts.clock(),
+                private=private,
+                kind=OutKind.ANSWER,
+                cause=key_of(message),
+            )
+            notes.add(kept)
+
+        if goodbye:
+            self._parts.speaker.say_goodbye(message.openid, text, attempted)
+        else:
+            self._parts.speaker.say(message.openid, text, key, attempted)
+        return goodbye
+
+    def _answer(self, u7: int, message: Inbound) -> _Unsent | None:
+        """Return what is answered; None = nothing."""
         parts, now_ms = self._parts, self._parts.clock()
         heard = heard_in(message)
         hello = ""
@@ -174,14 +246,14 @@ class ChatHandler:
             asks = not parts.persons.may_locate(u7)
             hello = greeting(parts.persons.language(u7), parts.bind_link, asks=asks)
         if heard is None:
-            return (hello, False) if hello else None
+            return _Unsent(hello) if hello else None
         with self._lock:
             answer = parts.conversation.answer(u7, heard, now_ms)
         if answer.failed:
             _log.warning("chat: a message could not be answered: %s", answer.failed)
         self.notify(answer.notices)
         text = f"{hello}\n\n{answer.text}" if hello else answer.text
-        return text, parts.store.u7_of(message.openid) is None
+        return _Unsent(text, parts.store.u7_of(message.openid) is None, answer.private)
 
     # ---- leaving
 

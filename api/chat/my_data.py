@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from typing import Any, Final
 
+from geo_engine.store.messages import Cursor, MessageFilter, MessageRecord
 from geo_engine.store.protocol import Store
 
 __all__ = ["EXPORT_PATH", "MyData"]
@@ -80,6 +81,7 @@ class MyData:
             "quiet_hours": store.quiet_hours().get(u7),
             "history": store.history(u7, 0, now_ms + 1),
             "decisions": self._decisions(u7),
+            "messages": self._messages(u7),
             "meetings": [
                 {"meeting": one, "me": [member for member in store.meetings.members(one.meeting_id) if member.u7 == u7]}
                 for one in store.meetings.of(u7)
@@ -93,6 +95,14 @@ class MyData:
         while page := self._store.decisions(limit=_PAGE, u7=u7, before=before):
             found += page
             before = page[-1].number
+        return found
+
+    def _messages(self, u7: int) -> list[MessageRecord]:
+        found: list[MessageRecord] = []
+        after: Cursor | None = None
+        while page := self._store.messages.search(MessageFilter(u7=u7), limit=_PAGE, after=after):
+            found += page
+            after = page[-1].cursor
         return found
 
 

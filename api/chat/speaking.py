@@ -5,19 +5,28 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from geo_engine.alerting.message import Outcome, SendResult
 from geo_engine.alerting.reach import Channel, Dispatch, DispatchState, ReachLedger, Standing, Window
+from geo_engine.store.messages import was_attempted
 from geo_engine.wechat.channels import WINDOWS, messages_left
 from geo_engine.wechat.client import CUSTOM_SEND, WeChatApi
 from geo_engine.wechat.errcodes import Effect, errcode_rule
 from geo_engine.wechat.sender import customer_body
 
-__all__ = ["NotSpoken", "Speaker"]
+__all__ = ["Attempted", "NotSpoken", "Speaker"]
 
 _log: Final = logging.getLogger(__name__)
 _TRIES: Final = 3
+
+
+Attempted = Callable[[SendResult], None]
+
+
+def _nobody(_result: SendResult) -> None:
+    """Tell nobody."""
 
 
 class NotSpoken(Exception):  # noqa: N818 - what to do: try again
@@ -36,8 +45,10 @@ class Speaker:
     def __init__(self, api: WeChatApi, ledger: ReachLedger, clock: Callable[[], int]) -> None:
         self._api, self._ledger, self._clock = api, ledger, clock
 
-    def say(self, open_id: str, text: str, key: str) -> bool:
+    def say(self, open_id: str, text: str, key: str, on_attempt: Attempted = _nobody) -> bool:
         """Send an answer; ``key`` names it, and an answer of a key leaves once. Return whether it reached WeChat.
+
+        ``on_attempt`` is told of each attempt that WeChat saw, or may have, also of one of an earlier call.
 
         False: nobody may be answered (no window is open), or nobody knows what became of it.
 
@@ -48,6 +59,7 @@ class Speaker:
         message_id = "a" + hashlib.sha256(f"{open_id} {key}".encode()).hexdigest()[:31]
         earlier = self._ledger.dispatch(message_id)
         if earlier is not None and earlier.state is not DispatchState.NOT_TAKEN:
+            on_attempt(_earlier(earlier))
             return earlier.state is DispatchState.TAKEN
         for _ in range(_TRIES):
             window = self._window(open_id)
@@ -58,6 +70,8 @@ class Speaker:
             if not self._ledger.begin(dispatch, window).ok:
                 continue  # a warning took this place; look again
             result = self._send(open_id, text)
+            if was_attempted(result):
+                on_attempt(result)
             if not result.in_doubt and result.outcome is not Outcome.UNKNOWN:
                 taken = result.outcome is Outcome.ACCEPTED
                 self._ledger.settle(
@@ -69,14 +83,18 @@ class Speaker:
             return self._came_to(result)
         return False
 
-    def say_goodbye(self, open_id: str, text: str) -> None:
-        """Send the last answer to somebody who was just erased: nothing is noted of it, and it is not repeated."""
+    def say_goodbye(self, open_id: str, text: str, on_attempt: Attempted = _nobody) -> None:
+        """Send the last answer to somebody who was just erased: no ledger knows of it, and it is not repeated."""
         result = self._send(open_id, text)
+        if was_attempted(result):
+            on_attempt(result)
         if result.outcome is not Outcome.ACCEPTED:
             _log.warning("chat: the word that everything is erased did not arrive: %s", result.detail)
 
     def _send(self, open_id: str, text: str) -> SendResult:
-        return self._api.send_body(CUSTOM_SEND, customer_body(open_id, text))
+        result = self._api.send_body(CUSTOM_SEND, customer_body(open_id, text))
+        left = result.in_doubt or (result.errcode is not None and result.reached)
+        return replace(result, channel=Channel.CUSTOMER_SERVICE) if left else result
 
     def _window(self, open_id: str) -> Window | None:
         reach, now_ms = self._ledger.reach(open_id), self._clock()
@@ -96,3 +114,11 @@ class Speaker:
             case _:
                 _log.warning("chat: an answer did not arrive, or nobody knows: %s", result.detail)
                 return False
+
+
+def _earlier(attempt: Dispatch) -> SendResult:
+    """Return what is known of an attempt of an earlier call."""
+    if attempt.state is DispatchState.TAKEN:
+        taken = "taken by an earlier attempt"
+        return SendResult(Outcome.ACCEPTED, 0, taken, attempt.msg_id, channel=attempt.channel)
+    return SendResult(Outcome.UNKNOWN, detail="an earlier attempt has an unknown outcome", channel=attempt.channel)

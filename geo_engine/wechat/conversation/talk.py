@@ -55,7 +55,7 @@ class Conversation:
             self._dialogues.forget(u7)
         else:
             self._dialogues.put(u7, turn.state)
-        return Answer(text, tuple(turn.notices))
+        return Answer(text, tuple(turn.notices), private=turn.private)
 
     def warned(self, u7: int, zone_id: str, now_ms: int) -> None:
         """Note that a person was just warned about a zone, which "do not warn me here again" is then about."""
@@ -208,6 +208,7 @@ def _zone_name(turn: Turn, zone_id: str) -> str:
 
 def _my_data(turn: Turn, _meant: Meant) -> str:
     link = turn.ports.exporter.link(turn.u7, turn.now_ms)
+    turn.private = link is not None
     return turn.say("no_export") if link is None else turn.say("export", link=link)
 
 

@@ -204,6 +204,7 @@ def _companion(turn: Turn, one: Companion, spot: Spot | None) -> str:
     if one.seen is None:
         parts = parts or [turn.say("companion_hidden")]
     else:
+        turn.private = True
         if spot is not None:
             parts.append(
                 way_text(way_to(spot.lon, spot.lat, one.seen.lon, one.seen.lat, turn.settings.pace), turn.language)

@@ -38,11 +38,13 @@ class Answer:
         text: the text for the person, within the limit of a message; never empty.
         notices: what others, or the person, are to be told beside it: somebody came near.
         failed: why nothing could be done but asking to try later; empty = all went well.
+        private: it tells where somebody else is or holds a key, so no record of it may keep its words.
     """
 
     text: str
     notices: tuple[NearNotice, ...] = ()
     failed: str = ""
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Turn:
         now_ms: the moment.
         state: where the dialogue stands after this turn; None = forget the person.
         notices: what is to be told beside the answer.
+        private: the answer tells where somebody else is, or holds a key.
     """
 
     def __init__(self, ports: Ports, settings: TalkSettings, u7: int, state: State, now_ms: int) -> None:
@@ -115,6 +118,7 @@ class Turn:
         self.before = state
         self.state: State | None = replace(state, at_ms=now_ms, confirms=None)
         self.notices: list[NearNotice] = []
+        self.private = False
 
     def say(self, key: str, **values: object) -> str:
         """Return a sentence in the person's language."""
