@@ -37,6 +37,7 @@ from api.workers.inbound import InboundSettings, InboundWorker, ReceiptHandler
 from api.workers.inbox_journal import InboxJournal
 from api.workers.ingest import IngestWorker
 from api.workers.relay import Relay
+from api.workers.webhooks import WebhookSettings, WebhookWorker
 from api.workers.wechat_pings import WeChatPings
 from geo_engine.alerting.message import Message, MessageSender, SendResult
 from geo_engine.alerting.policy import Policy, QuietHours
@@ -50,6 +51,7 @@ from geo_engine.model import Mute
 from geo_engine.people.codes import SmsSender
 from geo_engine.sms.console import ConsoleSms, NoSms
 from geo_engine.sms.http import HttpSms
+from geo_engine.store.messages import MESSAGE_KINDS, OutKind
 from geo_engine.store.open import open_store
 from geo_engine.store.protocol import HISTORY, WARNINGS, Person, Store
 from geo_engine.tracking.approach_policy import ApproachPolicy
@@ -69,6 +71,7 @@ __all__ = ["Enrolment", "Service", "bootstrap", "enrol"]
 
 _log: Final = logging.getLogger(__name__)
 
+_DAY_MS: Final = 86_400_000
 _MEMORY_MS = 24 * 3600 * 1000
 """How far back visits are read at a start: longer than any cooldown."""
 
@@ -89,6 +92,7 @@ class Service:
     ingest: IngestWorker
     relay: Relay
     inbound: InboundWorker
+    webhooks: WebhookWorker
     metrics: Metrics
     people: People
     chat: Chat | None
@@ -101,6 +105,7 @@ class Service:
         self.ingest.start()
         self.people.resume_erasures()
         self.inbound.start()
+        self.webhooks.start()
         if self.chat is not None:
             self.chat.rounds.start()
 
@@ -140,6 +145,7 @@ class Service:
         self.ingest.stop()
         self.people.close()
         self.relay.stop(drain_s)
+        self.webhooks.stop()
         self.closing.close()
 
 
@@ -202,6 +208,8 @@ def bootstrap(
             arbiter=arbiter,
             history_days=settings.history_days,
         )
+        # First of all who writes: from here on every change may be an event.
+        webhooks = _webhooks(settings, store, metrics, clocks)
         ingest.put_vehicles(person.vehicle for person in store.people())
         secret = settings.identity_secret
         key = secrets.token_bytes(32) if secret is None else secret.get_secret_value().encode()
@@ -213,7 +221,9 @@ def bootstrap(
         if chat is not None:
             binding.append(my_data_router(EXPORT_PATH, chat.my_data.file))
         app = _app(settings, (ingest, relay, inbound, store, metrics), clocks, zones, binding)
-        return Service(app, zones, store, ingest, relay, inbound, metrics, owners, chat, continued, stack.pop_all())
+        return Service(
+            app, zones, store, ingest, relay, inbound, webhooks, metrics, owners, chat, continued, stack.pop_all()
+        )
 
 
 def _forecasts(stack: ExitStack) -> Background:
@@ -359,10 +369,29 @@ def _inbound(
     """Return the worker of what people send in the chat."""
     ingest, store, metrics = parts
     chosen = InboundSettings(datum=settings.wechat_location_datum, keep_days=settings.wechat_keep_days)
+    ages = _message_ages(settings)
+
+    def sweep(now_ms: int) -> None:
+        store.messages.drop(
+            {kind: now_ms - days * _DAY_MS for kind, days in ages.items()}, now_ms - settings.keep_events_days * _DAY_MS
+        )
+
     # Whose a position is must be asked each time: people follow and leave while the service runs.
     pings = WeChatPings(ingest, store.u7_of, metrics)
     handler = ReceiptHandler(store) if chat is None else chat.handler
-    return InboundWorker(store.inbox, handler, pings, clocks.steady, metrics, settings=chosen)
+    return InboundWorker(store.inbox, handler, pings, clocks.steady, metrics, settings=chosen, on_sweep=sweep)
+
+
+def _webhooks(settings: Settings, store: Store, metrics: Metrics, clocks: Clocks) -> WebhookWorker:
+    """Return the worker that tells other systems; without an address nothing is written for it."""
+    chosen = WebhookSettings(source=settings.webhook_source, lasts_ms=settings.webhook_expire_hours * 3_600_000)
+    return WebhookWorker(store.webhooks, settings.webhook_endpoints, clocks, metrics, settings=chosen)
+
+
+def _message_ages(settings: Settings) -> dict[str, int]:
+    """Return how many days messages stay in the history, by kind; those of other kinds stay as events do."""
+    talk = dict.fromkeys((*MESSAGE_KINDS, OutKind.ANSWER, OutKind.NOTICE), settings.keep_conversation_days)
+    return {str(kind): days for kind, days in {**talk, OutKind.WARNING: settings.keep_warnings_days}.items()}
 
 
 def _callback(settings: Settings, token: str) -> Callback:
@@ -456,7 +485,8 @@ def _content_hash(source: Path) -> str:
 def _counts(store: Store) -> Mapping[str, int]:
     """Return the store's counts, none while it is away: that is when the other metrics are needed most."""
     try:
-        return {**store.counts(), **{f"inbox.{state}": count for state, count in store.inbox.counts().items()}}
+        inbox = {f"inbox.{state}": count for state, count in store.inbox.counts().items()}
+        return {**store.counts(), **inbox, **{f"webhook.{state}": n for state, n in store.webhooks.counts().items()}}
     except StoreError:
         return {}
 

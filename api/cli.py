@@ -27,6 +27,7 @@ _GROUPS: Final = {
     "zones": "api.commands.zones",
     "pings": "api.commands.pings",
     "db": "api.commands.db",
+    "history": "api.commands.history",
 }
 
 

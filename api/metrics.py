@@ -76,6 +76,13 @@ class Metrics:
             "geo_engine_inbound", "Attempts to handle inbound messages", ["outcome"], registry=self.registry
         )
         self.inbox = Gauge("geo_engine_inbox", "Inbound messages by state", ["state"], registry=self.registry)
+        self.webhooks = Counter(
+            "geo_engine_webhooks",
+            "Events posted to other systems, and those set aside",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.webhook_rows = Gauge("geo_engine_webhook_events", "Events by state", ["state"], registry=self.registry)
         self.relay = Gauge("geo_engine_relay", "Attempts by outcome", ["outcome"], registry=self.registry)
 
     def count(self, decisions: Decisions) -> None:
@@ -109,7 +116,9 @@ class Metrics:
             self.relay.labels(outcome).set(count)
         for name, count in store.items():
             family, _, label = name.partition(".")
-            gauge = {"outbox": self.outbox, "ended": self.ended, "inbox": self.inbox}.get(family)
+            gauge = {"outbox": self.outbox, "ended": self.ended, "inbox": self.inbox, "webhook": self.webhook_rows}.get(
+                family
+            )
             if gauge is not None:
                 gauge.labels(label).set(count)
         return generate_latest(self.registry)

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from geo_engine.alerting.policy import MAX_DAILY_CAP, QuietHours
 from geo_engine.errors import ConfigurationError
 from geo_engine.geodesy.datum import Datum
+from geo_engine.webhooks.endpoint import Endpoint, read_endpoints
 from geo_engine.wechat.crypto import decode_aes_key
 from geo_engine.wechat.template import DEFAULT_FIELDS, Template
 
@@ -45,6 +46,13 @@ class Settings(BaseSettings):
         daily_quota: template calls of the account on one local day.
         quota_margin: the reserve for the gravest exceeds the expected need by this share.
         history_days: how long it is kept which zones people were in, of those who agreed to that.
+        keep_warnings_days: how long warnings stay in the history of messages.
+        keep_conversation_days: how long what people wrote and were answered stays there, notices of meetings too.
+        keep_events_days: how long what else people did in the chat stays there.
+        webhook_urls: addresses events are posted to, with space between them; empty = no event is written.
+        webhook_secrets: a secret for each address, ``whsec_...``; two with a comma between them while it is changed.
+        webhook_source: URI of this service in every event.
+        webhook_expire_hours: an event nobody took for so long is set aside.
         drain_s: how long a shutdown waits for messages on their way.
         wechat_app_id: the service account; None = a fake WeChat server is started beside the service.
         wechat_app_secret: its secret.
@@ -83,6 +91,13 @@ class Settings(BaseSettings):
     daily_quota: int = Field(default=100_000, ge=0)
     quota_margin: float = Field(default=0.3, ge=0.0)
     history_days: int = Field(default=30, ge=1, le=3_650)
+    keep_warnings_days: int = Field(default=180, ge=1, le=3_650)
+    keep_conversation_days: int = Field(default=180, ge=1, le=3_650)
+    keep_events_days: int = Field(default=180, ge=1, le=3_650)
+    webhook_urls: SecretStr = SecretStr("")
+    webhook_secrets: SecretStr = SecretStr("")
+    webhook_source: str = Field(default="urn:geo-engine", min_length=1, pattern=r"^[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]+$")
+    webhook_expire_hours: int = Field(default=72, ge=1, le=720)
     drain_s: float = Field(default=10.0, ge=0.0, le=300.0)
     wechat_app_id: str | None = None
     wechat_app_secret: SecretStr | None = None
@@ -145,6 +160,20 @@ class Settings(BaseSettings):
             message = f"found {value!r}, expected a scheme and a host such as https://traffic.example.cn"
             raise ValueError(message)
         return value
+
+    @property
+    def webhook_endpoints(self) -> list[Endpoint]:
+        """Return where events are posted."""
+        return read_endpoints(self.webhook_urls.get_secret_value(), self.webhook_secrets.get_secret_value())
+
+    @model_validator(mode="after")
+    def _webhooks_are_whole(self) -> Self:
+        try:
+            _ = self.webhook_endpoints
+        except ConfigurationError as error:
+            message = f"GEO_ENGINE_WEBHOOK_URLS and GEO_ENGINE_WEBHOOK_SECRETS: {error}"
+            raise ValueError(message) from error
+        return self
 
     @model_validator(mode="after")
     def _codes_reach_phones(self) -> Self:

@@ -134,7 +134,7 @@ class InboundWorker:
     one that kills the process is set aside too.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts it joins
         self,
         inbox: Inbox,
         handler: InboundHandler,
@@ -143,6 +143,7 @@ class InboundWorker:
         metrics: Metrics,
         *,
         settings: InboundSettings | None = None,
+        on_sweep: Callable[[int], object] = lambda _now_ms: None,
     ) -> None:
         """Join the parts; nothing runs before ``start``.
 
@@ -153,6 +154,7 @@ class InboundWorker:
             clock: epoch milliseconds UTC.
             metrics: counters.
             settings: None = the defaults.
+            on_sweep: told the moment of each round of retention, an hour apart.
         """
         self._inbox = inbox
         self._handler = handler
@@ -160,6 +162,7 @@ class InboundWorker:
         self._clock = clock
         self._metrics = metrics
         self._settings = settings or InboundSettings()
+        self._on_sweep = on_sweep
         self._pool = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="inbound-handle")
         self._thread = threading.Thread(target=self._run, name="inbound", daemon=True)
         self._wake = threading.Event()
@@ -258,6 +261,7 @@ class InboundWorker:
         if now_ms - self._swept_ms >= _SWEEP_MS:
             self._swept_ms = now_ms
             self._inbox.drop(now_ms - self._settings.keep_days * 86_400_000)
+            self._on_sweep(now_ms)
 
 
 def _spent(record: InboundRecord) -> Handled:

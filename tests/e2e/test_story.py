@@ -21,6 +21,7 @@ from api.settings import Settings
 from geo_engine.geodesy.datum import Datum, from_wgs84
 from geo_engine.model import SuppressReason, Vehicle, VehicleKind
 from geo_engine.people.consents import Purpose
+from geo_engine.store.messages import Direction, MessageFilter
 from geo_engine.wechat.crypto import Sealer, signature
 from geo_engine.wechat.fake import CallbackTarget, FakeSettings
 from geo_engine.wechat.fake_server import FakeServer, start_fake_wechat
@@ -172,6 +173,7 @@ def test_a_driver_follows_agrees_is_warned_asks_mutes_leaves_and_is_forgotten(wo
     asks(world)
     link = takes_his_data(world)
     mutes_and_is_not_warned_again(world)
+    is_in_the_history(world)
     leaves_and_is_forgotten(world, link)
 
 
@@ -224,7 +226,9 @@ def takes_his_data(world: World) -> str:
     link = world.says("我的数据").split()[-1]
     everything = world.http.request("GET", link)
     assert everything.status == 200
-    assert {DRIVER, PHONE, PLATE} <= set(_texts(json.loads(everything.data)))
+    data = json.loads(everything.data)
+    assert {DRIVER, PHONE, PLATE} <= set(_texts(data))
+    assert "限行" in {one["message"]["text"] for one in data["messages"]}
     assert world.http.request("GET", link[:-2] + "AA").status == 404
     return link
 
@@ -240,6 +244,26 @@ def mutes_and_is_not_warned_again(world: World) -> None:
     assert SuppressReason.MUTED.value in muted
 
 
+def is_in_the_history(world: World) -> None:
+    """Every message both ways, once: who, when, what, why and how; where only of who agreed to that."""
+    u7 = world.service.store.u7_of(DRIVER)
+    found = world.service.store.messages.search(MessageFilter(u7=u7), limit=1_000)
+    sent = [one for one in found if one.message.direction is Direction.OUT]
+    assert len(sent) == len(world.phone())
+    [warning] = [one for one in sent if one.message.kind == "warning"]
+    assert (warning.phone, warning.plate, warning.message.channel) == (PHONE, PLATE, "customer_service")
+    assert (warning.message.zones, warning.message.outcome) == (("东湖货车禁行",), "accepted")
+    assert warning.message.why.startswith("approach: ")
+    assert (warning.message.text in world.phone(), warning.message.lon) == (True, None)
+    [asked] = world.service.store.messages.search(MessageFilter(u7=u7, text="限行", direction=Direction.IN), limit=9)
+    answers = [one.message for one in sent if one.message.cause == asked.message.key]
+    assert [(one.kind, one.why, one.outcome) for one in answers] == [("answer", "answer to text", "accepted")]
+    # The link to one's data is a key: it is in no record.
+    assert not any("/bind/data/" in one.message.text for one in found)
+    assert {one.message.kind for one in found} >= {"subscribe", "text", "location", "answer", "warning"}
+    assert not any(one.message.kind == "ping" for one in found)
+
+
 def leaves_and_is_forgotten(world: World, link: str) -> None:
     """Nothing of him is left, in the tables or as bytes of the files; a late receipt about him is not kept either."""
     store = world.service.store
@@ -252,6 +276,9 @@ def leaves_and_is_forgotten(world: World, link: str) -> None:
     )
     assert until(lambda: store.inbox.counts()["waiting"] == 0)
     assert world.http.request("GET", link).status == 404
+    # All that stays of his messages is how many there were.
+    assert store.messages.search(MessageFilter(), limit=9) == []
+    assert {kind for _, _, kind in store.messages.tally()} >= {"text", "warning", "unsubscribe"}
     world.stop()
     for found in _files(world):
         for secret in (DRIVER, PHONE, PLATE):

@@ -1,0 +1,1 @@
+"""Webhooks: events as CloudEvents, signed as Standard Webhooks ask, posted to other systems."""
