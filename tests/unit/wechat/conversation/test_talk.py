@@ -240,7 +240,9 @@ def test_a_mute_is_taken_back_and_without_one_that_is_said(chat: Chat) -> None:
 
 def test_my_data_is_a_link_to_a_file_and_a_failure_is_said(chat: Chat) -> None:
     assert "https://x.example/1.json" in chat.say("我的数据")
+    assert chat.hear(Texted("我的数据")).private
     chat.can_export = False
+    assert not chat.hear(Texted("我的数据")).private
     assert chat.say("我的数据") == TEXTS["no_export"][0]
 
 

@@ -168,6 +168,16 @@ def test_a_location_message_in_a_meeting_tells_venue_companions_and_stores(chat:
     assert [word in said for word in ("700米", "本: 300米", "1. 汉口门店")] == [True, True, True]
 
 
+def test_only_an_answer_that_tells_where_somebody_else_is_is_private(chat: Chat) -> None:
+    chat.meet(BEN, CARL)
+    chat.stand()
+    assert not chat.hear(Texted("同伴")).private  # nobody is seen yet
+    chat.hear(Located(*away(300.0, 0.0)), BEN)
+    assert chat.hear(Texted("同伴")).private
+    assert chat.hear(Located(*HERE)).private
+    assert not chat.hear(Texted("会场在哪")).private
+
+
 def test_before_the_window_and_after_it_companions_are_not_told(chat: Chat) -> None:
     meeting = chat.meet(BEN, begins_in_ms=HOUR_MS)
     chat.hear(Located(*HERE), BEN)
