@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     Select,
+    bindparam,
     delete,
     exists,
     insert,
@@ -24,7 +25,6 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from geo_engine.alerting.message import SendResult
 from geo_engine.alerting.reach import Channel
 from geo_engine.store import rows
-from geo_engine.store.history import consenting
 from geo_engine.store.lifecycle import NO_ANSWER, OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.messages import (
     Cursor,
@@ -41,6 +41,7 @@ from geo_engine.store.messages import (
 )
 from geo_engine.store.protocol import HISTORY
 from geo_engine.store.schema import (
+    consent,
     decision,
     dispatch,
     message,
@@ -57,6 +58,26 @@ __all__ = ["SqlMessages", "forget_places"]
 
 _Transaction = Callable[[], AbstractContextManager[Connection]]
 _DROP: Final = 10_000
+# Built once: a message takes six of them, and building costs more than running.
+_BY_KEY: Final = select(message).where(message.c.key == bindparam("this_key"))
+_DECISION: Final = select(decision).where(decision.c.alert_id == bindparam("alert"))
+_INSERT: Final = insert(message)
+_INSERT_ZONES: Final = insert(message_zone)
+_ONE_MORE: Final = upsert(message_tally).on_conflict_do_update(
+    index_elements=list(message_tally.primary_key.columns), set_={"messages": message_tally.c.messages + 1}
+)
+_KEEPS_PLACES: Final = (
+    select(consent.c.granted)
+    .where(consent.c.u7 == person.c.u7, consent.c.purpose == HISTORY)
+    .order_by(consent.c.consent_id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_OWNER: Final = (
+    select(person.c.plate, phone.c.phone, _KEEPS_PLACES.label("keeps_places"))
+    .join_from(person, phone, person.c.u7 == phone.c.u7, isouter=True)
+    .where(person.c.u7 == bindparam("who"))
+)
 _CHANGES: Final = ("channel", "outcome", "attempts", "errcode", "detail", "msg_id")
 
 
@@ -93,9 +114,9 @@ class SqlMessages:
             now_ms: when that was known.
             known: leave a message alone that is there already.
         """
-        if known and connection.execute(_by_key(f"warning:{row.alert_id}")).first() is not None:
+        if known and _by_key(connection, f"warning:{row.alert_id}") is not None:
             return
-        found = connection.execute(select(decision).where(decision.c.alert_id == row.alert_id)).mappings().one()
+        found = connection.execute(_DECISION, {"alert": row.alert_id}).mappings().one()
         alert = rows.alert_of(found)
         zones: tuple[str, ...] = ()
         if alert.also:
@@ -115,7 +136,7 @@ class SqlMessages:
                 continue
             if row.state is OutboxState.UNKNOWN:
                 self._note_lost(connection, row, now_ms)
-            found = connection.execute(_by_key(f"warning:{row.alert_id}")).mappings().one_or_none()
+            found = _by_key(connection, f"warning:{row.alert_id}")
             if found is not None:
                 known = self._record(connection, found)
                 self._change(connection, known, replace(known.message, outcome=outbox_outcome(row)), now_ms)
@@ -138,26 +159,25 @@ class SqlMessages:
             self._change(connection, known, after_receipt(known.message, status), at_ms)
 
     def _note(self, connection: Connection, new: NewMessage) -> bool:
-        found = connection.execute(_by_key(new.key)).mappings().one_or_none()
+        found = _by_key(connection, new.key)
         if found is not None:
             known = self._record(connection, found)
             self._change(connection, known, after_attempt(known.message, new), new.recorded_ms)
             return False
-        who = select(person.c.plate, phone.c.phone).join_from(person, phone, person.c.u7 == phone.c.u7, isouter=True)
-        owner = connection.execute(who.where(person.c.u7 == new.u7)).one_or_none()
+        owner = connection.execute(_OWNER, {"who": new.u7}).one_or_none()
         _count(connection, new)
         if owner is None:
             return False
-        if new.lon is not None and not consenting(connection, HISTORY, [new.u7]):
+        if new.lon is not None and not owner.keeps_places:
             new = replace(new, lon=None, lat=None, datum="")
         values = {**_values(new), "phone": owner.phone, "plate": owner.plate}
-        number = int(connection.execute(insert(message).values(values)).lastrowid)
+        number = int(connection.execute(_INSERT, values).lastrowid)
         zones = [
             {"zone_id": zone, "event_ms": new.event_ms, "message_id": number, "u7": new.u7}
             for zone in dict.fromkeys(new.zones)
         ]
         if zones:
-            connection.execute(insert(message_zone), zones)
+            connection.execute(_INSERT_ZONES, zones)
         self._publish(connection, MessageRecord(number, new, owner.phone, owner.plate), new.recorded_ms)
         return True
 
@@ -220,8 +240,8 @@ def forget_places(connection: Connection, u7: int) -> None:
     connection.execute(update(message).where(own).values(lon=None, lat=None, datum=""))
 
 
-def _by_key(key: str) -> Select[Any]:
-    return select(message).where(message.c.key == key)
+def _by_key(connection: Connection, key: str) -> RowMapping | None:
+    return connection.execute(_BY_KEY, {"this_key": key}).mappings().one_or_none()
 
 
 def _values(new: NewMessage) -> dict[str, object]:
@@ -239,11 +259,7 @@ def _values(new: NewMessage) -> dict[str, object]:
 
 def _count(connection: Connection, new: NewMessage) -> None:
     values = {"day": day_of(new.event_ms), "direction": new.direction.value, "kind": str(new.kind), "messages": 1}
-    one_more = upsert(message_tally).values(values)
-    keys = list(message_tally.primary_key.columns)
-    connection.execute(
-        one_more.on_conflict_do_update(index_elements=keys, set_={"messages": message_tally.c.messages + 1})
-    )
+    connection.execute(_ONE_MORE, values)
 
 
 def _query(wanted: MessageFilter, after: Cursor | None) -> Select[Any]:
