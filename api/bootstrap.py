@@ -212,7 +212,8 @@ def bootstrap(
         inbound = _inbound(settings, (ingest, store, metrics), chat, clocks)
         if chat is not None:
             binding.append(my_data_router(EXPORT_PATH, chat.my_data.file))
-        app = _app(settings, (ingest, relay, inbound, store, metrics), clocks, zones, binding)
+        binding += _callback(settings, (inbound, store, metrics), chat, clocks)
+        app = _app(settings, (ingest, relay, inbound, store, metrics), zones, binding)
         return Service(app, zones, store, ingest, relay, inbound, metrics, owners, chat, continued, stack.pop_all())
 
 
@@ -365,19 +366,26 @@ def _inbound(
     return InboundWorker(store.inbox, handler, pings, clocks.steady, metrics, settings=chosen)
 
 
-def _callback(settings: Settings, token: str) -> Callback:
+def _callback(
+    settings: Settings, parts: tuple[InboundWorker, Store, Metrics], chat: Chat | None, clocks: Clocks
+) -> list[APIRouter]:
+    """Return the account's callback; it is closed without a token."""
+    if settings.wechat_token is None:
+        return []
+    inbound, store, metrics = parts
     keys = settings.wechat_aes_keys
     if settings.wechat_plaintext:
         _log.warning("GEO_ENGINE_WECHAT_PLAINTEXT: pushes that are not sealed are taken; nobody signs their body")
-    return Callback(
-        token, Sealer(settings.wechat_app_id or "", keys) if keys else None, plain=settings.wechat_plaintext
-    )
+    sealer = Sealer(settings.wechat_app_id or "", keys) if keys else None
+    callback = Callback(settings.wechat_token.get_secret_value(), sealer, plain=settings.wechat_plaintext)
+    journal = InboxJournal(store.inbox, clocks.steady, inbound.notify)
+    greets = None if chat is None else chat.handler.greeting
+    return [wechat_router(callback, journal, clocks.wall, metrics, greets)]
 
 
 def _app(
     settings: Settings,
     parts: tuple[IngestWorker, Relay, InboundWorker, Store, Metrics],
-    clocks: Clocks,
     zones: ZoneSet,
     more: Sequence[APIRouter] = (),
 ) -> FastAPI:
@@ -398,10 +406,6 @@ def _app(
             lambda: metrics.page(waiting=ingest.waiting(), relay=relay.counts(), store=_counts(store)),
         ),
     ]
-    if settings.wechat_token is not None:
-        callback = _callback(settings, settings.wechat_token.get_secret_value())
-        journal = InboxJournal(store.inbox, clocks.steady, inbound.notify)
-        routers.append(wechat_router(callback, journal, clocks.wall, metrics))
     return make_app([*routers, *more])
 
 

@@ -12,10 +12,12 @@ from api.chat.ports import Persons
 from api.chat.speaking import NotSpoken, Speaker
 from api.chat.words import greeting
 from api.people import People
+from api.workers.inbound import NothingKept
 from geo_engine.alerting.reach import Standing, Trigger
 from geo_engine.errors import StoreError
 from geo_engine.geodesy.datum import to_wgs84
 from geo_engine.meetings.service import MeetingDesk, NearNotice
+from geo_engine.model import Language
 from geo_engine.people.erasure import ErasureReason
 from geo_engine.people.identity import is_open_id
 from geo_engine.people.keywords import WishAct, wish_of
@@ -51,8 +53,11 @@ _WINDOW_OF: Final = {
     Kind.SUBSCRIBE: Trigger.FOLLOW,
     Kind.SCAN: Trigger.SCAN,
 }
+_UNFOLLOWS: Final = frozenset({Kind.UNSUBSCRIBE})
+_LEAVING: Final = frozenset({Kind.UNSUBSCRIBE, Kind.AUTHORIZATION_CANCELLATION, Kind.AUTHORIZATION_REVOKE})
 _CONFIRMED: Final = Texted("确认删除")
 _MOST_UNSENT: Final = 10_000
+_MOST_LEFT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +100,12 @@ class ChatHandler:
         self._parts = parts
         self._lock = threading.Lock()
         self._unsent: dict[str, tuple[str, bool]] = {}
+        self._left: dict[str, int] = {}
 
     def handle(self, message: Inbound, now_ms: int) -> None:  # noqa: ARG002 - windows and dialogues go by the time of day
         """Handle a message; see ``InboundHandler.handle``."""
+        if self._is_from_before_they_left(message):
+            raise NothingKept
         match message:
             case UnfollowEvent():
                 self._leaves(message, ErasureReason.UNSUBSCRIBED)
@@ -109,6 +117,24 @@ class ChatHandler:
                 self._receipt(message)
             case _ if is_open_id(message.openid):
                 self._answers(message)
+            case _:
+                raise NothingKept
+
+    def greeting(self, message: Inbound) -> str | None:
+        """Return what whoever follows is told in the answer to the push itself, which costs no window; else None.
+
+        It may be asked before the push is handled, and once more for each repeat of it.
+
+        Raises:
+            StoreError: the store is away.
+        """
+        if not isinstance(message, FollowEvent) or not is_open_id(message.openid):
+            return None
+        parts = self._parts
+        u7 = parts.store.u7_of(message.openid)
+        if u7 is None:
+            return greeting(Language.ZH, parts.bind_link, asks=True)
+        return greeting(parts.persons.language(u7), parts.bind_link, asks=not parts.persons.may_locate(u7))
 
     def warned(self, u7: int, zone_id: str) -> None:
         """Note that a person was just warned about a zone: "do not warn me here again" is then about it."""
@@ -145,6 +171,7 @@ class ChatHandler:
             store.set_standing(message.openid, Standing.OPEN, message.time_s * 1000)
         trigger = _WINDOW_OF.get(message.kind)
         if trigger is None:
+            self._known(message)
             return
         unsent = self._unsent.get(key)
         if unsent is None:
@@ -169,67 +196,90 @@ class ChatHandler:
         """Return what is answered and whether it is the last word to somebody erased; None = nothing."""
         parts, now_ms = self._parts, self._parts.clock()
         heard = heard_in(message)
-        hello = ""
-        if isinstance(message, FollowEvent):
-            asks = not parts.persons.may_locate(u7)
-            hello = greeting(parts.persons.language(u7), parts.bind_link, asks=asks)
         if heard is None:
-            return (hello, False) if hello else None
+            return None
         with self._lock:
             answer = parts.conversation.answer(u7, heard, now_ms)
         if answer.failed:
             _log.warning("chat: a message could not be answered: %s", answer.failed)
         self.notify(answer.notices)
-        text = f"{hello}\n\n{answer.text}" if hello else answer.text
-        return text, parts.store.u7_of(message.openid) is None
+        return answer.text, parts.store.u7_of(message.openid) is None
 
     # ---- leaving
 
     def _leaves(self, message: Inbound, reason: ErasureReason) -> None:
-        windows = self._parts.store.reach(message.openid).windows
-        if any(one.trigger is Trigger.FOLLOW and one.opened_ms > message.time_s * 1000 for one in windows):
-            return  # They came back since; this is the late word of an earlier time.
+        """Erase who leaves, unless they came back since: then this is the late word of an earlier time.
+
+        Raises:
+            NothingKept: they left.
+        """
+        left_ms, reach = message.time_s * 1000, self._parts.store.reach(message.openid)
+        back = [one.opened_ms for one in reach.windows if one.trigger is Trigger.FOLLOW or message.kind in _UNFOLLOWS]
+        # The window may be used up and forgotten; that they follow stands for longer.
+        back += [reach.standing_ms] if reach.standing is Standing.OPEN else []
+        if any(moment_ms > left_ms for moment_ms in back):
+            return
+        with self._lock:
+            self._left.pop(message.openid, None)
+            self._left[message.openid] = left_ms
+            if len(self._left) > _MOST_LEFT:
+                del self._left[next(iter(self._left))]
         self._erase(message.openid, reason)
+        raise NothingKept
+
+    def _is_from_before_they_left(self, message: Inbound) -> bool:
+        """Say whether a push that comes late tells of a time that was erased: it must not bring the person back.
+
+        Remembered in memory, for as many as left last; WeChat's own repeats come within seconds.
+        """
+        left_ms = self._left.get(message.openid)
+        if left_ms is None or message.kind in _LEAVING:
+            return False
+        said_ms = message.time_s * 1000
+        return said_ms < left_ms or (said_ms == left_ms and not isinstance(message, FollowEvent))
 
     def _erase(self, open_id: str, reason: ErasureReason) -> None:
         parts = self._parts
         u7 = parts.store.u7_of(open_id)
         if u7 is None:
-            self._forget_stranger(open_id)
+            parts.store.forget_reach(open_id)
             return
         parts.people.erase(u7, reason)
         parts.desk.forget(u7)
         with self._lock:
             parts.conversation.forget(u7)
 
-    def _forget_stranger(self, open_id: str) -> None:
-        """Keep nothing of somebody we do not know: neither what they pushed nor how to reach them."""
-        self._parts.store.inbox.erase(open_id)
-        self._parts.store.forget_reach(open_id)
+    def _known(self, message: Inbound) -> None:
+        """Return when we know whose push it is; of a stranger nothing is kept, nor how to reach them.
+
+        Raises:
+            NothingKept: a stranger's.
+        """
+        if self._parts.store.u7_of(message.openid) is None:
+            self._parts.store.forget_reach(message.openid)
+            raise NothingKept
 
     def _authorization(self, message: AuthorizationEvent) -> None:
         if message.kind is Kind.AUTHORIZATION_CANCELLATION:
-            self._erase(message.openid, ErasureReason.CANCELLED)
+            self._leaves(message, ErasureReason.CANCELLED)
         elif message.kind is Kind.AUTHORIZATION_REVOKE and message.revokes_location:
-            self._erase(message.openid, ErasureReason.LOCATION_REVOKED)
+            self._leaves(message, ErasureReason.LOCATION_REVOKED)
+        else:
+            self._known(message)
 
     # ---- receipts and grants
 
     def _receipt(self, message: TemplateResult) -> None:
         store = self._parts.store
         store.receipt(message.msg_id, message.status, message.time_s * 1000)
-        if store.u7_of(message.openid) is None:
-            self._forget_stranger(message.openid)
-            return
+        self._known(message)
         standing = receipt_standing(message.status)
         if standing is not None:
             store.set_standing(message.openid, standing, message.time_s * 1000)
 
     def _subscription(self, message: SubscriptionEvent) -> None:
         store, at_ms = self._parts.store, message.time_s * 1000
-        if store.u7_of(message.openid) is None:
-            self._forget_stranger(message.openid)
-            return
+        self._known(message)
         for item in message.items:
             if message.kind is Kind.SUBSCRIPTION_RESULT:
                 if item.msg_id is not None:

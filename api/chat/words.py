@@ -22,7 +22,10 @@ _BIND: Final = {
     Language.ZH: "绑定车辆：{link}",
     Language.EN: "Your vehicle: {link}",
 }
-_MORE: Final = {Language.ZH: "发送“帮助”查看全部功能。", Language.EN: "Send “help” to see everything."}
+_MORE: Final = {
+    Language.ZH: "发送“帮助”查看全部功能。For English send “English”.",
+    Language.EN: "Send “help” to see everything.",
+}
 _AGREED: Final = {
     Language.ZH: "已记录您的同意（{title}）：{sentence}回复“停止”可随时撤回。",
     Language.EN: "Your consent is recorded ({title}): {sentence} Reply “stop” to take it back any time.",

@@ -98,12 +98,14 @@ class Reach:
         calm_until_ms: until then only the gravest, because the channel found us too frequent.
         windows: the last one of each trigger.
         grants: one per template they said something about.
+        standing_ms: when their standing was said, 0 = nothing was.
     """
 
     standing: Standing = Standing.OPEN
     calm_until_ms: int = 0
     windows: tuple[Window, ...] = ()
     grants: tuple[Grant, ...] = ()
+    standing_ms: int = 0
 
 
 class DispatchState(StrEnum):

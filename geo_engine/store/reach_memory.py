@@ -44,6 +44,7 @@ class MemoryReach(ABC):
                 calm_until_ms=self._calm.get(open_id, 0),
                 windows=tuple(one for (owner, _), one in sorted(self._windows.items()) if owner == open_id),
                 grants=tuple(one for (owner, _), one in sorted(self._grants.items()) if owner == open_id),
+                standing_ms=self._standings.get(open_id, (Standing.OPEN, 0))[1],
             )
 
     def set_standing(self, open_id: str, standing: Standing, at_ms: int) -> None:

@@ -53,6 +53,7 @@ class SqlReach(ABC):
             calm_until_ms=0 if known is None else known.calm_until_ms,
             windows=tuple(Window(Trigger(trigger), opened_ms, used) for trigger, opened_ms, used in windows),
             grants=tuple(Grant(*row) for row in grants),
+            standing_ms=0 if known is None else known.at_ms,
         )
 
     def set_standing(self, open_id: str, standing: Standing, at_ms: int) -> None:

@@ -117,13 +117,13 @@ def test_a_calm_is_never_shortened_and_leaves_the_standing_alone(empty: Store) -
     empty.set_standing(ANN, Standing.UNWANTED, T0)
     for until_ms in (T0 + 5, T0 + 9, T0 + 1):
         empty.calm(ANN, until_ms)
-    assert empty.reach(ANN) == Reach(Standing.UNWANTED, T0 + 9)
+    assert empty.reach(ANN) == Reach(Standing.UNWANTED, T0 + 9, standing_ms=T0)
 
 
 def test_a_standing_leaves_the_calm_alone(empty: Store) -> None:
     empty.calm(ANN, T0 + 9)
     empty.set_standing(ANN, Standing.GONE, T0)
-    assert empty.reach(ANN) == Reach(Standing.GONE, T0 + 9)
+    assert empty.reach(ANN) == Reach(Standing.GONE, T0 + 9, standing_ms=T0)
 
 
 # ---- attempts
