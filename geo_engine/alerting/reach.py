@@ -251,6 +251,13 @@ class ReachLedger(Protocol):
         """Return the last attempt of a message, None when there was none."""
         ...
 
+    def drop_dispatches(self, before_ms: int) -> int:
+        """Erase attempts written before a moment, and return how many there were: the retention.
+
+        A message whose attempt is erased may leave once more, so the moment must be older than any message that waits.
+        """
+        ...
+
     def forget_reach(self, open_id: str) -> None:
         """Erase everything about a person: part of erasing the person."""
         ...

@@ -138,6 +138,13 @@ class MemoryReach(ABC):
             found = self._dispatches.get(client_msg_id)
             return None if found is None else found[0]
 
+    def drop_dispatches(self, before_ms: int) -> int:
+        """Erase old attempts; see ``ReachLedger.drop_dispatches``."""
+        with self._locked():
+            kept = {key: one for key, one in self._dispatches.items() if one[0].at_ms >= before_ms}
+            dropped, self._dispatches = len(self._dispatches) - len(kept), kept
+            return dropped
+
     def forget_reach(self, open_id: str) -> None:
         """Erase everything about a person; see ``ReachLedger.forget_reach``."""
         with self._locked():

@@ -157,6 +157,11 @@ class SqlReach(ABC):
         with self._read() as connection:
             return _dispatch(connection, client_msg_id)
 
+    def drop_dispatches(self, before_ms: int) -> int:
+        """Erase old attempts; see ``ReachLedger.drop_dispatches``. Cost: one look at each of the last days'."""
+        with self._write() as connection:
+            return int(connection.execute(delete(dispatches).where(dispatches.c.at_ms < before_ms)).rowcount)
+
     def forget_reach(self, open_id: str) -> None:
         """Erase everything about a person; see ``ReachLedger.forget_reach``."""
         with self._write() as connection:

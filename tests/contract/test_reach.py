@@ -209,6 +209,17 @@ def test_settling_what_nobody_began_changes_nothing(empty: Store) -> None:
     assert empty.dispatch("m9") is None
 
 
+def test_old_attempts_are_dropped_and_the_windows_they_used_stay(empty: Store) -> None:
+    empty.open_window(ANN, Trigger.CLICK, T0)
+    empty.begin(replace(ANSWER, client_msg_id="old", at_ms=T0), Window(Trigger.CLICK, T0))
+    empty.begin(replace(TEMPLATE, client_msg_id="new", at_ms=T0 + 1), None)
+    assert empty.drop_dispatches(T0) == 0
+    assert empty.drop_dispatches(T0 + 1) == 1
+    assert empty.dispatch("old") is None
+    assert empty.dispatch("new") is not None
+    assert empty.reach(ANN).windows == (Window(Trigger.CLICK, T0, 1),)
+
+
 def test_erasing_a_person_leaves_nothing_of_them_and_everything_of_others(empty: Store) -> None:
     for open_id, name in ((ANN, "m1"), (BEN, "m2")):
         empty.open_window(open_id, Trigger.CLICK, T0)

@@ -15,9 +15,11 @@ from api.chat.handler import ChatHandler
 from api.clocks import wall_clock_ms
 from api.settings import Settings
 from api.workers.inbound import NothingKept
-from geo_engine.alerting.reach import Reach, Standing, Trigger
+from geo_engine.alerting.reach import Channel, Dispatch, Reach, Standing, Trigger
+from geo_engine.meetings.meeting import Meeting, Member
 from geo_engine.model import Language
 from geo_engine.people.consents import ConsentChannel, Purpose
+from geo_engine.testing import an_alert
 from geo_engine.wechat.fake_server import FakeServer, start_fake_wechat
 from geo_engine.wechat.inbound import (
     AuthorizationEvent,
@@ -29,6 +31,7 @@ from geo_engine.wechat.inbound import (
     TextMessage,
     UnfollowEvent,
 )
+from tests.e2e.phones import until
 from tests.integration.test_pings_door import ZONES
 
 pytestmark = [pytest.mark.network, pytest.mark.enable_socket]
@@ -208,3 +211,62 @@ def test_only_followers_are_greeted(person: Person) -> None:
 def test_a_window_opens_with_each_follow(person: Person) -> None:
     person.follows(AT_S)
     assert [one.trigger for one in person.service.store.reach(person.open_id).windows] == [Trigger.FOLLOW]
+
+
+# ---- warnings to somebody who is gone
+
+
+def test_a_warning_to_who_left_unseen_erases_them_and_the_relay_goes_on(person: Person) -> None:
+    service, other = person.service, Person(person.service, person.wechat, f"o{next(_NUMBERS):027d}")
+    for one in (person, other):
+        one.follows(AT_S)
+        # No window, so that the warning goes as a template message.
+        service.store.forget_reach(one.open_id)
+        service.people.agree(one.open_id, Purpose.WARNINGS, ConsentChannel.PAGE)
+    person.wechat.state.unfollow(person.open_id)
+    numbers = [service.store.u7_of(one.open_id) for one in (person, other)]
+    now_ms = wall_clock_ms()
+    alerts = [
+        an_alert(u7=u7, alert_id=f"gone {u7}", time_ms=now_ms, expires_at_ms=now_ms + 60_000)
+        for u7 in numbers
+        if u7 is not None
+    ]
+    service.store.commit(alerts, [], now_ms=now_ms)
+    service.relay.notify()
+    assert until(lambda: not person.is_known())
+    assert until(lambda: len(other.phone()) == 1)
+    assert (person.phone(), service.relay.counts()["errors"]) == ([], 0)
+    assert service.store.decisions(limit=9, u7=numbers[0]) == []
+    assert service.store.reach(person.open_id) == Reach(), "also the standing that was noted for them is gone"
+
+
+# ---- the rounds
+
+
+def test_a_round_looks_for_members_and_erases_attempts_of_days_ago(person: Person) -> None:
+    chat, store = person.service.chat, person.service.store
+    assert chat is not None
+    day_ms, now_ms = 86_400_000, wall_clock_ms()
+    for name, ago_ms in (("old", 3 * day_ms), ("young", day_ms)):
+        store.begin(Dispatch(f"{name} {person.open_id}", person.open_id, Channel.TEMPLATE, now_ms - ago_ms, "t"), None)
+    chat.rounds.once(now_ms)
+    assert store.dispatch(f"old {person.open_id}") is not None, "not at every round"
+    chat.rounds.once(now_ms, 720)
+    assert store.dispatch(f"old {person.open_id}") is None
+    assert store.dispatch(f"young {person.open_id}") is not None
+    assert chat.sender._left, "what is left of the day's calls was asked for too"
+
+
+def test_a_round_forgets_meetings_that_ended_a_day_ago(person: Person) -> None:
+    chat, store = person.service.chat, person.service.store
+    assert chat is not None
+    person.follows(AT_S)
+    u7, now_ms = store.u7_of(person.open_id) or 0, wall_clock_ms()
+    meeting = Meeting(f"m{u7}", f"CODE{u7:04d}", u7, "周会", "会场", 114.3, 30.5, now_ms - 9, now_ms - 5)
+    store.meetings.add(meeting, Member(meeting.meeting_id, u7, "", now_ms - 9))
+    chat.rounds.once(now_ms, 12)
+    assert store.meetings.meeting(meeting.meeting_id) is not None
+    chat.rounds.once(now_ms + 86_400_000, 11)
+    assert store.meetings.meeting(meeting.meeting_id) is not None, "once a minute"
+    chat.rounds.once(now_ms + 86_400_000, 12)
+    assert store.meetings.meeting(meeting.meeting_id) is None
