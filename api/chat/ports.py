@@ -209,9 +209,6 @@ class NoInvitations:
         return None
 
 
-_ANSWERS: Final = frozenset({Intent.YES, Intent.NO})
-
-
 class Agreements:
     """A ``Handler``: agrees and withdraws by keyword, unless the word answers a question of the dialogue.
 
@@ -237,9 +234,16 @@ class Agreements:
         meant, state = recognise(heard.text), self._dialogues.of(u7, now_ms)
         if meant is None:
             return False
-        asked = state.confirms is not None or state.waits is not None or state.wanted is not None
-        unmutes = meant.intent is Intent.UNMUTE and self._persons.may_locate(u7)
-        return unmutes or (asked and meant.intent in _ANSWERS)
+        confirms = state.confirms is not None
+        match meant.intent:
+            case Intent.UNMUTE:
+                return self._persons.may_locate(u7)
+            case Intent.YES:
+                return confirms
+            case Intent.NO:
+                return confirms or state.waits is not None or state.wanted is not None
+            case _:
+                return False
 
     def _agree(self, u7: int, purposes: Sequence[Purpose], language: Language) -> str | None:
         open_id = self._persons.open_id(u7)

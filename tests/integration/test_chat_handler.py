@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -17,9 +18,9 @@ from api.settings import Settings
 from api.workers.inbound import NothingKept
 from geo_engine.alerting.reach import Channel, Dispatch, Reach, Standing, Trigger
 from geo_engine.meetings.meeting import Meeting, Member
-from geo_engine.model import Language
+from geo_engine.model import Language, Vehicle, VehicleKind
 from geo_engine.people.consents import ConsentChannel, Purpose
-from geo_engine.testing import an_alert
+from geo_engine.testing import an_alert, straight_drive
 from geo_engine.wechat.fake_server import FakeServer, start_fake_wechat
 from geo_engine.wechat.inbound import (
     AuthorizationEvent,
@@ -211,6 +212,44 @@ def test_only_followers_are_greeted(person: Person) -> None:
 def test_a_window_opens_with_each_follow(person: Person) -> None:
     person.follows(AT_S)
     assert [one.trigger for one in person.service.store.reach(person.open_id).windows] == [Trigger.FOLLOW]
+
+
+# ---- words that two could answer
+
+
+@pytest.mark.parametrize("word", ["取消", "不", "no", "cancel"])
+def test_a_no_to_a_question_of_the_chat_takes_back_no_consent(person: Person, word: str) -> None:
+    person.follows(AT_S)
+    person.service.people.agree(person.open_id, Purpose.WARNINGS, ConsentChannel.PAGE)
+    person.says("忘记我", AT_S + 1)
+    person.says(word, AT_S + 2)
+    assert "没有删除" in person.phone()[-1]
+    u7 = person.service.store.u7_of(person.open_id)
+    assert u7 is not None
+    assert [one.granted for one in person.service.store.consents(u7)] == [True]
+
+
+def test_answers_and_warnings_are_in_the_language_that_was_chosen_last(person: Person) -> None:
+    person.follows(AT_S)
+    person.service.people.agree(person.open_id, Purpose.WARNINGS, ConsentChannel.PAGE)
+    for word, answer, seconds in (
+        ("English", "You can send", 1),
+        ("中文", "您可以发送", 2),
+        ("英文", "You can send", 3),
+    ):
+        person.says(word, AT_S + seconds)
+        assert answer in person.phone()[-1]
+    person.says("stop", AT_S + 4)
+    assert person.phone()[-1].startswith("Withdrawn: ")
+    person.says("agree", AT_S + 5)
+    u7 = person.service.store.u7_of(person.open_id)
+    assert u7 is not None
+    person.service.people.put_vehicle(person.open_id, Vehicle(u7=0, kind=VehicleKind.GOODS))
+    drive = straight_drive(u7, pings=14, lon=114.29, start_ms=wall_clock_ms() - 70_000)
+    person.service.ingest.submit(drive).result(10)
+    [warning, *_] = [one.alert for one in person.service.store.decisions(limit=50, u7=u7) if one.alert.send]
+    assert not re.search(r"[\u4e00-\u9fff]", warning.text.replace(warning.zone_name, ""))
+    assert re.search(r"\d+ m\b", warning.text), warning.text
 
 
 # ---- warnings to somebody who is gone

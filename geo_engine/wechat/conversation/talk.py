@@ -32,7 +32,8 @@ class Conversation:
         """
         self._ports = ports
         self._settings = settings or TalkSettings()
-        self._dialogues = dialogues or Dialogues()
+        # A book of dialogues with nobody in it is false, and is the one others look into all the same.
+        self._dialogues = Dialogues() if dialogues is None else dialogues
 
     def answer(self, u7: int, heard: Heard, now_ms: int) -> Answer:
         """Return the answer to what a person did.
@@ -87,14 +88,20 @@ def _heard(turn: Turn, heard: Heard) -> str:
             return _texted(turn, heard.text)
 
 
+_HEARD: Final = frozenset({"好", "好的", "ok"})
+"""Also said to a warning, when nothing waits for a yes."""
+
+
 def _texted(turn: Turn, text: str) -> str:
     meant = recognise(text)
+    if turn.before.confirms is None and normalised(text) in _HEARD:
+        meant = Meant(Intent.THANKS)
     if turn.before.wanted is not None and (meant is None or meant.intent is not Intent.NO):
         place = turn.ports.places.named(" ".join(text.split()))
         # A meeting only lacks its venue: what is no word of ours is a name of a place.
         if place is not None or meant is None:
             return talk_meetings.venue_named(turn, text, place)
-    if meant is None and (code := read_code(text)) is not None and any(char.isdigit() for char in code):
+    if meant is None and read_code(text) is not None and any(char.isdigit() for char in text):
         meant = Meant(Intent.JOIN, text)
     return _not_understood(turn) if meant is None else _meant(turn, meant)
 
@@ -238,6 +245,10 @@ def _stop(turn: Turn, _meant: Meant) -> str:
     return turn.say("stopped")
 
 
+def _thanks(turn: Turn, _meant: Meant) -> str:
+    return turn.say("all_right")
+
+
 def _help(turn: Turn, _meant: Meant) -> str:
     return turn.say("help")
 
@@ -253,6 +264,7 @@ def _speak(language: Language) -> Callable[[Turn, Meant], str]:
 
 _ACTS: Final[dict[Intent, Callable[[Turn, Meant], str]]] = {
     Intent.HELP: _help,
+    Intent.THANKS: _thanks,
     Intent.NEAREST: _nearest,
     Intent.ZONES: _zones,
     Intent.WARNINGS: _warnings,
