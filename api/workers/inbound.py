@@ -80,7 +80,7 @@ class Located:
 class PingSource(Protocol):
     """Where positions of the chat become pings: it knows whose they are and whether they may be used."""
 
-    def take(self, located: Sequence[Located], now_ms: int) -> set[str]:
+    def take(self, located: Sequence[Located]) -> set[str]:
         """Take positions of different people; return when they are judged. Taking one twice must do no harm.
 
         Returns:
@@ -206,7 +206,7 @@ class InboundWorker:
         # Positions first: they take one call for all, and a slow conversation must not make them old.
         positions = [(record, message) for record, message in read if isinstance(message, PingEvent)]
         if positions:
-            self._finish(self._take(positions, now_ms))
+            self._finish(self._take(positions))
         others = [(record, message) for record, message in read if not isinstance(message, PingEvent)]
         self._finish(list(self._pool.map(lambda one: self._handle(*one), others)))
         self._sweep(now_ms)
@@ -225,7 +225,7 @@ class InboundWorker:
                 self._wake.wait(self._settings.idle_s)
                 self._wake.clear()
 
-    def _take(self, positions: Sequence[tuple[InboundRecord, PingEvent]], now_ms: int) -> list[Handled]:
+    def _take(self, positions: Sequence[tuple[InboundRecord, PingEvent]]) -> list[Handled]:
         if self._pings is None:
             return [Handled(record.number, forget=True) for record, _ping in positions]
         datum = self._settings.datum
@@ -234,7 +234,7 @@ class InboundWorker:
             for _record, ping in positions
         ]
         try:
-            strangers = self._pings.take(located, now_ms)
+            strangers = self._pings.take(located)
         except Exception as error:  # noqa: BLE001 - whatever a source does, the others go on and nothing is lost
             return [self._failed(record, error, forget=True) for record, _ping in positions]
         return [Handled(record.number, forget=True, drop=ping.openid in strangers) for record, ping in positions]

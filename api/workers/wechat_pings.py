@@ -34,7 +34,7 @@ class WeChatPings:
         self._u7_of = u7_of
         self._metrics = metrics
 
-    def take(self, located: Sequence[Located], now_ms: int) -> set[str]:  # noqa: ARG002 - pings are judged by their own time
+    def take(self, located: Sequence[Located]) -> set[str]:
         """Take positions; see ``PingSource.take``. A repeat is the engine's ``duplicate``."""
         numbers = {one.openid: self._u7_of(one.openid) for one in located}
         bound = [(u7, one) for one in located if (u7 := numbers[one.openid]) is not None]

@@ -226,7 +226,7 @@ def _forget_me(turn: Turn, _meant: Meant) -> str:
 def _yes(turn: Turn, _meant: Meant) -> str:
     if turn.before.confirms is not Intent.FORGET_ME:
         return turn.say("nothing_to_confirm")
-    if not turn.ports.eraser.erase(turn.u7, turn.now_ms):
+    if not turn.ports.eraser.erase(turn.u7):
         return turn.say("not_forgotten")
     turn.ports.meetings.forget(turn.u7)
     turn.state = None
@@ -255,7 +255,7 @@ def _help(turn: Turn, _meant: Meant) -> str:
 
 def _speak(language: Language) -> Callable[[Turn, Meant], str]:
     def act(turn: Turn, _meant: Meant) -> str:
-        turn.ports.people.set_language(turn.u7, language, turn.now_ms)
+        turn.ports.people.set_language(turn.u7, language)
         turn.language = language
         return f"{turn.say('language')}\n{turn.say('help')}"
 

@@ -122,7 +122,7 @@ def _arrived(turn: Turn, _meant: Meant, meeting: Meeting) -> str:
 
 
 def _share(turn: Turn, _meant: Meant, meeting: Meeting) -> str:
-    turn.ports.consents.agree_to_be_seen(turn.u7, turn.now_ms)
+    turn.ports.consents.agree_to_be_seen(turn.u7)
     refusal = turn.ports.meetings.share(turn.u7, meeting.meeting_id, turn.now_ms, yes=True)
     if refusal is not None:
         return turn.refuse(refusal)

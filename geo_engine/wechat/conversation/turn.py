@@ -136,7 +136,7 @@ class Turn:
     def spot(self) -> Spot | None:
         """Return where the person is: the place just sent, or where the engine last heard of them, if it is fresh."""
         spots = [self.before.spot, self.state.spot if self.state else None]
-        spots.append(self.ports.whereabouts.last(self.u7, self.now_ms))
+        spots.append(self.ports.whereabouts.last(self.u7))
         fresh = [one for one in spots if one is not None and self.now_ms - one.time_ms <= self.settings.fresh_ms]
         return max(fresh, key=lambda one: one.time_ms, default=None)
 

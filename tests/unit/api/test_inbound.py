@@ -58,7 +58,7 @@ class Positions:
         self.strangers: set[str] = set()
         self.failures = 0
 
-    def take(self, located: Sequence[Located], now_ms: int) -> set[str]:
+    def take(self, located: Sequence[Located]) -> set[str]:
         if self.failures:
             self.failures -= 1
             message = "store away"
