@@ -161,7 +161,10 @@ def _zones(turn: Turn, meant: Meant) -> str:
     found = turn.ports.rules.around(turn.u7, spot.lon, spot.lat, turn.now_ms)
     if not found:
         return turn.say("no_zones", within=within)
-    lines = [f"{number}. {zone_line(zone, turn.now_ms, turn.language)}" for number, zone in enumerate(found, 1)]
+    told = found[: turn.settings.zones_told]
+    lines = [f"{number}. {zone_line(zone, turn.now_ms, turn.language)}" for number, zone in enumerate(told, 1)]
+    if len(found) > len(told):
+        lines.append(turn.say("more", count=len(found) - len(told)))
     return turn.lines([turn.say("zones", within=within), *lines])
 
 

@@ -75,6 +75,7 @@ class TalkSettings:
         nearest: how many places are named.
         near_m: places further away are not "near".
         zones_m: the radius said in "zones around me"; the port ``Rules`` must look as far.
+        zones_told: how many zones are named: nobody reads more at the wheel.
         warnings: how many past warnings are told.
         fresh_ms: how old a position may be to answer by; beyond, the person is asked where they are.
         mute_ms: "do not warn me here again" is about a warning at most so old.
@@ -87,6 +88,7 @@ class TalkSettings:
     nearest: int = 3
     near_m: float = 20_000.0
     zones_m: float = 5_000.0
+    zones_told: int = 10
     warnings: int = 5
     fresh_ms: int = 2 * 60_000
     mute_ms: int = 86_400_000

@@ -373,3 +373,13 @@ def test_every_sentence_is_there_in_both_languages_with_the_same_gaps() -> None:
         assert set(re.findall(r"\{(\w+)\}", zh)) == set(re.findall(r"\{(\w+)\}", en)), key
         assert zh != en
     assert max(len(text.encode()) for pair in TEXTS.values() for text in pair) < 1_000
+
+
+def test_of_many_zones_the_first_ten_are_named_and_the_rest_is_counted() -> None:
+    zones = [box_zone(f"z{k:02}", west=114.29 + k / 1000, east=114.2905 + k / 1000) for k in range(13)]
+    for count, last in ((13, "…还有3条"), (10, "10. ")):
+        chat = Chat(zones=zones[:count])
+        chat.stand()
+        lines = chat.say("限行").split("\n")
+        assert lines[-1].startswith(last)
+        assert sum(". " in line for line in lines) == 10
