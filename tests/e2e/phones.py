@@ -27,10 +27,14 @@ from geo_engine.wechat.fake import CallbackTarget, FakeSettings
 from geo_engine.wechat.fake_server import FakeServer, start_fake_wechat
 from geo_engine.wechat.push_tree import parse_xml
 
-__all__ = ["Phone", "World", "a_world", "until"]
+__all__ = ["SECRET", "Phone", "World", "a_world", "until"]
 
 TOKEN: Final = "story-token"  # noqa: S105 - made up
 KEY: Final = "storyABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl"
+SECRET: Final = "story-secret-" + "0" * 32
+"""Signs the scenes of meetings' QR codes, among others."""
+_AGAIN: Final = urllib3.Retry(2, redirect=False, status=0, allowed_methods=None, raise_on_redirect=False)
+"""As WeChat and browsers do: a kept connection the server has closed meanwhile is no answer."""
 _BURST: Final = 4
 """Texts in one second that are answered for sure: a window is told in whole seconds and holds five."""
 
@@ -58,7 +62,7 @@ class World:
     wechat: FakeServer
     folder: Path
     codes: dict[str, str]
-    http: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(retries=False, timeout=10.0))
+    http: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(retries=_AGAIN, timeout=10.0))
     pushed: int = 0
     stop: Callable[[], None] = lambda: None
 
@@ -88,6 +92,7 @@ def a_world(folder: Path, features: Sequence[dict[str, Any]], people: Sequence[E
             "wechat_aes_key": KEY,
             "public_url": http.url,
             "sms_url": gateway,
+            "identity_secret": SECRET,
         }
         service = bootstrap(Settings(**{**settings.model_dump(), **account}), people=people)
         service.start()
@@ -188,6 +193,11 @@ class Phone:
             self._wrote = 1
         self._wrote_s = wall_clock_ms() // 1000
         return self._answered(lambda: self.push("text", f"<Content><![CDATA[{text}]]></Content>", "message"), text)
+
+    def scans(self, scene: str) -> str:
+        """Scan a QR code of this scene and return the answer."""
+        key = f"<EventKey><![CDATA[{scene}]]></EventKey><Ticket><![CDATA[T]]></Ticket>"
+        return self._answered(lambda: self.event("SCAN", key, "scan"), scene)
 
     def sends_place(self, lon: float, lat: float, label: str) -> str:
         """Send a place (WGS-84) from Tencent's map, which is in GCJ-02, and return the answer."""

@@ -16,11 +16,12 @@ from pyproj import Geod
 
 from api.bootstrap import Enrolment
 from api.clocks import wall_clock_ms
+from geo_engine.meetings.scene import scene_of
 from geo_engine.model import SuppressReason, Vehicle, VehicleKind
 from geo_engine.people.consents import CONSENT_VERSION, Purpose
 from geo_engine.store.protocol import Person
 from tests.e2e.leftovers import cells_of, files_with, placed
-from tests.e2e.phones import Phone, World, a_world, until
+from tests.e2e.phones import SECRET, Phone, World, a_world, until
 
 pytestmark = [pytest.mark.network, pytest.mark.enable_socket]
 
@@ -150,15 +151,17 @@ def calls_a_meeting(driver: Phone) -> str:
     return re.findall(r"会议码：(\w{8})", made)[0]
 
 
-def join(code: str, *friends: Phone) -> None:
-    """A wrong code joins nobody; the right one does, and nobody is seen who did not say so."""
-    for friend in friends:
+def join(code: str, anna: Phone, ben: Phone) -> None:
+    """By the code or by the QR code; a wrong code and a scene of somebody else's making join nobody."""
+    for friend in (anna, ben):
         friend.event("subscribe", "<EventKey></EventKey>", "follow")
         friend.says("同意")
-    first, *others = friends
-    assert "没有这个会议" in first.says("加入 22222222")
-    for friend in (first, *others):
-        assert "您已加入：周会" in friend.says(f"加入 {code}")
+    meeting = anna.world.service.store.meetings.by_code(code)
+    assert meeting is not None
+    assert "没有这个会议" in anna.says("加入 22222222")
+    assert "没有这个会议" in ben.scans(scene_of(meeting.meeting_id, meeting.until_ms, b"k" * 32))
+    assert "您已加入：周会" in anna.says(f"加入 {code}")
+    assert "您已加入：周会" in ben.scans(scene_of(meeting.meeting_id, meeting.until_ms, SECRET.encode()))
 
 
 def see_one_another(driver: Phone, *friends: Phone) -> None:
