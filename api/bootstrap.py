@@ -47,13 +47,12 @@ from geo_engine.errors import ConfigurationError, SnapshotError, StoreError, Zon
 from geo_engine.geodesy.table import DatumTables
 from geo_engine.ingest.roads import read_roads
 from geo_engine.ingest.zonefiles import CALENDAR_NOTES, calendar_path, load_zone_files, zone_file_paths
-from geo_engine.model import Mute
 from geo_engine.people.codes import SmsSender
 from geo_engine.sms.console import ConsoleSms, NoSms
 from geo_engine.sms.http import HttpSms
 from geo_engine.store.messages import MESSAGE_KINDS, OutKind
 from geo_engine.store.open import open_store
-from geo_engine.store.protocol import HISTORY, WARNINGS, Person, Store
+from geo_engine.store.protocol import WARNINGS, Person, Store
 from geo_engine.tracking.approach_policy import ApproachPolicy
 from geo_engine.tracking.learning import Background
 from geo_engine.tracking.learnt import Forecast
@@ -109,33 +108,10 @@ class Service:
         if self.chat is not None:
             self.chat.rounds.start()
 
-    def mute(self, u7: int, zone_id: str, until_ms: int | None, *, at_ms: int) -> None:
-        """Tell a person nothing more about a zone until a moment, None = until they take it back."""
-        self.store.set_mute(Mute(u7, zone_id, until_ms), at_ms)
-        self.ingest.tell(lambda engine: engine.mute(u7, zone_id, until_ms))
-
-    def unmute(self, u7: int, zone_id: str) -> None:
-        """Warn a person about a zone again."""
-        self.store.clear_mute(u7, zone_id)
-        self.ingest.tell(lambda engine: engine.unmute(u7, zone_id))
-
     def keep_quiet(self, u7: int, hours: QuietHours | None, *, at_ms: int) -> None:
         """Set a person's own quiet hours, None = those of the policy."""
         self.store.set_quiet_hours(u7, hours, at_ms)
         self.ingest.tell(lambda engine: engine.keep_quiet(u7, hours))
-
-    def keep_history(self, u7: int, granted: bool, *, version: str, at_ms: int, channel: str) -> None:
-        """Record that a person agrees, or agrees no more, that it is kept which zones they were in.
-
-        A no erases what was kept at once.
-        """
-        self.store.set_consent(u7, HISTORY, granted, version, at_ms, channel)
-        self.ingest.keep_history(u7, granted)
-
-    def forget_wishes(self, u7: int) -> None:
-        """Erase what a person did not want to hear: part of erasing the person."""
-        self.store.forget_wishes(u7)
-        self.ingest.tell(lambda engine: engine.wishes.forget(np.array([u7])))
 
     def stop(self, drain_s: float) -> None:
         """Judge what was accepted, send what is due for at most ``drain_s`` seconds, close the store."""
@@ -220,7 +196,8 @@ def bootstrap(
         inbound = _inbound(settings, (ingest, store, metrics), chat, clocks)
         if chat is not None:
             binding.append(my_data_router(EXPORT_PATH, chat.my_data.file))
-        app = _app(settings, (ingest, relay, inbound, store, metrics), clocks, zones, binding)
+        binding += _callback(settings, (inbound, store, metrics), chat, clocks)
+        app = _app(settings, (ingest, relay, inbound, store, metrics), zones, binding)
         return Service(
             app, zones, store, ingest, relay, inbound, webhooks, metrics, owners, chat, continued, stack.pop_all()
         )
@@ -394,19 +371,26 @@ def _message_ages(settings: Settings) -> dict[str, int]:
     return {str(kind): days for kind, days in {**talk, OutKind.WARNING: settings.keep_warnings_days}.items()}
 
 
-def _callback(settings: Settings, token: str) -> Callback:
+def _callback(
+    settings: Settings, parts: tuple[InboundWorker, Store, Metrics], chat: Chat | None, clocks: Clocks
+) -> list[APIRouter]:
+    """Return the account's callback; it is closed without a token."""
+    if settings.wechat_token is None:
+        return []
+    inbound, store, metrics = parts
     keys = settings.wechat_aes_keys
     if settings.wechat_plaintext:
         _log.warning("GEO_ENGINE_WECHAT_PLAINTEXT: pushes that are not sealed are taken; nobody signs their body")
-    return Callback(
-        token, Sealer(settings.wechat_app_id or "", keys) if keys else None, plain=settings.wechat_plaintext
-    )
+    sealer = Sealer(settings.wechat_app_id or "", keys) if keys else None
+    callback = Callback(settings.wechat_token.get_secret_value(), sealer, plain=settings.wechat_plaintext)
+    journal = InboxJournal(store.inbox, clocks.steady, inbound.notify)
+    greets = None if chat is None else chat.handler.greeting
+    return [wechat_router(callback, journal, clocks.wall, metrics, greets)]
 
 
 def _app(
     settings: Settings,
     parts: tuple[IngestWorker, Relay, InboundWorker, Store, Metrics],
-    clocks: Clocks,
     zones: ZoneSet,
     more: Sequence[APIRouter] = (),
 ) -> FastAPI:
@@ -427,10 +411,6 @@ def _app(
             lambda: metrics.page(waiting=ingest.waiting(), relay=relay.counts(), store=_counts(store)),
         ),
     ]
-    if settings.wechat_token is not None:
-        callback = _callback(settings, settings.wechat_token.get_secret_value())
-        journal = InboxJournal(store.inbox, clocks.steady, inbound.notify)
-        routers.append(wechat_router(callback, journal, clocks.wall, metrics))
     return make_app([*routers, *more])
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from api.chat.noting import NOBODY, Notes, key_of, said
+from api.chat.noting import NOBODY, PASSIVE, Notes, key_of, said
 from api.chat.ports import Persons
 from api.chat.speaking import NotSpoken, Speaker
 from api.chat.words import greeting
 from api.people import People
-from geo_engine.alerting.message import SendResult
+from api.workers.inbound import NothingKept
+from geo_engine.alerting.message import Outcome, SendResult
 from geo_engine.alerting.reach import Standing, Trigger
 from geo_engine.errors import StoreError
 from geo_engine.geodesy.datum import to_wgs84
 from geo_engine.meetings.service import MeetingDesk, NearNotice
+from geo_engine.model import Language
 from geo_engine.people.erasure import ErasureReason
 from geo_engine.people.identity import is_open_id
 from geo_engine.people.keywords import WishAct, wish_of
@@ -54,8 +56,11 @@ _WINDOW_OF: Final = {
     Kind.SUBSCRIBE: Trigger.FOLLOW,
     Kind.SCAN: Trigger.SCAN,
 }
+_UNFOLLOWS: Final = frozenset({Kind.UNSUBSCRIBE})
+_LEAVING: Final = frozenset({Kind.UNSUBSCRIBE, Kind.AUTHORIZATION_CANCELLATION, Kind.AUTHORIZATION_REVOKE})
 _CONFIRMED: Final = Texted("确认删除")
 _MOST_UNSENT: Final = 10_000
+_MOST_LEFT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,7 @@ class ChatHandler:
         self._parts = parts
         self._lock = threading.Lock()
         self._unsent: dict[str, _Unsent] = {}
+        self._left: dict[str, int] = {}
 
     def handle(self, message: Inbound, now_ms: int) -> None:  # noqa: ARG002 - windows and dialogues go by the time of day
         """Handle a message; see ``InboundHandler.handle``. What came of it goes into the history of messages."""
@@ -114,6 +120,10 @@ class ChatHandler:
         try:
             parting = self._handle(message, notes)
             handled = True
+        except NothingKept:
+            handled = True
+            notes.count(self._parts.clock())
+            raise
         finally:
             if not handled:
                 notes.try_write(self._parts.clock())
@@ -125,7 +135,13 @@ class ChatHandler:
         self._unsent.pop(message.key, None)
 
     def _handle(self, message: Inbound, notes: Notes) -> bool:
-        """Handle a message; return whether it was the last of somebody who was erased."""
+        """Handle a message; return whether it was the last of somebody who was erased.
+
+        Raises:
+            NothingKept: nothing of it is to be kept.
+        """
+        if self._is_from_before_they_left(message):
+            raise NothingKept
         match message:
             case UnfollowEvent():
                 self._leaves(message, ErasureReason.UNSUBSCRIBED)
@@ -137,7 +153,25 @@ class ChatHandler:
                 self._receipt(message)
             case _ if is_open_id(message.openid):
                 return self._answers(message, notes)
+            case _:
+                raise NothingKept
         return False
+
+    def greeting(self, message: Inbound) -> str | None:
+        """Return what whoever follows is told in the answer to the push itself, which costs no window; else None.
+
+        It may be asked before the push is handled, and once more for each repeat of it.
+
+        Raises:
+            StoreError: the store is away.
+        """
+        if not isinstance(message, FollowEvent) or not is_open_id(message.openid):
+            return None
+        parts = self._parts
+        u7 = parts.store.u7_of(message.openid)
+        if u7 is None:
+            return greeting(Language.ZH, parts.bind_link, asks=True)
+        return greeting(parts.persons.language(u7), parts.bind_link, asks=not parts.persons.may_locate(u7))
 
     def warned(self, u7: int, zone_id: str) -> None:
         """Note that a person was just warned about a zone: "do not warn me here again" is then about it."""
@@ -199,6 +233,7 @@ class ChatHandler:
             store.set_standing(message.openid, Standing.OPEN, message.time_s * 1000)
         trigger = _WINDOW_OF.get(message.kind)
         if trigger is None:
+            self._known(message)
             return False
         unsent = self._unsent.get(key)
         u7 = None
@@ -206,6 +241,7 @@ class ChatHandler:
             # Also of an erased person whose message is handled once more: whoever writes, follows.
             u7 = self._parts.people.follow(message.openid)
             store.open_window(message.openid, trigger, message.time_s * 1000)
+            self._note_greeting(u7, message, notes)
             unsent = self._answer(u7, message)
         if unsent is None:
             return False
@@ -237,71 +273,112 @@ class ChatHandler:
             self._parts.speaker.say(message.openid, text, key, attempted)
         return goodbye
 
+    def _note_greeting(self, u7: int, message: Inbound, notes: Notes) -> None:
+        """Note what the answer to the push itself said; a repeat of the push said the same."""
+        text = self.greeting(message)
+        if text is None:
+            return
+        kept = said(
+            u7,
+            text,
+            SendResult(Outcome.ACCEPTED),
+            key=f"{message.openid} {message.key} greeting",
+            why=f"answer to {message.kind.value}",
+            now_ms=self._parts.clock(),
+            private=False,
+            kind=OutKind.ANSWER,
+            cause=key_of(message),
+        )
+        notes.add(replace(kept, channel=PASSIVE))
+
     def _answer(self, u7: int, message: Inbound) -> _Unsent | None:
         """Return what is answered; None = nothing."""
         parts, now_ms = self._parts, self._parts.clock()
         heard = heard_in(message)
-        hello = ""
-        if isinstance(message, FollowEvent):
-            asks = not parts.persons.may_locate(u7)
-            hello = greeting(parts.persons.language(u7), parts.bind_link, asks=asks)
         if heard is None:
-            return _Unsent(hello) if hello else None
+            return None
         with self._lock:
             answer = parts.conversation.answer(u7, heard, now_ms)
         if answer.failed:
             _log.warning("chat: a message could not be answered: %s", answer.failed)
         self.notify(answer.notices)
-        text = f"{hello}\n\n{answer.text}" if hello else answer.text
-        return _Unsent(text, parts.store.u7_of(message.openid) is None, answer.private)
+        return _Unsent(answer.text, parts.store.u7_of(message.openid) is None, answer.private)
 
     # ---- leaving
 
     def _leaves(self, message: Inbound, reason: ErasureReason) -> None:
-        windows = self._parts.store.reach(message.openid).windows
-        if any(one.trigger is Trigger.FOLLOW and one.opened_ms > message.time_s * 1000 for one in windows):
-            return  # They came back since; this is the late word of an earlier time.
+        """Erase who leaves, unless they came back since: then this is the late word of an earlier time.
+
+        Raises:
+            NothingKept: they left.
+        """
+        left_ms, reach = message.time_s * 1000, self._parts.store.reach(message.openid)
+        back = [one.opened_ms for one in reach.windows if one.trigger is Trigger.FOLLOW or message.kind in _UNFOLLOWS]
+        # The window may be used up and forgotten; that they follow stands for longer.
+        back += [reach.standing_ms] if reach.standing is Standing.OPEN else []
+        if any(moment_ms > left_ms for moment_ms in back):
+            return
+        with self._lock:
+            self._left.pop(message.openid, None)
+            self._left[message.openid] = left_ms
+            if len(self._left) > _MOST_LEFT:
+                del self._left[next(iter(self._left))]
         self._erase(message.openid, reason)
+        raise NothingKept
+
+    def _is_from_before_they_left(self, message: Inbound) -> bool:
+        """Say whether a push that comes late tells of a time that was erased: it must not bring the person back.
+
+        Remembered in memory, for as many as left last; WeChat's own repeats come within seconds.
+        """
+        left_ms = self._left.get(message.openid)
+        if left_ms is None or message.kind in _LEAVING:
+            return False
+        said_ms = message.time_s * 1000
+        return said_ms < left_ms or (said_ms == left_ms and not isinstance(message, FollowEvent))
 
     def _erase(self, open_id: str, reason: ErasureReason) -> None:
         parts = self._parts
         u7 = parts.store.u7_of(open_id)
         if u7 is None:
-            self._forget_stranger(open_id)
+            parts.store.forget_reach(open_id)
             return
         parts.people.erase(u7, reason)
         parts.desk.forget(u7)
         with self._lock:
             parts.conversation.forget(u7)
 
-    def _forget_stranger(self, open_id: str) -> None:
-        """Keep nothing of somebody we do not know: neither what they pushed nor how to reach them."""
-        self._parts.store.inbox.erase(open_id)
-        self._parts.store.forget_reach(open_id)
+    def _known(self, message: Inbound) -> None:
+        """Return when we know whose push it is; of a stranger nothing is kept, nor how to reach them.
+
+        Raises:
+            NothingKept: a stranger's.
+        """
+        if self._parts.store.u7_of(message.openid) is None:
+            self._parts.store.forget_reach(message.openid)
+            raise NothingKept
 
     def _authorization(self, message: AuthorizationEvent) -> None:
         if message.kind is Kind.AUTHORIZATION_CANCELLATION:
-            self._erase(message.openid, ErasureReason.CANCELLED)
+            self._leaves(message, ErasureReason.CANCELLED)
         elif message.kind is Kind.AUTHORIZATION_REVOKE and message.revokes_location:
-            self._erase(message.openid, ErasureReason.LOCATION_REVOKED)
+            self._leaves(message, ErasureReason.LOCATION_REVOKED)
+        else:
+            self._known(message)
 
     # ---- receipts and grants
 
     def _receipt(self, message: TemplateResult) -> None:
         store = self._parts.store
         store.receipt(message.msg_id, message.status, message.time_s * 1000)
-        if store.u7_of(message.openid) is None:
-            self._forget_stranger(message.openid)
-            return
+        self._known(message)
         standing = receipt_standing(message.status)
         if standing is not None:
             store.set_standing(message.openid, standing, message.time_s * 1000)
 
     def _subscription(self, message: SubscriptionEvent) -> None:
         store, at_ms = self._parts.store, message.time_s * 1000
-        if store.u7_of(message.openid) is None:
-            self._forget_stranger(message.openid)
-            return
+        self._known(message)
         for item in message.items:
             if message.kind is Kind.SUBSCRIPTION_RESULT:
                 if item.msg_id is not None:

@@ -97,4 +97,4 @@ def join_chat(needs: ChatNeeds) -> Chat:
     )
     handler = ChatHandler(parts)
     sender = ChannelSender(needs.api, store, needs.account, clock, on_gone=handler.gone)
-    return Chat(handler, sender, Rounds(desk, last_seen, handler, clock, sender.learn_quota), my_data)
+    return Chat(handler, sender, Rounds(desk, last_seen, handler, clock, sender.learn_quota, store), my_data)

@@ -33,9 +33,11 @@ from geo_engine.wechat.inbound import (
     TextMessage,
 )
 
-__all__ = ["NOBODY", "Notes", "heard", "key_of", "said"]
+__all__ = ["NOBODY", "PASSIVE", "Notes", "heard", "key_of", "said"]
 
 _log: Final = logging.getLogger(__name__)
+PASSIVE: Final = "passive"
+"""The channel of what the answer to a push says."""
 NOBODY: Final = -1
 """The number of somebody we do not know: of their messages only the tally is kept."""
 _MOST_LON: Final = 180.0
@@ -71,6 +73,15 @@ class Notes:
             return
         u7 = self._store.u7_of(self._message.openid)
         self._store.messages.note([heard(self._message, NOBODY if u7 is None else u7, now_ms), *self._said])
+
+    def count(self, now_ms: int) -> None:
+        """Count the push and keep nothing else of it."""
+        if self._message.kind in _REPORTS:
+            return
+        try:
+            self._store.messages.note([heard(self._message, NOBODY, now_ms)])
+        except StoreError as error:
+            _log.warning("chat: a message is not counted: %s", error)
 
     def try_write(self, now_ms: int) -> None:
         """Write as ``write`` does; a store that is away is no error here, something else is the matter already."""

@@ -51,7 +51,7 @@ class Persons:
         """Return the language of a person."""
         return self.vehicle(u7).language
 
-    def set_language(self, u7: int, language: Language, now_ms: int) -> None:  # noqa: ARG002 - of the port
+    def set_language(self, u7: int, language: Language) -> None:
         """Set the language of a person."""
         open_id = self.open_id(u7)
         if open_id is not None:
@@ -78,7 +78,7 @@ class Persons:
         """Say whether somebody agrees to be seen by companions."""
         return self.agrees(u7, Purpose.COMPANIONS)
 
-    def agree_to_be_seen(self, u7: int, now_ms: int) -> None:  # noqa: ARG002 - of the port
+    def agree_to_be_seen(self, u7: int) -> None:
         """Record the yes to being seen by companions."""
         open_id = self.open_id(u7)
         if open_id is not None:
@@ -98,7 +98,7 @@ class Persons:
             self._desk().hide(u7, now_ms)
         return ended
 
-    def erase(self, u7: int, now_ms: int) -> bool:  # noqa: ARG002 - of the port
+    def erase(self, u7: int) -> bool:
         """Erase everything of somebody who asked for it."""
         try:
             self._people.erase(u7, ErasureReason.ASKED)
@@ -114,7 +114,7 @@ class LastSeen:
     def __init__(self, ingest: IngestWorker, may_locate: Callable[[int], bool]) -> None:
         self._ingest, self._may_locate = ingest, may_locate
 
-    def last(self, u7: int, now_ms: int) -> Spot | None:  # noqa: ARG002 - of the port
+    def last(self, u7: int) -> Spot | None:
         """Return where somebody was last heard of; None also when the engine does not answer within a second."""
         return self.of([u7]).get(u7)
 
@@ -209,9 +209,6 @@ class NoInvitations:
         return None
 
 
-_ANSWERS: Final = frozenset({Intent.YES, Intent.NO})
-
-
 class Agreements:
     """A ``Handler``: agrees and withdraws by keyword, unless the word answers a question of the dialogue.
 
@@ -237,9 +234,16 @@ class Agreements:
         meant, state = recognise(heard.text), self._dialogues.of(u7, now_ms)
         if meant is None:
             return False
-        asked = state.confirms is not None or state.waits is not None or state.wanted is not None
-        unmutes = meant.intent is Intent.UNMUTE and self._persons.may_locate(u7)
-        return unmutes or (asked and meant.intent in _ANSWERS)
+        confirms = state.confirms is not None
+        match meant.intent:
+            case Intent.UNMUTE:
+                return self._persons.may_locate(u7)
+            case Intent.YES:
+                return confirms
+            case Intent.NO:
+                return confirms or state.waits is not None or state.wanted is not None
+            case _:
+                return False
 
     def _agree(self, u7: int, purposes: Sequence[Purpose], language: Language) -> str | None:
         open_id = self._persons.open_id(u7)

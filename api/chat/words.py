@@ -22,11 +22,20 @@ _BIND: Final = {
     Language.ZH: "绑定车辆：{link}",
     Language.EN: "Your vehicle: {link}",
 }
-_MORE: Final = {Language.ZH: "发送“帮助”查看全部功能。", Language.EN: "Send “help” to see everything."}
-_AGREED: Final = {
-    Language.ZH: "已记录您的同意（{title}）：{sentence}回复“停止”可随时撤回。",
-    Language.EN: "Your consent is recorded ({title}): {sentence} Reply “stop” to take it back any time.",
+_MORE: Final = {
+    Language.ZH: "发送“帮助”查看全部功能。For English send “English”.",
+    Language.EN: "Send “help” to see everything.",
 }
+_AGREED: Final = {
+    Language.ZH: "已记录您的同意（{title}）：{sentence}回复“{stop}”可随时撤回。",
+    Language.EN: "Your consent is recorded ({title}): {sentence} Reply “{stop}” to take it back any time.",
+}
+_STOPS: Final = {
+    Purpose.WARNINGS: {Language.ZH: "停止", Language.EN: "stop"},
+    Purpose.HISTORY: {Language.ZH: "停止记录", Language.EN: "stop history"},
+    Purpose.COMPANIONS: {Language.ZH: "停止同行", Language.EN: "stop companions"},
+}
+"""What takes back one purpose; that of the first takes back all, as it is the word everybody tries."""
 _WITHDRAWN: Final = {
     Language.ZH: "已撤回：{titles}。",
     Language.EN: "Withdrawn: {titles}.",
@@ -59,17 +68,18 @@ def greeting(language: Language, bind_link: str | None, *, asks: bool) -> str:
 def agreed(purpose: Purpose, language: Language, bind_link: str | None) -> str:
     """Return what somebody is told who agreed; with where to bind a vehicle if they have none yet."""
     words = CONSENT_TEXTS[purpose][language]
-    said = _AGREED[language].format(title=words.title, sentence=words.sentence)
+    said = _AGREED[language].format(title=words.title, sentence=words.sentence, stop=_STOPS[purpose][language])
     return "\n".join([said, *_bind(language, bind_link)])
 
 
 def withdrawn(purposes: Sequence[Purpose], language: Language) -> str:
     """Return what somebody is told who withdrew consents; empty = there were none."""
+    gap = "" if language is Language.ZH else " "
     if not purposes:
-        return f"{_NOTHING[language]}{_ERASE[language]}"
+        return f"{_NOTHING[language]}{gap}{_ERASE[language]}"
     joint = "、" if language is Language.ZH else ", "
     titles = joint.join(CONSENT_TEXTS[purpose][language].title for purpose in purposes)
-    return f"{_WITHDRAWN[language].format(titles=titles)}{_ERASE[language]}"
+    return f"{_WITHDRAWN[language].format(titles=titles)}{gap}{_ERASE[language]}"
 
 
 def _bind(language: Language, link: str | None) -> list[str]:

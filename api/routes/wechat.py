@@ -1,7 +1,9 @@
-"""``/wechat``: the account's callback. Check, read, keep on disk, answer ``success``; the work is done afterwards."""
+"""``/wechat``: the account's callback. Check, read, keep on disk, answer; the work is done afterwards."""
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -15,8 +17,8 @@ from api.metrics import Metrics
 from api.workers.inbox_journal import InboxJournal
 from geo_engine.errors import StoreError
 from geo_engine.store.inbox import NewInbound
-from geo_engine.wechat.callback import MAX_CALLBACK_BYTES, Callback, parse_query
-from geo_engine.wechat.inbound import Kind, to_payload
+from geo_engine.wechat.callback import MAX_CALLBACK_BYTES, Callback, Push, parse_query
+from geo_engine.wechat.inbound import Inbound, Kind, to_payload
 from geo_engine.wechat.push_tree import PushError, PushReason
 from geo_engine.wechat.replies import NOTHING
 
@@ -24,6 +26,9 @@ __all__ = ["wechat_router"]
 
 _SUCCESS: Final = PlainTextResponse(NOTHING)
 """One answer for all; sending it changes nothing in it."""
+
+_GREETING_S: Final = 1.0
+"""Keeping the push may have taken four of WeChat's five seconds."""
 
 
 def _problem(description: str) -> dict[str, Any]:
@@ -34,7 +39,10 @@ _STORE_AWAY: Final = _problem("It could not be kept in time; WeChat sends it aga
 _UNSIGNED: Final = _problem("Not signed by WeChat, older than 300 s, a used signature, or not sealed for this account.")
 _CHECKED: Final[dict[int | str, dict[str, Any]]] = {403: _UNSIGNED}
 _PUSHED: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "On disk, or known already.", "content": {"text/plain": {"schema": {"const": "success"}}}},
+    200: {
+        "description": "On disk, or known already; to somebody who follows, with a greeting.",
+        "content": {"text/plain": {"schema": {"const": "success"}}, "text/xml": {"schema": {"type": "string"}}},
+    },
     400: _problem("Signed, but no push that can be read, or a DOCTYPE."),
     403: _UNSIGNED,
     413: _problem("Larger than any real push."),
@@ -72,7 +80,13 @@ class _RawRoute(APIRoute):
         return endpoint
 
 
-def wechat_router(callback: Callback, journal: InboxJournal, clock: Callable[[], int], metrics: Metrics) -> APIRouter:
+def wechat_router(
+    callback: Callback,
+    journal: InboxJournal,
+    clock: Callable[[], int],
+    metrics: Metrics,
+    greets: Callable[[Inbound], str | None] | None = None,
+) -> APIRouter:
     """Return the callback's routes.
 
     Args:
@@ -80,6 +94,7 @@ def wechat_router(callback: Callback, journal: InboxJournal, clock: Callable[[],
         journal: keeps them.
         clock: epoch milliseconds UTC by the time of day, which is what WeChat signs.
         metrics: counters.
+        greets: says what the answer to a push that may be answered says, None = ``success``. It may read the store.
     """
     router = APIRouter(tags=["wechat"], route_class=_RawRoute)
 
@@ -114,7 +129,7 @@ def wechat_router(callback: Callback, journal: InboxJournal, clock: Callable[[],
         message = taken.message
         if callback.is_repeat(taken, clock()):
             metrics.pushes_repeated.inc()
-            return _SUCCESS
+            return await _answer(callback, taken, greets, clock)
         kept = NewInbound(message.key, message.openid, message.kind.value, message.time_s * 1000, to_payload(message))
         try:
             await journal.keep(kept)
@@ -123,10 +138,27 @@ def wechat_router(callback: Callback, journal: InboxJournal, clock: Callable[[],
             raise
         callback.taken(taken, clock())
         by_kind[message.kind].inc()
+        answered = await _answer(callback, taken, greets, clock)
         metrics.push_seconds.observe(time.perf_counter() - began_s)
-        return _SUCCESS
+        return answered
 
     return router
+
+
+async def _answer(
+    callback: Callback, taken: Push, greets: Callable[[Inbound], str | None] | None, clock: Callable[[], int]
+) -> Response:
+    """Return ``success``, or a greeting: the one answer that is known without any work on the message."""
+    if greets is None or taken.message.kind is not Kind.SUBSCRIBE:
+        return _SUCCESS
+    try:
+        text = await asyncio.wait_for(asyncio.to_thread(greets, taken.message), _GREETING_S)
+    except (StoreError, TimeoutError):
+        return _SUCCESS
+    if text is None:
+        return _SUCCESS
+    reply = callback.reply(taken, text, now_s=clock() // 1000, random16=secrets.token_bytes(16))
+    return Response(reply, media_type="text/xml")
 
 
 async def _capped_body(request: Request) -> bytes:

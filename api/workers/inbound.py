@@ -20,6 +20,7 @@ __all__ = [
     "InboundSettings",
     "InboundWorker",
     "Located",
+    "NothingKept",
     "PingSource",
     "ReceiptHandler",
     "SetAside",
@@ -35,6 +36,10 @@ class SetAside(Exception):  # noqa: N818 - what to do, not what went wrong
     """A handler's word that a message can never be handled; its text is the reason. Anything else is tried again."""
 
 
+class NothingKept(Exception):  # noqa: N818 - what to do, not what went wrong
+    """A handler's word that nothing of a message may be kept: it is of somebody we do not know, or know no more."""
+
+
 class InboundHandler(Protocol):
     """What is done about a message."""
 
@@ -46,6 +51,7 @@ class InboundHandler(Protocol):
 
         Raises:
             SetAside: trying again is pointless.
+            NothingKept: the message is handled, and its row is to go.
         """
         ...
 
@@ -74,8 +80,12 @@ class Located:
 class PingSource(Protocol):
     """Where positions of the chat become pings: it knows whose they are and whether they may be used."""
 
-    def take(self, located: Sequence[Located], now_ms: int) -> None:
-        """Take positions of different people; return when they are judged. Taking one twice must do no harm."""
+    def take(self, located: Sequence[Located]) -> set[str]:
+        """Take positions of different people; return when they are judged. Taking one twice must do no harm.
+
+        Returns:
+            The OpenIDs nobody is known by: of their messages nothing is kept.
+        """
         ...
 
 
@@ -199,7 +209,7 @@ class InboundWorker:
         # Positions first: they take one call for all, and a slow conversation must not make them old.
         positions = [(record, message) for record, message in read if isinstance(message, PingEvent)]
         if positions:
-            self._finish(self._take(positions, now_ms))
+            self._finish(self._take(positions))
         others = [(record, message) for record, message in read if not isinstance(message, PingEvent)]
         self._finish(list(self._pool.map(lambda one: self._handle(*one), others)))
         self._sweep(now_ms)
@@ -218,7 +228,7 @@ class InboundWorker:
                 self._wake.wait(self._settings.idle_s)
                 self._wake.clear()
 
-    def _take(self, positions: Sequence[tuple[InboundRecord, PingEvent]], now_ms: int) -> list[Handled]:
+    def _take(self, positions: Sequence[tuple[InboundRecord, PingEvent]]) -> list[Handled]:
         if self._pings is None:
             return [Handled(record.number, forget=True) for record, _ping in positions]
         datum = self._settings.datum
@@ -227,16 +237,18 @@ class InboundWorker:
             for _record, ping in positions
         ]
         try:
-            self._pings.take(located, now_ms)
+            strangers = self._pings.take(located)
         except Exception as error:  # noqa: BLE001 - whatever a source does, the others go on and nothing is lost
             return [self._failed(record, error, forget=True) for record, _ping in positions]
-        return [Handled(record.number, forget=True) for record, _ping in positions]
+        return [Handled(record.number, forget=True, drop=ping.openid in strangers) for record, ping in positions]
 
     def _handle(self, record: InboundRecord, message: Inbound | None) -> Handled:
         if message is None:
             return Handled(record.number, f"found a payload of kind {record.message.kind} that cannot be read")
         try:
             self._handler.handle(message, self._clock())
+        except NothingKept:
+            return Handled(record.number, drop=True)
         except Exception as error:  # noqa: BLE001 - a worker's outer loop: one message must not stop the others
             return self._failed(record, error)
         return Handled(record.number)

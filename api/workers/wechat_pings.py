@@ -21,7 +21,7 @@ _TIMEOUT_S: Final = 30.0
 class WeChatPings:
     """A ``PingSource`` that hands positions to the ingest worker, which judges consent as for every ping.
 
-    Positions of people we do not know are counted and forgotten.
+    Positions of people we do not know are counted, and nothing is kept of them.
 
     Args:
         ingest: judges pings.
@@ -34,9 +34,10 @@ class WeChatPings:
         self._u7_of = u7_of
         self._metrics = metrics
 
-    def take(self, located: Sequence[Located], now_ms: int) -> None:  # noqa: ARG002 - pings are judged by their own time
+    def take(self, located: Sequence[Located]) -> set[str]:
         """Take positions; see ``PingSource.take``. A repeat is the engine's ``duplicate``."""
-        bound = [(u7, one) for one in located if (u7 := self._u7_of(one.openid)) is not None]
+        numbers = {one.openid: self._u7_of(one.openid) for one in located}
+        bound = [(u7, one) for one in located if (u7 := numbers[one.openid]) is not None]
         self._metrics.pushes_unbound.inc(len(located) - len(bound))
         for datum in {one.datum for _u7, one in bound}:
             chosen = [(u7, one) for u7, one in bound if one.datum is datum]
@@ -46,3 +47,4 @@ class WeChatPings:
                 [u7 for u7, _ in chosen], [one.time_ms for _, one in chosen], lon, lat, accuracy_m=accuracy_m
             )
             self._ingest.submit(batch).result(_TIMEOUT_S)
+        return {openid for openid, u7 in numbers.items() if u7 is None}

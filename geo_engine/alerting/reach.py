@@ -98,12 +98,14 @@ class Reach:
         calm_until_ms: until then only the gravest, because the channel found us too frequent.
         windows: the last one of each trigger.
         grants: one per template they said something about.
+        standing_ms: when their standing was said, 0 = nothing was.
     """
 
     standing: Standing = Standing.OPEN
     calm_until_ms: int = 0
     windows: tuple[Window, ...] = ()
     grants: tuple[Grant, ...] = ()
+    standing_ms: int = 0
 
 
 class DispatchState(StrEnum):
@@ -247,6 +249,13 @@ class ReachLedger(Protocol):
 
     def dispatch(self, client_msg_id: str) -> Dispatch | None:
         """Return the last attempt of a message, None when there was none."""
+        ...
+
+    def drop_dispatches(self, before_ms: int) -> int:
+        """Erase attempts written before a moment, and return how many there were: the retention.
+
+        A message whose attempt is erased may leave once more, so the moment must be older than any message that waits.
+        """
         ...
 
     def forget_reach(self, open_id: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from geo_engine.compiled import COMPILED
 from geo_engine.geodesy.frame import metres_per_degree
@@ -22,7 +21,7 @@ from geo_engine.model import BoolColumn, FloatColumn, IntColumn
 from geo_engine.zones.edit import GONE, Edit
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["CellIndex", "wanted_words"]
+__all__ = ["CellIndex"]
 
 # Compiling on top of an older index leaves its dead cells behind: afresh when they would outweigh the living.
 _MOST_DEAD: Final = 1.0
@@ -142,12 +141,3 @@ def _known(previous: CellIndex | None, edit: Edit | None) -> tuple[Shapes, IntCo
 def _ways(segments: Segments) -> tuple[FloatColumn, FloatColumn, FloatColumn, FloatColumn]:
     way = segments.unwrapped()
     return way.lon0, way.lat0, way.lon1, way.lat1
-
-
-def wanted_words(wanted: BoolColumn) -> npt.NDArray[np.uint64]:
-    """Return a bool matrix (groups, zones) as bits, uint64 (groups, words): zone z is bit z & 63 of word z >> 6."""
-    groups, zones = wanted.shape
-    padded = np.zeros((groups, max(-(-zones // 64), 1) * 64), dtype=bool)
-    padded[:, :zones] = wanted
-    words: npt.NDArray[np.uint64] = np.packbits(padded, axis=1, bitorder="little").view(np.uint64)
-    return words

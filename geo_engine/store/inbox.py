@@ -69,12 +69,14 @@ class Handled:
         reason: why it failed, empty = it is done.
         retry_at_ms: try again then; None = it is done, or set aside for ``reason``.
         forget: keep no longer what the message said, only that there was one.
+        drop: keep nothing of it, not even from whom it was.
     """
 
     number: int
     reason: str = ""
     retry_at_ms: int | None = None
     forget: bool = False
+    drop: bool = False
 
 
 class Inbox(Protocol):

@@ -61,6 +61,9 @@ class MemoryInbox:
                 row = self._rows.get(result.number)
                 if row is None or row.state is not InboundState.WAITING:
                     continue
+                if result.drop:
+                    self._drop([row])
+                    continue
                 message = replace(row.message, payload="") if result.forget else row.message
                 self._rows[row.number] = replace(row, message=message, state=_state(result), reason=result.reason)
                 if result.retry_at_ms is not None:

@@ -78,8 +78,13 @@ class SqlInbox:
         changed = changed.values(
             state=bindparam("new_state"), reason=bindparam("new_reason"), payload=payload, next_ms=next_ms
         )
+        dropped = delete(inbound).where(_WAITING, inbound.c.inbound_id == bindparam("this_id"))
+        kept = [_result_values(result) for result in results if not result.drop]
+        gone = [{"this_id": result.number} for result in results if result.drop]
         with self._write() as connection:
-            connection.execute(changed, [_result_values(result) for result in results])
+            for statement, values in ((changed, kept), (dropped, gone)):
+                if values:
+                    connection.execute(statement, values)
 
     def reopen(self, now_ms: int) -> int:
         """Give back what is under way; see ``Inbox.reopen``."""

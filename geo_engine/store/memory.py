@@ -338,8 +338,10 @@ class MemoryStore(MemoryIdentities, MemoryReach):
         """Record the outcome of an attempt; see ``Store.finish``."""
         with self._locked():
             attempts = self._attempts.get(outbox_id)
+            if outbox_id not in self._outbox:
+                return  # Its person was erased while it was on its way.
             if not attempts:
-                message = f"store memory: found no attempt for outbox_id {outbox_id}, expected one that was claimed"
+                message = f"store memory: found no attempt for outbox_id {outbox_id}, expected a claimed one"
                 raise StoreError(message)
             if attempts[-1].outcome not in (None, Outcome.UNKNOWN):
                 return

@@ -279,10 +279,11 @@ class Store(Identities, ReachLedger, TokenShelf, Protocol):
             now_ms: when the answer came.
             retry_at_ms: when to try again if the outcome allows it, None = no more tries.
 
-        A second call for the same attempt changes nothing, except that a late answer replaces ``unknown``.
+        A second call for the same attempt changes nothing, except that a late answer replaces ``unknown``. Nor does
+        one for a message that is not there any more: its person was erased while it was on its way.
 
         Raises:
-            StoreError: the message was never claimed.
+            StoreError: the message is there and was never claimed.
         """
         ...
 

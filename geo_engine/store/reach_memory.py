@@ -44,6 +44,7 @@ class MemoryReach(ABC):
                 calm_until_ms=self._calm.get(open_id, 0),
                 windows=tuple(one for (owner, _), one in sorted(self._windows.items()) if owner == open_id),
                 grants=tuple(one for (owner, _), one in sorted(self._grants.items()) if owner == open_id),
+                standing_ms=self._standings.get(open_id, (Standing.OPEN, 0))[1],
             )
 
     def set_standing(self, open_id: str, standing: Standing, at_ms: int) -> None:
@@ -136,6 +137,13 @@ class MemoryReach(ABC):
         with self._locked():
             found = self._dispatches.get(client_msg_id)
             return None if found is None else found[0]
+
+    def drop_dispatches(self, before_ms: int) -> int:
+        """Erase old attempts; see ``ReachLedger.drop_dispatches``."""
+        with self._locked():
+            kept = {key: one for key, one in self._dispatches.items() if one[0].at_ms >= before_ms}
+            dropped, self._dispatches = len(self._dispatches) - len(kept), kept
+            return dropped
 
     def forget_reach(self, open_id: str) -> None:
         """Erase everything about a person; see ``ReachLedger.forget_reach``."""

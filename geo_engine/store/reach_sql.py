@@ -53,6 +53,7 @@ class SqlReach(ABC):
             calm_until_ms=0 if known is None else known.calm_until_ms,
             windows=tuple(Window(Trigger(trigger), opened_ms, used) for trigger, opened_ms, used in windows),
             grants=tuple(Grant(*row) for row in grants),
+            standing_ms=0 if known is None else known.at_ms,
         )
 
     def set_standing(self, open_id: str, standing: Standing, at_ms: int) -> None:
@@ -155,6 +156,11 @@ class SqlReach(ABC):
         """Return the last attempt of a message; see ``ReachLedger.dispatch``."""
         with self._read() as connection:
             return _dispatch(connection, client_msg_id)
+
+    def drop_dispatches(self, before_ms: int) -> int:
+        """Erase old attempts; see ``ReachLedger.drop_dispatches``. Cost: one look at each of the last days'."""
+        with self._write() as connection:
+            return int(connection.execute(delete(dispatches).where(dispatches.c.at_ms < before_ms)).rowcount)
 
     def forget_reach(self, open_id: str) -> None:
         """Erase everything about a person; see ``ReachLedger.forget_reach``."""

@@ -381,16 +381,17 @@ class SqlStore(SqlIdentities, SqlReach):
         newest = select(attempt).where(columns.outbox_id == outbox_id).order_by(columns.number.desc()).limit(1)
         with self._write() as connection:
             found = connection.execute(newest).one_or_none()
+            there = _outbox(connection, outbox.c.outbox_id == outbox_id)
+            if not there:
+                return  # Its person was erased while it was on its way.
             if found is None:
-                message = (
-                    f"store {self._place}: found no attempt for outbox_id {outbox_id}, expected one that was claimed"
-                )
+                message = f"store {self._place}: found no attempt for outbox_id {outbox_id}, expected a claimed one"
                 raise StoreError(message)
             if found.outcome not in (None, Outcome.UNKNOWN):
                 return
             this_attempt = (columns.outbox_id == outbox_id) & (columns.number == found.number)
             connection.execute(update(attempt).where(this_attempt).values(rows.outcome_values(result, now_ms)))
-            row = lifecycle.answered(_outbox(connection, outbox.c.outbox_id == outbox_id)[0], result, retry_at_ms)
+            row = lifecycle.answered(there[0], result, retry_at_ms)
             status = connection.execute(select(receipt.c.status).where(receipt.c.msg_id == result.msg_id)).scalar()
             row = row if status is None else lifecycle.contradicted(row, status)
             self._save(connection, [row], now_ms)

@@ -18,6 +18,7 @@ from geo_engine.wechat.crypto import CipherError, Sealer, same_text, signature
 from geo_engine.wechat.inbound import Inbound
 from geo_engine.wechat.push_tree import Element, PushError, PushReason, parse_json, parse_xml
 from geo_engine.wechat.reading import read_push, read_tree
+from geo_engine.wechat.replies import sealed_reply, text_reply
 from geo_engine.wechat.seen import SeenCache
 
 __all__ = ["MAX_CALLBACK_BYTES", "Callback", "Push", "parse_query"]
@@ -139,6 +140,23 @@ class Callback:
     def is_repeat(self, push: Push, now_ms: int) -> bool:
         """Say whether this message was taken a short while ago; the journal knows those of longer ago."""
         return self._keys.get(push.message.key, now_ms) is not None
+
+    def reply(self, push: Push, text: str, *, now_s: int, random16: bytes) -> bytes:
+        """Return a text as the answer to a push, sealed if the push was, with the key it came with.
+
+        Args:
+            push: one whose kind may be answered.
+            text: cut to 2,048 bytes.
+            now_s: epoch seconds.
+            random16: 16 unpredictable bytes.
+
+        Raises:
+            ValueError: a push of this kind may not be answered.
+        """
+        plain = text_reply(push.message, text, now_s=now_s)
+        if push.key is None or self._sealer is None:
+            return plain
+        return sealed_reply(plain, self._sealer, key=push.key, token=self._token, now_s=now_s, random16=random16)
 
     def taken(self, push: Push, now_ms: int) -> None:
         """Note that a message is on disk. Not before: until then a repeat is the only copy there may be."""

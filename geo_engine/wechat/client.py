@@ -37,7 +37,6 @@ __all__ = [
     "WECHAT_API_BASE",
     "Quota",
     "WeChatApi",
-    "WeChatSender",
     "subscription_body",
     "template_body",
 ]
@@ -233,43 +232,6 @@ class WeChatApi:
         if not isinstance(answer, dict):
             return _doubtful("answer is not a JSON object")
         return answer
-
-
-class WeChatSender(WeChatApi):
-    """Sends warnings as template messages of one account, whatever else the person allows.
-
-    WeChat drops repeats of a ``client_msg_id`` for ten minutes, so a repeat after an unknown outcome is probably
-    safe, but nobody could prove afterwards that the person saw the warning once; it is marked instead.
-
-    Args:
-        app_id: the account's app id.
-        app_secret: its secret.
-        api_base: scheme and host of the server.
-        template: the approved template that carries the warning.
-        timeout_s: seconds allowed for each request.
-        clock: milliseconds for the age of the token.
-
-    Raises:
-        ConfigurationError: app id or secret is missing, or ``api_base`` is not an http(s) address.
-    """
-
-    def __init__(
-        self,
-        app_id: str,
-        app_secret: str,
-        api_base: str,
-        template: Template,
-        *,
-        timeout_s: float = 5.0,
-        clock: Callable[[], int] = _monotonic_ms,
-    ) -> None:
-        super().__init__(app_id, app_secret, api_base, timeout_s=timeout_s, clock=clock)
-        self._template = template
-
-    def send(self, message: Message, *, why_not: Callable[[], str] = lambda: "") -> SendResult:
-        """Try to send ``message`` once and say what came of it; never raises for what WeChat answers."""
-        body = template_body(message, self._template)
-        return self.send_body(TEMPLATE_SEND, body, attempts=message.attempts, why_not=why_not)
 
 
 def template_body(message: Message, template: Template) -> dict[str, object]:

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from geo_engine.errors import ConfigurationError, GeoEngineError
 
-__all__ = ["CipherError", "Opened", "Sealer", "decode_aes_key", "same_text", "signature"]
+__all__ = ["CipherError", "Opened", "Sealer", "decode_aes_key", "page_signature", "same_text", "signature"]
 
 _KEY_TEXT: Final = re.compile(r"[A-Za-z0-9+/]{43}")
 _BLOCK: Final = 32
@@ -56,6 +56,22 @@ def signature(token: str, *parts: str) -> str:
     The parts are timestamp and nonce, of a sealed push also the sealed text (then it is the ``msg_signature``).
     """
     joined = "".join(sorted((token, *parts)))
+    return hashlib.sha1(joined.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+
+
+def page_signature(ticket: str, nonce: str, timestamp_s: int, url: str) -> str:
+    """Return the signature ``wx.config`` wants of a page that uses the JS-SDK, in lower-case hexadecimal.
+
+    The binding page needs none, as it has no script; a page of one's own does.
+
+    Args:
+        ticket: the account's ``jsapi_ticket``.
+        nonce: the page's ``nonceStr``.
+        timestamp_s: epoch seconds.
+        url: the page's address as the browser has it; what follows ``#`` does not count.
+    """
+    page = url.partition("#")[0]
+    joined = f"jsapi_ticket={ticket}&noncestr={nonce}&timestamp={timestamp_s}&url={page}"
     return hashlib.sha1(joined.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
 
 

@@ -1,25 +1,23 @@
 """Answers in the body of a callback's response: the one passive reply to a message, or nothing.
 
 They cost no quota and open no window, but must be ready within the 5 s of the push. Source: Tencent, passive replies;
-2,048 bytes of text and one article are what holds in the field (fact sheet, 1.3). Nothing else may be sent as XML: a
-LOCATION event and most others take ``success`` only.
+2,048 bytes of text are what holds in the field (fact sheet, 1.3). Nothing else may be sent as XML: a LOCATION event and
+most others take ``success`` only.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from geo_engine.wechat.conversation.limits import cut_text
 from geo_engine.wechat.crypto import Sealer, signature
 from geo_engine.wechat.inbound import Inbound, Kind
 
-__all__ = ["NOTHING", "Article", "article_reply", "cut_text", "may_answer", "sealed_reply", "text_reply"]
+__all__ = ["NOTHING", "may_answer", "sealed_reply", "text_reply"]
 
 NOTHING: Final = b"success"
 """The answer that says "taken, no reply": exactly these bytes, never sealed."""
 
-_MOST_TEXT_BYTES: Final = 2_048
-_ELLIPSIS: Final = "…"
 _ANSWERED: Final = frozenset(
     {
         Kind.TEXT,
@@ -37,28 +35,9 @@ _ANSWERED: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Article:
-    """The one article a reply may hold; addresses are http(s)."""
-
-    title: str
-    description: str
-    picture_url: str
-    url: str
-
-
 def may_answer(kind: Kind) -> bool:
     """Say whether a push of this kind may be answered with a message."""
     return kind in _ANSWERED
-
-
-def cut_text(text: str, limit_bytes: int = _MOST_TEXT_BYTES) -> str:
-    """Return ``text`` within so many bytes of UTF-8, whole characters only, with a final ``…`` where it was cut."""
-    raw = text.encode("utf-8", "replace")
-    if len(raw) <= limit_bytes:
-        return raw.decode()
-    room = limit_bytes - len(_ELLIPSIS.encode())
-    return raw[: max(room, 0)].decode("utf-8", "ignore") + (_ELLIPSIS if room >= 0 else "")
 
 
 def text_reply(message: Inbound, text: str, *, now_s: int) -> bytes:
@@ -70,27 +49,11 @@ def text_reply(message: Inbound, text: str, *, now_s: int) -> bytes:
     return _reply(message, "text", _tag("Content", cut_text(text)), now_s)
 
 
-def article_reply(message: Inbound, article: Article, *, now_s: int) -> bytes:
-    """Return one article as the answer to ``message``.
-
-    Raises:
-        ValueError: a push of this kind may not be answered.
-    """
-    fields = {
-        "Title": article.title,
-        "Description": article.description,
-        "PicUrl": article.picture_url,
-        "Url": article.url,
-    }
-    item = "".join(_tag(name, text) for name, text in fields.items())
-    return _reply(message, "news", f"<ArticleCount>1</ArticleCount><Articles><item>{item}</item></Articles>", now_s)
-
-
 def sealed_reply(reply: bytes, sealer: Sealer, *, key: int, token: str, now_s: int, random16: bytes) -> bytes:
     """Return a reply sealed for safe mode.
 
     Args:
-        reply: what ``text_reply`` or ``article_reply`` gave.
+        reply: what ``text_reply`` gave.
         sealer: of the account.
         key: the key that opened the message.
         token: signs it.

@@ -103,6 +103,17 @@ def test_what_a_message_said_can_be_forgotten_and_is_else_kept(inbox: Inbox) -> 
     assert [row.message.payload for row in inbox.set_aside(10)] == [a_message().payload, ""]
 
 
+def test_a_message_can_leave_no_row_and_its_neighbours_stay(inbox: Inbox) -> None:
+    inbox.add([a_message(1), a_message(2, "o-two")], T0)
+    first, second = inbox.claim(T0, limit=9, lease_ms=LEASE)
+    inbox.finish([Handled(first.number, drop=True), Handled(second.number)])
+    assert inbox.counts() == {"waiting": 0, "done": 1, "failed": 0}
+    # Only what is under way can go: a late answer changes nothing.
+    inbox.finish([Handled(second.number, drop=True)])
+    assert inbox.counts()["done"] == 1
+    assert inbox.add([a_message(1), a_message(2, "o-two")], T0) == 1
+
+
 def test_a_start_gives_back_what_was_under_way(inbox: Inbox) -> None:
     inbox.add([a_message(1), a_message(2, "o-two"), a_message(3, "o-three")], T0)
     one, *_others = claim(inbox)

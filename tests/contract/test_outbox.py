@@ -7,6 +7,7 @@ import pytest
 from geo_engine.alerting.message import Outcome, SendResult
 from geo_engine.errors import StoreError
 from geo_engine.model import ZoneKind
+from geo_engine.people.erasure import Erasure, ErasureReason
 from geo_engine.store import Person, Store
 from geo_engine.store.lifecycle import DOUBT_WINDOW_MS, OutboxState
 from tests.contract.stores import (
@@ -159,9 +160,17 @@ def test_finishing_twice_changes_nothing(store: Store) -> None:
 
 def test_finishing_what_was_never_claimed_is_refused(store: Store) -> None:
     store.commit([an_alert(1)], [], now_ms=T0)
-    for outbox_id in (1, 99):
-        with pytest.raises(StoreError, match=f"found no attempt for outbox_id {outbox_id}"):
-            store.finish(outbox_id, ACCEPTED, now_ms=T0, retry_at_ms=None)
+    with pytest.raises(StoreError, match="found no attempt for outbox_id 1"):
+        store.finish(1, ACCEPTED, now_ms=T0, retry_at_ms=None)
+
+
+def test_a_message_whose_person_was_erased_on_its_way_ends_without_a_word(store: Store) -> None:
+    store.commit([an_alert(1)], [], now_ms=T0)
+    (message,) = claimed(store)
+    store.begin_erasure(Erasure("e" * 32, message.alert.u7, ErasureReason.UNSUBSCRIBED, T0))
+    for result in (ACCEPTED, REFUSED):
+        store.finish(message.outbox_id, result, now_ms=T0, retry_at_ms=T0 + 9)
+    assert (store.decisions(limit=9), store.attempts(message.client_msg_id)) == ([], [])
 
 
 # ---- doubt: an attempt whose outcome nobody knows

@@ -117,13 +117,13 @@ def test_a_calm_is_never_shortened_and_leaves_the_standing_alone(empty: Store) -
     empty.set_standing(ANN, Standing.UNWANTED, T0)
     for until_ms in (T0 + 5, T0 + 9, T0 + 1):
         empty.calm(ANN, until_ms)
-    assert empty.reach(ANN) == Reach(Standing.UNWANTED, T0 + 9)
+    assert empty.reach(ANN) == Reach(Standing.UNWANTED, T0 + 9, standing_ms=T0)
 
 
 def test_a_standing_leaves_the_calm_alone(empty: Store) -> None:
     empty.calm(ANN, T0 + 9)
     empty.set_standing(ANN, Standing.GONE, T0)
-    assert empty.reach(ANN) == Reach(Standing.GONE, T0 + 9)
+    assert empty.reach(ANN) == Reach(Standing.GONE, T0 + 9, standing_ms=T0)
 
 
 # ---- attempts
@@ -207,6 +207,17 @@ def test_many_at_once_spend_one_place_once(empty: Store) -> None:
 def test_settling_what_nobody_began_changes_nothing(empty: Store) -> None:
     empty.settle("m9", DispatchState.TAKEN)
     assert empty.dispatch("m9") is None
+
+
+def test_old_attempts_are_dropped_and_the_windows_they_used_stay(empty: Store) -> None:
+    empty.open_window(ANN, Trigger.CLICK, T0)
+    empty.begin(replace(ANSWER, client_msg_id="old", at_ms=T0), Window(Trigger.CLICK, T0))
+    empty.begin(replace(TEMPLATE, client_msg_id="new", at_ms=T0 + 1), None)
+    assert empty.drop_dispatches(T0) == 0
+    assert empty.drop_dispatches(T0 + 1) == 1
+    assert empty.dispatch("old") is None
+    assert empty.dispatch("new") is not None
+    assert empty.reach(ANN).windows == (Window(Trigger.CLICK, T0, 1),)
 
 
 def test_erasing_a_person_leaves_nothing_of_them_and_everything_of_others(empty: Store) -> None:

@@ -11,10 +11,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from api.bootstrap import Service, bootstrap
+from api.chat.ports import MutedZones
 from api.clocks import Clocks
 from api.settings import Settings
 from geo_engine.alerting.policy import QuietHours
 from geo_engine.model import Vehicle, VehicleKind
+from geo_engine.people.consents import ConsentChannel, Purpose
+from geo_engine.people.erasure import ErasureReason
 from geo_engine.testing import ManualClock, RecordingSender, noon_ms, straight_drive
 from tests.integration.test_pings_door import ZONES, enrolled
 
@@ -43,6 +46,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
         running.pop().stop(1.0)
 
 
+def muted_by(service: Service) -> MutedZones:
+    """Return what the chat mutes zones by."""
+    return MutedZones(service.store, service.ingest, service.zones, lambda: noon_ms)
+
+
 def reasons(service: Service, u7: int, at_ms: int = noon_ms) -> list[str]:
     service.ingest.submit(straight_drive(u7, pings=1, lon=114.305, start_ms=at_ms)).result(10)
     return [record.alert.reason for record in service.store.decisions(limit=9, u7=u7)]
@@ -50,10 +58,10 @@ def reasons(service: Service, u7: int, at_ms: int = noon_ms) -> list[str]:
 
 def test_a_mute_said_while_the_service_runs_holds_at_once_and_after_a_restart(start: Callable[..., Service]) -> None:
     service = start()
-    service.mute(1, "bridge", None, at_ms=noon_ms)
-    service.mute(2, "bridge", None, at_ms=noon_ms)
+    muted_by(service).mute(1, "bridge", noon_ms)
+    muted_by(service).mute(2, "bridge", noon_ms)
     assert reasons(service, 1) == ["muted"]
-    service.unmute(2, "bridge")
+    muted_by(service).unmute(2, "bridge")
     again = start()
     assert reasons(again, 2) == ["enter"]
     later_ms = noon_ms + 1_000_000
@@ -65,11 +73,11 @@ def test_a_mute_said_while_the_service_runs_holds_at_once_and_after_a_restart(st
 
 def test_everything_a_person_said_can_be_erased(start: Callable[..., Service]) -> None:
     service = start()
-    service.mute(1, "bridge", None, at_ms=noon_ms)
+    muted_by(service).mute(1, "bridge", noon_ms)
     service.keep_quiet(1, QuietHours(0, 60), at_ms=noon_ms)
     service.keep_quiet(2, QuietHours(0, 60), at_ms=noon_ms)
-    service.forget_wishes(1)
-    assert reasons(service, 1) == ["enter"]
+    service.people.erase(1, ErasureReason.ASKED)
+    assert reasons(service, 1) == [], "nobody's pings are judged"
     assert (service.store.mutes(noon_ms), list(service.store.quiet_hours())) == ([], [2])
 
 
@@ -110,13 +118,13 @@ def test_a_history_is_kept_from_the_consent_on_also_after_a_restart_until_it_is_
 ) -> None:
     service = start()
     reasons(service, 2)
-    service.keep_history(1, granted=True, version="v1", at_ms=noon_ms, channel="test")
+    service.people.agree(PEOPLE[0].person.open_id, Purpose.HISTORY, ConsentChannel.PAGE)
     reasons(service, 1)
     assert [record.kind.value for record in service.store.history(1, 0, noon_ms + 1)] == ["enter"]
     later_ms = noon_ms + 60_000
     later = start(later_ms)
     later.ingest.submit(straight_drive(1, pings=1, lon=114.32, start_ms=later_ms)).result(10)
     assert [record.kind.value for record in later.store.history(1, 0, later_ms + 1)] == ["enter", "exit"]
-    later.keep_history(1, granted=False, version="v1", at_ms=later_ms, channel="test")
+    later.people.withdraw(PEOPLE[0].person.open_id, [Purpose.HISTORY], ConsentChannel.PAGE)
     reasons(later, 1, later_ms + 20_000)
     assert [later.store.history(u7, 0, later_ms * 2) for u7 in (1, 2)] == [[], []]

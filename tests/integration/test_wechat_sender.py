@@ -1,4 +1,4 @@
-"""The WeChat sender against the fake server, and against servers that break every rule."""
+"""The calls of an account against the fake server, and against servers that break every rule."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
 
-from geo_engine.alerting.message import Message, MessageSender, Outcome
+from geo_engine.alerting.message import Message, MessageSender, Outcome, SendResult
 from geo_engine.errors import ConfigurationError
 from geo_engine.model import Language
 from geo_engine.testing import an_alert
-from geo_engine.wechat.client import WeChatSender
+from geo_engine.wechat.client import TEMPLATE_SEND, WeChatApi, template_body
 from geo_engine.wechat.errcodes import ERRCODES, TOKEN_ERRCODES, errcode_rule
 from geo_engine.wechat.fake import FakeSettings
 from geo_engine.wechat.fake_faults import FakeFault, FaultKind
@@ -33,6 +33,14 @@ ALERT = an_alert()
 MESSAGE = Message(1, ALERT, OPEN_ID, "鄂A12345", Language.ZH, "m1", 0)
 
 
+class TemplateSender(WeChatApi):
+    """The calls of an account, by the shortest way to use them: each warning is a template message."""
+
+    def send(self, message: Message, *, why_not: Callable[[], str] = lambda: "") -> SendResult:
+        body = template_body(message, RESTRICTION_TEMPLATE)
+        return self.send_body(TEMPLATE_SEND, body, attempts=message.attempts, why_not=why_not)
+
+
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
     with start_fake_wechat() as running:
@@ -40,7 +48,7 @@ def server() -> Iterator[FakeServer]:
 
 
 @pytest.fixture
-def sender(server: FakeServer) -> Iterator[WeChatSender]:
+def sender(server: FakeServer) -> Iterator[TemplateSender]:
     with sender_to(server.url) as made:
         yield made
 
@@ -51,8 +59,8 @@ def shared_server() -> Iterator[FakeServer]:
         yield running
 
 
-def sender_to(url: str, *, timeout_s: float = 5.0, secret: str = ACCOUNT.app_secret) -> WeChatSender:
-    return WeChatSender(ACCOUNT.app_id, secret, url, RESTRICTION_TEMPLATE, timeout_s=timeout_s)
+def sender_to(url: str, *, timeout_s: float = 5.0, secret: str = ACCOUNT.app_secret) -> TemplateSender:
+    return TemplateSender(ACCOUNT.app_id, secret, url, timeout_s=timeout_s)
 
 
 def errcode_fault(errcode: int, times: int | None = 1) -> FakeFault:
@@ -66,13 +74,13 @@ def test_a_warning_reaches_the_phone_with_its_fields_and_key(server: FakeServer,
     assert (found.open_id, found.client_msg_id, found.data["thing2"]) == (OPEN_ID, "m1", "东北方向 420 米 约27秒")
 
 
-def test_a_repeat_with_the_same_key_is_accepted_and_shown_once(server: FakeServer, sender: WeChatSender) -> None:
+def test_a_repeat_with_the_same_key_is_accepted_and_shown_once(server: FakeServer, sender: TemplateSender) -> None:
     first, second = sender.send(MESSAGE), sender.send(replace(MESSAGE, attempts=1))
     assert first == second
     assert [found.duplicates for found in server.state.deliveries()] == [1]
 
 
-def test_many_messages_cost_one_token(server: FakeServer, sender: WeChatSender) -> None:
+def test_many_messages_cost_one_token(server: FakeServer, sender: TemplateSender) -> None:
     for number in range(20):
         sender.send(replace(MESSAGE, client_msg_id=str(number)))
     assert (server.state.tokens.normal_calls, server.state.tokens.forced_calls) == (1, 0)
@@ -88,7 +96,7 @@ def test_an_errcode_becomes_the_outcome_of_its_row(shared_server: FakeServer, er
     assert "rid:" in result.detail
 
 
-def test_an_unknown_template_is_tried_again_once(server: FakeServer, sender: WeChatSender) -> None:
+def test_an_unknown_template_is_tried_again_once(server: FakeServer, sender: TemplateSender) -> None:
     server.state.faults.add(errcode_fault(40037, times=2))
     assert sender.send(MESSAGE).outcome is Outcome.RETRY
     assert sender.send(replace(MESSAGE, attempts=1)).outcome is Outcome.STOP
@@ -96,7 +104,7 @@ def test_an_unknown_template_is_tried_again_once(server: FakeServer, sender: WeC
 
 @pytest.mark.parametrize("errcode", sorted(TOKEN_ERRCODES))
 def test_a_refused_token_is_renewed_and_the_message_sent(
-    server: FakeServer, sender: WeChatSender, errcode: int
+    server: FakeServer, sender: TemplateSender, errcode: int
 ) -> None:
     server.state.faults.add(errcode_fault(errcode))
     assert sender.send(MESSAGE).outcome is Outcome.ACCEPTED
@@ -104,7 +112,7 @@ def test_a_refused_token_is_renewed_and_the_message_sent(
 
 
 def test_a_token_refused_for_ever_ends_after_one_renewal_and_one_retry(
-    server: FakeServer, sender: WeChatSender
+    server: FakeServer, sender: TemplateSender
 ) -> None:
     server.state.faults.add(errcode_fault(40001, times=3))
     result = sender.send(MESSAGE)
@@ -114,14 +122,14 @@ def test_a_token_refused_for_ever_ends_after_one_renewal_and_one_retry(
     assert server.state.deliveries() == ()
 
 
-def test_messages_after_that_do_not_use_up_the_forced_renewals(server: FakeServer, sender: WeChatSender) -> None:
+def test_messages_after_that_do_not_use_up_the_forced_renewals(server: FakeServer, sender: TemplateSender) -> None:
     server.state.faults.add(errcode_fault(40001, times=None))
     outcomes = [sender.send(MESSAGE).outcome for _ in range(10)]
     assert outcomes == [Outcome.STOP] + [Outcome.RETRY] * 9
     assert server.state.tokens.forced_calls == 1
 
 
-def test_a_token_another_process_renewed_is_fetched_without_force(server: FakeServer, sender: WeChatSender) -> None:
+def test_a_token_another_process_renewed_is_fetched_without_force(server: FakeServer, sender: TemplateSender) -> None:
     sender.send(MESSAGE)
     body = {"grant_type": "client_credential", "appid": ACCOUNT.app_id, "secret": ACCOUNT.app_secret}
     server.state.stable_token({**body, "force_refresh": True})
@@ -129,7 +137,7 @@ def test_a_token_another_process_renewed_is_fetched_without_force(server: FakeSe
     assert server.state.tokens.forced_calls == 1  # the other process's
 
 
-def test_a_thousand_sends_of_fifty_threads_share_one_renewal(server: FakeServer, sender: WeChatSender) -> None:
+def test_a_thousand_sends_of_fifty_threads_share_one_renewal(server: FakeServer, sender: TemplateSender) -> None:
     sender.send(MESSAGE)
     server.state.faults.add(errcode_fault(40001))
     messages = [replace(MESSAGE, client_msg_id=f"n{number}") for number in range(1_000)]
@@ -159,7 +167,7 @@ def test_a_wrong_secret_stops_the_channel(server: FakeServer) -> None:
     ids=["html", "http 500", "closed", "taken, then closed"],
 )
 def test_an_answer_that_is_none_is_no_success(
-    server: FakeServer, sender: WeChatSender, fault: FakeFault, outcome: Outcome
+    server: FakeServer, sender: TemplateSender, fault: FakeFault, outcome: Outcome
 ) -> None:
     server.state.faults.add(fault)
     result = sender.send(MESSAGE)
@@ -273,7 +281,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 def test_neither_token_nor_secret_shows_anywhere(
-    server: FakeServer, sender: WeChatSender, caplog: pytest.LogCaptureFixture
+    server: FakeServer, sender: TemplateSender, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     for fault in (errcode_fault(40001, 2), FakeFault(FaultKind.CLOSE), FakeFault(FaultKind.HTTP_500)):

@@ -16,6 +16,8 @@ class Intent(StrEnum):
     """What a person wants. The value is the key of its menu button."""
 
     HELP = "help"
+    THANKS = "thanks"
+    """Thanks, or heard: nothing is wanted."""
     NEAREST = "nearest"
     """The nearest stores and venues; with words after it, those of that name."""
     VENUE = "venue"
@@ -44,7 +46,14 @@ class Intent(StrEnum):
 
 
 WORDS: Final[dict[Intent, tuple[str, ...]]] = {
-    Intent.HELP: ("帮助", "菜单", "功能", "怎么用", "说明", "help", "menu", "?"),
+    Intent.HELP: (
+        *("帮助", "菜单", "功能", "怎么用", "说明", "help", "menu", "?"),
+        *("你好", "您好", "在吗", "有人吗", "hello", "hi", "hey"),
+    ),
+    Intent.THANKS: (
+        *("谢谢", "谢谢您", "谢谢你", "多谢", "谢了", "辛苦了", "收到", "知道了", "明白", "明白了"),
+        *("thanks", "thank you", "thx", "got it"),
+    ),
     Intent.NEAREST: (
         *(
             "最近门店",
@@ -119,8 +128,8 @@ class Meant:
 
 # The characters of the words above, as they are written traditionally.
 _SIMPLER: Final = str.maketrans(
-    "請幫單麼說門點會場議伴誰圍開關閉區屏蔽復數據導註銷刪除記憶號創發參離結達簽確認靠這裡裏個醒點邊別們歷語漢",
-    "请帮单么说门点会场议伴谁围开关闭区屏蔽复数据导注销删除记忆号创发参离结达签确认靠这里里个醒点边别们历语汉",
+    "謝請幫單麼說門點會場議伴誰圍開關閉區屏蔽復數據導註銷刪除記憶號創發參離結達簽確認靠這裡裏個醒點邊別們歷語漢",
+    "谢请帮单么说门点会场议伴谁围开关闭区屏蔽复数据导注销删除记忆号创发参离结达签确认靠这里里个醒点边别们历语汉",
 )
 _FILLER: Final = frozenset("。，、！？；：,.!;:'\"“”‘’「」（）()~～…-_ \t\r\n吗呢啊吧请嘛呀")
 _TAKES_REST: Final = frozenset({Intent.NEAREST, Intent.CREATE, Intent.JOIN, Intent.NOTICE, Intent.MUTE, Intent.UNMUTE})
@@ -158,6 +167,8 @@ def recognise(text: str) -> Meant | None:
     swapped) in a word of four characters or more. What cannot be taken back is meant by its exact word only.
     """
     kept = list(_kept(text))
+    while len(kept) > 1 and kept[-1][1] == "?":  # alone it is a word
+        kept.pop()
     said = "".join(char for _, char in kept)
     if not said:
         return Meant(Intent.HELP) if text.strip() and any(char in "?？" for char in text) else None

@@ -119,7 +119,8 @@ def notice_text(notice: NearNotice, language: Language) -> str:
     distance, title = metres_text(notice.distance_m, language), plain(notice.meeting.title)
     if notice.other is None:
         return say("near_venue", language, title=title, name=plain(notice.meeting.place), distance=distance)
-    name = plain(notice.other.name) or say("nobody", language)
+    part = "organiser" if notice.other.u7 == notice.meeting.organiser else "nobody"
+    name = plain(notice.other.name) or say(part, language)
     return say("near_companion", language, title=title, name=name, distance=distance)
 
 

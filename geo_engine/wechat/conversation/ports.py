@@ -33,7 +33,7 @@ class People(Protocol):
         """Return the language the person is addressed in."""
         ...
 
-    def set_language(self, u7: int, language: Language, now_ms: int) -> None:
+    def set_language(self, u7: int, language: Language) -> None:
         """Address the person in this language from now on."""
         ...
 
@@ -59,7 +59,7 @@ class Places(Protocol):
 class Whereabouts(Protocol):
     """The last positions the engine has of people who agree to be located."""
 
-    def last(self, u7: int, now_ms: int) -> Spot | None:
+    def last(self, u7: int) -> Spot | None:
         """Return where somebody was last heard of, None = never, or they do not agree to be located."""
         ...
 
@@ -111,7 +111,7 @@ class Exporter(Protocol):
 class Eraser(Protocol):
     """Erasing people."""
 
-    def erase(self, u7: int, now_ms: int) -> bool:
+    def erase(self, u7: int) -> bool:
         """Erase everything about somebody everywhere; return False when it could not be done now."""
         ...
 
@@ -127,7 +127,7 @@ class Consents(Protocol):
         """Say whether somebody agrees to be seen by companions at all; a meeting asks for its own yes beside it."""
         ...
 
-    def agree_to_be_seen(self, u7: int, now_ms: int) -> None:
+    def agree_to_be_seen(self, u7: int) -> None:
         """Keep that somebody agreed, in the chat, to be seen by companions of a meeting."""
         ...
 

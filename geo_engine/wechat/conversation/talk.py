@@ -32,7 +32,8 @@ class Conversation:
         """
         self._ports = ports
         self._settings = settings or TalkSettings()
-        self._dialogues = dialogues or Dialogues()
+        # A book of dialogues with nobody in it is false, and is the one others look into all the same.
+        self._dialogues = Dialogues() if dialogues is None else dialogues
 
     def answer(self, u7: int, heard: Heard, now_ms: int) -> Answer:
         """Return the answer to what a person did.
@@ -87,14 +88,20 @@ def _heard(turn: Turn, heard: Heard) -> str:
             return _texted(turn, heard.text)
 
 
+_HEARD: Final = frozenset({"好", "好的", "ok"})
+"""Also said to a warning, when nothing waits for a yes."""
+
+
 def _texted(turn: Turn, text: str) -> str:
     meant = recognise(text)
+    if turn.before.confirms is None and normalised(text) in _HEARD:
+        meant = Meant(Intent.THANKS)
     if turn.before.wanted is not None and (meant is None or meant.intent is not Intent.NO):
         place = turn.ports.places.named(" ".join(text.split()))
         # A meeting only lacks its venue: what is no word of ours is a name of a place.
         if place is not None or meant is None:
             return talk_meetings.venue_named(turn, text, place)
-    if meant is None and (code := read_code(text)) is not None and any(char.isdigit() for char in code):
+    if meant is None and read_code(text) is not None and any(char.isdigit() for char in text):
         meant = Meant(Intent.JOIN, text)
     return _not_understood(turn) if meant is None else _meant(turn, meant)
 
@@ -154,7 +161,10 @@ def _zones(turn: Turn, meant: Meant) -> str:
     found = turn.ports.rules.around(turn.u7, spot.lon, spot.lat, turn.now_ms)
     if not found:
         return turn.say("no_zones", within=within)
-    lines = [f"{number}. {zone_line(zone, turn.now_ms, turn.language)}" for number, zone in enumerate(found, 1)]
+    told = found[: turn.settings.zones_told]
+    lines = [f"{number}. {zone_line(zone, turn.now_ms, turn.language)}" for number, zone in enumerate(told, 1)]
+    if len(found) > len(told):
+        lines.append(turn.say("more", count=len(found) - len(told)))
     return turn.lines([turn.say("zones", within=within), *lines])
 
 
@@ -220,7 +230,7 @@ def _forget_me(turn: Turn, _meant: Meant) -> str:
 def _yes(turn: Turn, _meant: Meant) -> str:
     if turn.before.confirms is not Intent.FORGET_ME:
         return turn.say("nothing_to_confirm")
-    if not turn.ports.eraser.erase(turn.u7, turn.now_ms):
+    if not turn.ports.eraser.erase(turn.u7):
         return turn.say("not_forgotten")
     turn.ports.meetings.forget(turn.u7)
     turn.state = None
@@ -239,13 +249,17 @@ def _stop(turn: Turn, _meant: Meant) -> str:
     return turn.say("stopped")
 
 
+def _thanks(turn: Turn, _meant: Meant) -> str:
+    return turn.say("all_right")
+
+
 def _help(turn: Turn, _meant: Meant) -> str:
     return turn.say("help")
 
 
 def _speak(language: Language) -> Callable[[Turn, Meant], str]:
     def act(turn: Turn, _meant: Meant) -> str:
-        turn.ports.people.set_language(turn.u7, language, turn.now_ms)
+        turn.ports.people.set_language(turn.u7, language)
         turn.language = language
         return f"{turn.say('language')}\n{turn.say('help')}"
 
@@ -254,6 +268,7 @@ def _speak(language: Language) -> Callable[[Turn, Meant], str]:
 
 _ACTS: Final[dict[Intent, Callable[[Turn, Meant], str]]] = {
     Intent.HELP: _help,
+    Intent.THANKS: _thanks,
     Intent.NEAREST: _nearest,
     Intent.ZONES: _zones,
     Intent.WARNINGS: _warnings,

@@ -9,6 +9,7 @@ from typing import Final
 
 from geo_engine.answers.places import Place
 from geo_engine.answers.way import way_to
+from geo_engine.kinds import Language
 from geo_engine.meetings.meeting import Meeting, Refusal
 from geo_engine.meetings.service import Companion, Wanted
 from geo_engine.wechat.conversation.appointments import read_appointment
@@ -109,7 +110,7 @@ def _meetings(turn: Turn, _meant: Meant) -> str:
     mine = turn.ports.meetings.of(turn.u7, turn.now_ms)
     if not mine:
         return turn.say("no_meeting")
-    return turn.lines([turn.say("meetings"), *(f"{_line(turn, one)}, {_code(turn, one)}" for one in mine)])
+    return turn.lines([turn.say("meetings"), *(f"{_line(turn, one)}{_joint(turn)}{_code(turn, one)}" for one in mine)])
 
 
 # ---- taking part
@@ -121,7 +122,7 @@ def _arrived(turn: Turn, _meant: Meant, meeting: Meeting) -> str:
 
 
 def _share(turn: Turn, _meant: Meant, meeting: Meeting) -> str:
-    turn.ports.consents.agree_to_be_seen(turn.u7, turn.now_ms)
+    turn.ports.consents.agree_to_be_seen(turn.u7)
     refusal = turn.ports.meetings.share(turn.u7, meeting.meeting_id, turn.now_ms, yes=True)
     if refusal is not None:
         return turn.refuse(refusal)
@@ -198,8 +199,21 @@ def around(turn: Turn) -> str:
     return _companions(turn, Meant(Intent.COMPANIONS), meeting)
 
 
+def _called(turn: Turn, one: Companion) -> str:
+    """Return what tells a companion from the others: their name, else their part in the meeting."""
+    if one.member.name or one.member.u7 == one.meeting.organiser:
+        return plain(one.member.name) or turn.say("organiser")
+    members = [member.u7 for member in turn.ports.meetings.members(one.meeting.meeting_id)]
+    # Somebody may have left just now.
+    return (
+        turn.say("numbered", number=members.index(one.member.u7) + 1)
+        if one.member.u7 in members
+        else turn.say("nobody")
+    )
+
+
 def _companion(turn: Turn, one: Companion, spot: Spot | None) -> str:
-    name = plain(one.member.name) or turn.say("nobody")
+    name = _called(turn, one)
     parts = [turn.say("companion_arrived")] if one.member.arrived_ms is not None else []
     if one.seen is None:
         parts = parts or [turn.say("companion_hidden")]
@@ -211,8 +225,12 @@ def _companion(turn: Turn, one: Companion, spot: Spot | None) -> str:
             )
         minutes = max(0, turn.now_ms - one.seen.time_ms) // 60_000
         parts.append(turn.say("seen_ago", minutes=minutes) if minutes else turn.say("seen_now"))
-        parts.append(map_link(turn.settings.links, name, one.seen.lon, one.seen.lat, turn.language))
-    return f"{name}: {', '.join(parts)}"
+        parts[-1] += f" {map_link(turn.settings.links, name, one.seen.lon, one.seen.lat, turn.language)}"
+    return turn.say("companion", name=name, parts=_joint(turn).join(parts))
+
+
+def _joint(turn: Turn) -> str:
+    return "，" if turn.language is Language.ZH else ", "
 
 
 def _line(turn: Turn, meeting: Meeting) -> str:

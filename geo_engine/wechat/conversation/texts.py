@@ -13,12 +13,13 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "help": (
         "您可以发送：\n附近 — 最近的门店和场所（也可说“最近的加油站”）\n限行 — 附近现在和今天对您车辆的限行\n"
         "会场 / 同伴 — 会议地点、同行的人\n开会 / 加入 会议码 / 我到了 / 退出会议\n"
-        "我的提醒 / 不再提醒此区域\n我的数据 / 忘记我 / 停止\n"
+        "我的提醒 / 不再提醒此区域\n我的数据 / 忘记我\n同意 / 停止 — 开启或停止定位与提醒\n"
         "English — switch language\n也可以直接发送位置。",
         "You can send:\nnearest - stores and venues near you (or: nearest fuel)\n"
         "zones - restrictions for your vehicle, "
         "now and today\nvenue / companions - of your meeting\nnew meeting / join CODE / arrived / leave meeting\n"
-        "my warnings / mute\nmy data / forget me / stop\n中文 — 切换语言\nOr simply send your location.",
+        "my warnings / mute\nmy data / forget me\nagree / stop - locate and warn you, or not\n"
+        "中文 — 切换语言\nOr simply send your location.",
     ),
     "not_understood": ("没有听懂。", "Sorry, that was not understood."),
     "busy": ("服务繁忙，请稍后再试。", "The service is busy, please try again later."),
@@ -78,6 +79,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "kept": ("好的，没有删除。", "Nothing was erased."),
     "nothing_to_confirm": ("现在没有需要确认的事。", "There is nothing to confirm."),
+    "all_right": ("好的，一路平安。", "All right, have a safe trip."),
     "stopped": (
         "已停止：不再定位您，也不再提醒。要删除数据请发送“忘记我”。",
         "Stopped: you are not located and not warned any more. To erase your data send “forget me”.",
@@ -147,6 +149,9 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "near_venue": ("会议“{title}”：会场“{name}”就在{distance}外。", "“{title}”: the venue {name} is {distance} away."),
     "near_companion": ("会议“{title}”：{name}就在{distance}外。", "“{title}”: {name} is {distance} away."),
     "nobody": ("同伴", "a companion"),
+    "organiser": ("组织者", "the organiser"),
+    "numbered": ("同伴{number}", "companion {number}"),
+    "companion": ("{name}：{parts}", "{name}: {parts}"),
     "your_place": ("您所选的位置", "the place you sent"),
 }
 """Key, then Chinese and English. What stands in braces is filled in."""

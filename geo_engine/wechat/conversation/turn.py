@@ -77,6 +77,7 @@ class TalkSettings:
         nearest: how many places are named.
         near_m: places further away are not "near".
         zones_m: the radius said in "zones around me"; the port ``Rules`` must look as far.
+        zones_told: how many zones are named: nobody reads more at the wheel.
         warnings: how many past warnings are told.
         fresh_ms: how old a position may be to answer by; beyond, the person is asked where they are.
         mute_ms: "do not warn me here again" is about a warning at most so old.
@@ -89,6 +90,7 @@ class TalkSettings:
     nearest: int = 3
     near_m: float = 20_000.0
     zones_m: float = 5_000.0
+    zones_told: int = 10
     warnings: int = 5
     fresh_ms: int = 2 * 60_000
     mute_ms: int = 86_400_000
@@ -140,7 +142,7 @@ class Turn:
     def spot(self) -> Spot | None:
         """Return where the person is: the place just sent, or where the engine last heard of them, if it is fresh."""
         spots = [self.before.spot, self.state.spot if self.state else None]
-        spots.append(self.ports.whereabouts.last(self.u7, self.now_ms))
+        spots.append(self.ports.whereabouts.last(self.u7))
         fresh = [one for one in spots if one is not None and self.now_ms - one.time_ms <= self.settings.fresh_ms]
         return max(fresh, key=lambda one: one.time_ms, default=None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -11,19 +12,23 @@ import pytest
 from api.chat.handler import heard_in
 from api.chat.my_data import MyData
 from api.chat.ports import Agreements, Persons, Told
+from api.chat.words import agreed, withdrawn
 from api.people import People
-from geo_engine.meetings.service import MeetingDesk
+from geo_engine.meetings.service import MeetingDesk, Wanted
 from geo_engine.model import Language, Vehicle
+from geo_engine.people.consents import Purpose
 from geo_engine.people.erasure import ErasureReason
+from geo_engine.people.keywords import WishAct, wish_of
 from geo_engine.sms.console import NoSms
 from geo_engine.store.memory import MemoryStore
 from geo_engine.testing import ManualClock, an_alert
 from geo_engine.wechat.conversation import Clicked, Located, Scanned, Texted
 from geo_engine.wechat.conversation.dialogue import Dialogues, State
-from geo_engine.wechat.conversation.intents import Intent
+from geo_engine.wechat.conversation.intents import Intent, Meant
 from geo_engine.wechat.inbound import FollowEvent, Kind, LocationMessage, MenuEvent, TextMessage
 
 OPEN_ID, KEY = "o" + "a" * 27, b"k" * 32
+A_MEETING = Wanted("周会", "", 0.0, 0.0, 1, 2)
 
 
 class Engine:
@@ -82,6 +87,14 @@ def test_a_word_that_answers_a_question_of_the_dialogue_changes_no_consent(world
     assert not world.persons.may_locate(world.u7)
 
 
+def test_a_yes_agrees_while_the_chat_only_waits_for_a_place_and_a_no_ends_the_waiting(world: World) -> None:
+    for state in (State(world.clock(), waits=Meant(Intent.NEAREST)), State(world.clock(), wanted=A_MEETING)):
+        world.dialogues.put(world.u7, state)
+        assert "已记录" in (world.says("同意") or "")
+        assert world.says("取消") is None
+        assert world.persons.may_locate(world.u7)
+
+
 def test_warn_me_again_unmutes_for_who_agrees_and_agrees_for_who_does_not(world: World) -> None:
     assert "已记录" in (world.says("恢复提醒") or "")
     assert world.says("恢复提醒") is None
@@ -123,3 +136,17 @@ def test_a_push_says_its_text_its_button_its_scene_or_its_place_in_wgs84() -> No
     assert isinstance(place, Located)
     assert 300.0 < abs(place.lon - 114.3) * 95_800 < 700.0
     assert place.label == "店"
+
+
+def test_each_yes_says_how_to_take_just_that_back_and_sentences_are_kept_apart() -> None:
+    assert "“停止记录”" in agreed(Purpose.HISTORY, Language.ZH, None)
+    assert "“stop companions”" in agreed(Purpose.COMPANIONS, Language.EN, None)
+    assert "“停止”" in agreed(Purpose.WARNINGS, Language.ZH, None)
+    for purpose in Purpose:
+        for language in Language:
+            word = re.findall(r"“([^”]+)”", agreed(purpose, language, None))[-1]
+            wish = wish_of(word)
+            assert wish is not None
+            assert (wish.act, purpose in wish.purposes) == (WishAct.WITHDRAW, True)
+    assert ". To erase" in withdrawn([Purpose.WARNINGS], Language.EN)
+    assert ". To erase" in withdrawn([], Language.EN)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from api.metrics import Metrics
-from api.workers.inbound import InboundSettings, InboundWorker, Located, ReceiptHandler, SetAside
+from api.workers.inbound import InboundSettings, InboundWorker, Located, NothingKept, ReceiptHandler, SetAside
 from geo_engine.errors import StoreError
 from geo_engine.geodesy.datum import Datum
 from geo_engine.store.inbox import NewInbound
@@ -55,14 +55,16 @@ class Positions:
 
     def __init__(self) -> None:
         self.taken: list[list[Located]] = []
+        self.strangers: set[str] = set()
         self.failures = 0
 
-    def take(self, located: Sequence[Located], now_ms: int) -> None:
+    def take(self, located: Sequence[Located]) -> set[str]:
         if self.failures:
             self.failures -= 1
             message = "store away"
             raise StoreError(message)
         self.taken.append(list(located))
+        return self.strangers
 
 
 class Parts:
@@ -168,6 +170,27 @@ def test_positions_wait_while_they_cannot_be_taken(parts: Parts) -> None:
     parts.clock.advance(1.0)
     parts.run()
     assert (len(parts.positions.taken), parts.counts()) == (1, {"done": 1})
+
+
+def test_of_a_position_of_a_stranger_nothing_is_kept_and_their_other_messages_wait(parts: Parts) -> None:
+    parts.positions.strangers = {TWO}
+    parts.add(a_ping(), a_ping(TWO), a_text("b", TWO))
+    parts.run()
+    assert parts.counts() == {"done": 1, "waiting": 1}
+    parts.run()
+    assert parts.handler.texts == ["b"]
+
+
+def test_of_a_message_whose_handler_says_so_nothing_is_kept(parts: Parts) -> None:
+    parts.handler.failures[a_text("a").key] = [NothingKept()]
+    parts.add(a_text("a"), a_text("b"))
+    parts.run()
+    assert parts.counts() == {"waiting": 1}
+    # It may come again, and is then handled again.
+    parts.add(a_text("a"))
+    while parts.run():
+        pass
+    assert parts.handler.texts == ["b", "a"]
 
 
 def test_positions_nobody_wants_are_forgotten(parts: Parts) -> None:

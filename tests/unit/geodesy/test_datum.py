@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from geo_engine.geodesy.datum import Datum, from_wgs84, to_wgs84
 from geo_engine.geodesy.measure import distance_m
+from tests.unit.wechat.vectors import rows
 
 VECTORS = Path(__file__).resolve().parents[3] / "../shared/data/vectors/gcj_vectors.json"
 WEST, SOUTH, EAST, NORTH = 72.004, 0.8293, 137.8347, 55.8271
@@ -42,6 +43,13 @@ def test_published_vector_is_met_within_its_tolerance(case: dict[str, Any] | Non
     source, target = (Datum(name) for name in case["op"].split(">"))
     lon, lat = from_wgs84(*to_wgs84(case["lon"], case["lat"], source), target)
     assert float(distance_m(lon, lat, case["exp_lon"], case["exp_lat"])) <= max(case["tol_m"], 1e-6)
+
+
+@pytest.mark.parametrize("case", rows("datum"))
+def test_a_position_of_wechat_is_shifted_as_its_vector_says(case: dict[str, Any]) -> None:
+    source, target = Datum(case["frm"]), Datum(case["to"])
+    lon, lat = from_wgs84(*to_wgs84(case["lon"], case["lat"], source), target)
+    assert float(distance_m(lon, lat, case["expect_lon"], case["expect_lat"])) <= case["tol_m"]
 
 
 @pytest.mark.parametrize(("datum", "lon", "lat", "there_lon", "there_lat"), KNOWN)

@@ -13,11 +13,12 @@ import shapely
 from geo_engine.geodesy.frame import metres_per_degree
 from geo_engine.index.border_grid import MOST_PROFILES, BorderGrid, mark_wanted, unmarked
 from geo_engine.index.borders import touched_outside
-from geo_engine.index.cells import CellIndex, wanted_words
+from geo_engine.index.cells import CellIndex
 from geo_engine.index.cone import Cone, Found, wanted_within
 from geo_engine.model import ZoneKind
 from geo_engine.testing import box_zone
 from geo_engine.zones.zoneset import Zone, ZoneSet
+from tests.unit.index.words import wanted_words
 
 CORNERS = [shapely.box(10.0, 10.0, 10.1 + k / 1000, 10.1) for k in range(9)]
 NOBODY = np.empty(0, dtype=np.int32)

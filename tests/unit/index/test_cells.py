@@ -11,11 +11,11 @@ import shapely
 from geo_engine.index import CellIndex, RtreeIndex
 from geo_engine.index.batches import match_by_tile
 from geo_engine.index.border_grid import mark_wanted, unmarked
-from geo_engine.index.cells import wanted_words
 from geo_engine.index.kernels import combo_at, combo_zones, zones_at
 from geo_engine.index.protocol import Segments
 from geo_engine.model import FloatColumn, IntColumn, ZoneKind
 from geo_engine.zones.zoneset import Zone, ZoneSet
+from tests.unit.index.words import wanted_words
 
 # Nine boxes with one corner in common: more borders in its cell than combos are made for.
 CORNERS = [shapely.box(10.0, 10.0, 10.1 + k / 100, 10.1 + k / 100) for k in range(9)]

@@ -10,7 +10,7 @@ import shapely
 from geo_engine.errors import ConfigurationError
 from geo_engine.geodesy.kernels import degree_table
 from geo_engine.index.border_grid import mark_wanted, unmarked
-from geo_engine.index.cells import CellIndex, wanted_words
+from geo_engine.index.cells import CellIndex
 from geo_engine.model import ZoneKind
 from geo_engine.tracking.approach_policy import ApproachPolicy, Tier, is_due
 from geo_engine.tracking.chain import Chain, LearntChain, learnt_chain
@@ -25,6 +25,7 @@ from geo_engine.tracking.roads import RoadFlow, RoadNet, road_net
 from geo_engine.tracking.wanted import wanted_of, zone_groups
 from geo_engine.zones.zone import Zone
 from geo_engine.zones.zoneset import ZoneSet
+from tests.unit.index.words import wanted_words
 
 LON, LAT = 114.3, 30.6
 LIMITS = {"least_chance": 0.1, "most_eta_s": 120.0}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo_engine.errors import ConfigurationError
-from geo_engine.wechat.crypto import CipherError, Opened, Sealer, decode_aes_key, same_text, signature
+from geo_engine.wechat.crypto import CipherError, Opened, Sealer, decode_aes_key, page_signature, same_text, signature
 from tests.examples import examples
 from tests.unit.wechat.vectors import rows
 
@@ -44,6 +44,14 @@ def test_a_wrong_sealed_text_is_refused_without_a_reason(vector: dict[str, Any])
         Sealer(vector["appid"], [vector["encoding_aes_key"]]).open(vector["encrypt"])
     assert str(refused.value) == str(CipherError())
     assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize("vector", rows("jssdk"))
+def test_a_page_is_signed_as_tencent_shows_and_its_fragment_does_not_count(vector: dict[str, Any]) -> None:
+    given = (vector["jsapi_ticket"], vector["noncestr"], int(vector["timestamp"]))
+    assert page_signature(*given, vector["url"]) == vector["signature"]
+    assert page_signature(*given, vector["url"] + "#part") == vector["signature"]
+    assert page_signature(*given, vector["url"] + "&more=1") != vector["signature"]
 
 
 def sealed_with(plain: bytes) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from geo_engine.wechat.crypto import Sealer, signature
 from geo_engine.wechat.inbound import Kind, MenuEvent, PingEvent, TextMessage
 from geo_engine.wechat.push_tree import parse_xml
-from geo_engine.wechat.replies import NOTHING, Article, article_reply, cut_text, may_answer, sealed_reply, text_reply
+from geo_engine.wechat.replies import NOTHING, may_answer, sealed_reply, text_reply
 from tests.examples import examples
 from tests.unit.wechat.vectors import row
 
@@ -48,34 +48,19 @@ def test_any_text_stays_one_element_of_well_formed_xml(text: str) -> None:
 @pytest.mark.parametrize("text", ["汉" * 1_000, "a" * 2_049, "ab" + "🚛" * 600])
 def test_a_long_text_is_cut_at_a_whole_character(text: str) -> None:
     limit = row("passive_reply", "reply-limit")["content_bytes_max"]
-    cut = cut_text(text)
+    cut = parse_xml(text_reply(MESSAGE, text, now_s=5)).text("Content")
     assert limit - 4 <= len(cut.encode()) <= limit
     assert cut.endswith("…")
     assert text.startswith(cut[:-1])
-    assert parse_xml(text_reply(MESSAGE, text, now_s=5)).text("Content") == cut
 
 
 @pytest.mark.parametrize("text", ["", "汉" * 682, "a" * 2_048])
 def test_a_text_that_fits_is_left_alone(text: str) -> None:
-    assert cut_text(text) == text
-
-
-@examples(200)
-@given(st.text(max_size=40), st.integers(0, 60))
-def test_a_cut_text_never_exceeds_its_limit(text: str, limit: int) -> None:
-    assert len(cut_text(text, limit).encode()) <= limit
+    assert parse_xml(text_reply(MESSAGE, text, now_s=5)).text("Content") == text
 
 
 def test_no_reply_is_exactly_the_word_success() -> None:
     assert NOTHING.decode() == row("passive_reply", "reply-none")["body"]
-
-
-def test_an_article_is_one_and_its_texts_stay_texts() -> None:
-    article = Article("a]]>b", "d", "https://x/p.png", "https://x/")
-    root = parse_xml(article_reply(MESSAGE, article, now_s=5))
-    items = (root.one("Articles") or root).all("item")
-    assert (root.text("MsgType"), root.text("ArticleCount"), len(items)) == ("news", "1", 1)
-    assert {name: items[0].text(name) for name in ("Title", "Url")} == {"Title": "a]]>b", "Url": "https://x/"}
 
 
 def test_a_location_event_may_not_be_answered_and_a_menu_click_may() -> None:

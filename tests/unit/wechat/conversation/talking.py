@@ -135,13 +135,13 @@ class Chat:
     def language(self, u7: int) -> Language:
         return self.languages.get(u7, Language.ZH)
 
-    def set_language(self, u7: int, language: Language, now_ms: int) -> None:
+    def set_language(self, u7: int, language: Language) -> None:
         self.languages[u7] = language
 
     def name(self, u7: int) -> str:
         return {ANNA: "安娜", BEN: "本", CARL: "<卡尔>"}[u7]
 
-    def last(self, u7: int, now_ms: int) -> Spot | None:
+    def last(self, u7: int) -> Spot | None:
         return self.spots.get(u7) if u7 in self.located else None
 
     def around(self, u7: int, lon: float, lat: float, now_ms: int) -> list[ZoneAround]:
@@ -151,7 +151,7 @@ class Chat:
     def link(self, u7: int, now_ms: int) -> str | None:
         return f"https://x.example/{u7}.json" if self.can_export else None
 
-    def erase(self, u7: int, now_ms: int) -> bool:
+    def erase(self, u7: int) -> bool:
         if self.can_erase:
             self.erased.append(u7)
         return self.can_erase
@@ -162,7 +162,7 @@ class Chat:
     def may_be_seen(self, u7: int) -> bool:
         return u7 in self.seen
 
-    def agree_to_be_seen(self, u7: int, now_ms: int) -> None:
+    def agree_to_be_seen(self, u7: int) -> None:
         self.seen.add(u7)
 
     def withdraw(self, u7: int, now_ms: int) -> None:

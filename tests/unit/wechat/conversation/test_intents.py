@@ -86,7 +86,7 @@ def test_two_slips_short_words_and_what_cannot_be_taken_back_are_not_guessed(typ
         "   ",
         "。。。",
         "天气怎么样",
-        "hello",
+        "hello world",
         "我不想忘记我的密码",
         "do not forget me please",
         "😀",

@@ -265,6 +265,30 @@ def test_anything_but_a_yes_keeps_everything(chat: Chat, other: str) -> None:
     assert chat.erased == []
 
 
+@pytest.mark.parametrize("text", ["好的", "OK", "谢谢！", "收到", "thank you"])
+def test_who_says_thanks_or_all_right_gets_no_menu_and_changes_nothing(chat: Chat, text: str) -> None:
+    assert chat.say(text) == "好的，一路平安。"
+    # But to a question "all right" is a yes.
+    chat.say("忘记我")
+    chat.say(text)
+    assert chat.erased == ([ANNA] if text in {"好的", "OK"} else [])
+
+
+@pytest.mark.parametrize("text", ["你好", "您好！", "在吗？", "Hello", "hi"])
+def test_a_greeting_is_answered_with_what_can_be_asked(chat: Chat, text: str) -> None:
+    assert chat.say(text) == TEXTS["help"][0]
+
+
+def test_eight_letters_that_make_a_sentence_are_no_code_of_a_meeting(chat: Chat) -> None:
+    assert chat.say("where am i").startswith(TEXTS["not_understood"][0])
+    assert chat.say("7K3M9QZX") == "没有这个会议，请检查会议码或二维码。"
+
+
+def test_a_book_of_dialogues_with_nobody_in_it_is_the_one_that_is_used(chat: Chat) -> None:
+    chat.say("忘记我")
+    assert chat.dialogues.of(ANNA, chat.now_ms).confirms is Intent.FORGET_ME
+
+
 def test_a_yes_that_comes_too_late_or_out_of_nothing_or_of_somebody_else_erases_nothing(chat: Chat) -> None:
     assert chat.say("是") == "现在没有需要确认的事。"
     chat.say("忘记我")
@@ -351,3 +375,13 @@ def test_every_sentence_is_there_in_both_languages_with_the_same_gaps() -> None:
         assert set(re.findall(r"\{(\w+)\}", zh)) == set(re.findall(r"\{(\w+)\}", en)), key
         assert zh != en
     assert max(len(text.encode()) for pair in TEXTS.values() for text in pair) < 1_000
+
+
+def test_of_many_zones_the_first_ten_are_named_and_the_rest_is_counted() -> None:
+    zones = [box_zone(f"z{k:02}", west=114.29 + k / 1000, east=114.2905 + k / 1000) for k in range(13)]
+    for count, last in ((13, "…还有3条"), (10, "10. ")):
+        chat = Chat(zones=zones[:count])
+        chat.stand()
+        lines = chat.say("限行").split("\n")
+        assert lines[-1].startswith(last)
+        assert sum(". " in line for line in lines) == 10

@@ -157,15 +157,15 @@ def test_companions_are_told_by_name_metres_direction_and_how_long_ago(chat: Cha
     chat.now_ms += MINUTE_MS
     said = chat.say("同伴").split("\n")
     assert said[0] == "“周会”的同伴："
-    assert re.match(r"本: 300米，北000°，步行约6分钟，驾车约1分钟, 1分钟前, <a href", said[1])
-    assert said[2] == "卡尔: 位置未共享或未知"
+    assert re.match(r"本：300米，北000°，步行约6分钟，驾车约1分钟，1分钟前 <a href", said[1])
+    assert said[2] == "卡尔：位置未共享或未知"
 
 
 def test_a_location_message_in_a_meeting_tells_venue_companions_and_stores(chat: Chat) -> None:
     chat.meet(BEN, at=away(700.0))
     chat.hear(Located(*away(300.0)), BEN)
     said = chat.send()
-    assert [word in said for word in ("700米", "本: 300米", "1. 汉口门店")] == [True, True, True]
+    assert [word in said for word in ("700米", "本：300米", "1. 汉口门店")] == [True, True, True]
 
 
 def test_only_an_answer_that_tells_where_somebody_else_is_is_private(chat: Chat) -> None:
@@ -193,7 +193,7 @@ def test_who_does_not_share_is_told_why_nobody_is_shown(chat: Chat) -> None:
     assert "已停止共享" in chat.say("停止共享")
     said = chat.say("同伴")
     assert "您没有共享位置" in said
-    assert "本: 位置未共享或未知" in said
+    assert "本：位置未共享或未知" in said
 
 
 def test_sharing_is_a_yes_of_its_own_and_shows_from_then_on(chat: Chat) -> None:
@@ -217,8 +217,8 @@ def test_companions_without_ones_own_location_are_told_and_the_way_when_it_comes
     chat.hear(Located(*away(300.0)), BEN)
     said = chat.say("同伴")
     assert "请发送您的位置" in said
-    assert "本: 刚刚" in said
-    assert "本: 300米" in chat.send()
+    assert "本：刚刚" in said
+    assert "本：300米" in chat.send()
 
 
 # ---- taking part
@@ -229,7 +229,7 @@ def test_arriving_is_noted_and_shown_to_the_others_and_not_before_the_window(cha
     assert "还没有开始" in chat.say("我到了", BEN)
     chat.now_ms = meeting.from_ms
     assert chat.say("我到了", BEN) == "已记录：您到达了“会场”。"
-    assert "本: 已到达" in chat.say("同伴")
+    assert "本：已到达" in chat.say("同伴")
 
 
 def test_a_notice_is_asked_for_with_metres_and_told_once(chat: Chat) -> None:
@@ -269,10 +269,31 @@ def test_a_member_cannot_end_the_meeting(chat: Chat) -> None:
     assert chat.desk.current(BEN, chat.now_ms) == meeting
 
 
+def test_companions_without_a_name_are_told_apart(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat, "name", lambda _u7: "")
+    chat.say("开会 周会 12:00-13:00")
+    chat.send(away(700.0))
+    code = only_meeting(chat).code
+    chat.say("共享位置")
+    for u7 in (BEN, CARL):
+        chat.now_ms += 1
+        chat.say(f"加入 {code}", u7)
+        chat.say("共享位置", u7)
+    chat.send(HERE, CARL)
+    said = chat.say("同伴", CARL)
+    assert "组织者：" in said
+    assert "同伴2：" in said
+    assert "同伴3：" in chat.say("同伴", BEN)
+    chat.languages[BEN] = Language.EN
+    said = chat.say("companions", BEN)
+    assert "the organiser: " in said
+    assert "companion 3: " in said
+
+
 def test_my_meetings_are_listed_with_their_codes(chat: Chat) -> None:
     meeting = chat.meet(BEN)
     said = chat.say("我的会议", BEN)
-    assert said == f"您的会议：\n周会，10-19 12:00-13:00，会场, 会议码 {meeting.code}"
+    assert said == f"您的会议：\n周会，10-19 12:00-13:00，会场，会议码 {meeting.code}"
 
 
 def test_a_name_with_a_tag_in_it_makes_no_tag(chat: Chat) -> None:
