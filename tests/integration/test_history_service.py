@@ -14,6 +14,7 @@ from api.bootstrap import Service, bootstrap
 from api.clocks import Clocks
 from api.settings import Settings
 from geo_engine.model import Vehicle, VehicleKind
+from geo_engine.people.consents import ConsentChannel, Purpose
 from geo_engine.store import HISTORY
 from geo_engine.store.messages import Direction, MessageFilter, NewMessage
 from geo_engine.testing import ManualClock, RecordingSender, noon_ms, straight_drive
@@ -55,7 +56,7 @@ def service(tmp_path: Path, clock: ManualClock, receiver: Receiver) -> Iterator[
 def test_a_warning_is_in_the_history_and_told_with_the_zones_of_who_agreed(
     service: Service, receiver: Receiver
 ) -> None:
-    service.keep_history(1, True, version="v1", at_ms=noon_ms, channel="test")
+    service.people.agree(f"o{1:027d}", Purpose.HISTORY, ConsentChannel.PAGE)
     for u7 in (1, 2):
         service.ingest.submit(straight_drive(u7, pings=1, lon=114.305, start_ms=noon_ms)).result(10)
     assert _until(lambda: receiver.kinds().count("message.sent") == 2)
