@@ -35,7 +35,7 @@ from geo_engine.wechat.fake import CallbackTarget, FakeSettings
 from geo_engine.wechat.fake_server import start_fake_wechat
 from geo_engine.wechat.template import Template
 
-__all__ = ["Demo", "Serving"]
+__all__ = ["Demo", "HttpServer", "Serving"]
 
 _DEMO_USERS: Final = 200
 _DEMO_TOKEN: Final = "demo-callback-token"  # noqa: S105 - of the fake server beside the service, on loopback
@@ -75,7 +75,7 @@ class Serving:
         users = demo.users if demo.users is not None else (0 if settings.has_account else _DEMO_USERS)
         traffic = _traffic(users, demo.seed) if users else None
         enrolments = _enrolments(traffic, demo.vehicles, invent_ids=not settings.has_account)
-        self._server = _Server(settings)
+        self._server = HttpServer(settings)
         stack.callback(self._server.close)
         settings, messages_url = _with_account(settings, self._server.url, stack)
         self._service: Service = bootstrap(
@@ -171,7 +171,7 @@ class Serving:
         out.print(f"errors: {self.errors()}", highlight=False)
 
 
-class _Server:
+class HttpServer:
     """uvicorn on a thread of its own, on a socket that is bound before anything else starts."""
 
     def __init__(self, settings: Settings) -> None:

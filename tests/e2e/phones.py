@@ -19,7 +19,7 @@ import urllib3
 
 from api.bootstrap import Enrolment, Service, bootstrap
 from api.clocks import wall_clock_ms
-from api.serving import _Server as HttpServer
+from api.serving import HttpServer
 from api.settings import Settings
 from geo_engine.geodesy.datum import Datum, from_wgs84
 from geo_engine.wechat.crypto import Sealer, signature
