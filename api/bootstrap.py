@@ -317,7 +317,19 @@ def _chat(
     account = Account(Template.parse(settings.wechat_template_id, settings.wechat_template_fields))
     url = settings.public_url
     return join_chat(
-        ChatNeeds(store, ingest, people, zones, api, account, key, url, has_page=url is not None, clock=clocks.wall)
+        ChatNeeds(
+            store,
+            ingest,
+            people,
+            zones,
+            api,
+            account,
+            key,
+            url,
+            has_page=url is not None,
+            clock=clocks.wall,
+            qr_base=settings.wechat_qr_base,
+        )
     )
 
 

@@ -254,6 +254,7 @@ def _with_account(settings: Settings, url: str, stack: ExitStack) -> tuple[Setti
         "wechat_app_secret": SecretStr(fake.app_secret),
         "wechat_api_base": server.url,
         "wechat_oauth_base": server.url,
+        "wechat_qr_base": server.url,
         "public_url": settings.public_url or url,
         "sms_url": settings.sms_url or CONSOLE_SMS,
         "wechat_token": SecretStr(_DEMO_TOKEN),

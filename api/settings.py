@@ -67,6 +67,7 @@ class Settings(BaseSettings):
         wechat_template_id: id of the approved template.
         wechat_template_fields: its fields and what stands in each, as ``geo_engine.wechat.template`` reads them.
         wechat_oauth_base: address the browser is sent to for the silent authorisation.
+        wechat_qr_base: address that shows the pictures of QR codes.
         public_url: scheme and host under which WeChat's browser reaches this service; None = no binding page.
         sms_url: address of the SMS gateway, or ``console``; None = no code can be sent.
         sms_token: its secret, None = none.
@@ -109,6 +110,7 @@ class Settings(BaseSettings):
     wechat_keep_days: int = Field(default=7, ge=1, le=3_650)
     wechat_api_base: str = "https://api.weixin.qq.com"
     wechat_oauth_base: str = "https://open.weixin.qq.com"
+    wechat_qr_base: str = "https://mp.weixin.qq.com"
     public_url: str | None = None
     sms_url: str | None = None
     sms_token: SecretStr | None = None

@@ -88,6 +88,7 @@ def a_world(folder: Path, features: Sequence[dict[str, Any]], people: Sequence[E
             "wechat_app_secret": fake.app_secret,
             "wechat_api_base": wechat.url,
             "wechat_oauth_base": wechat.url,
+            "wechat_qr_base": wechat.url,
             "wechat_token": TOKEN,
             "wechat_aes_key": KEY,
             "public_url": http.url,
