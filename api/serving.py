@@ -246,7 +246,8 @@ def _with_account(settings: Settings, url: str, stack: ExitStack) -> tuple[Setti
     """Return settings with an account: the configured one, or that of a fake server started for it."""
     if settings.has_account:
         return settings, None
-    fake = FakeSettings(templates=(_template(settings),))
+    subscriptions = (*settings.one_time_templates, *settings.long_term_templates)
+    fake = FakeSettings(templates=(_template(settings),), subscriptions=subscriptions)
     fake = replace(fake, callback=CallbackTarget(f"{url}/wechat", _DEMO_TOKEN, _DEMO_AES_KEY, fake.app_id))
     server = stack.enter_context(start_fake_wechat(settings=fake))
     account = {

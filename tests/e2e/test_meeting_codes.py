@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import urllib3
 
-from api.bootstrap import Service, bootstrap
-from api.serving import HttpServer
-from api.settings import Settings
-from geo_engine.wechat.fake import CallbackTarget, FakeSettings
+from api.bootstrap import Service
 from geo_engine.wechat.fake_faults import FakeFault, FaultKind
-from geo_engine.wechat.fake_server import FakeServer, start_fake_wechat
+from geo_engine.wechat.fake_server import FakeServer
+from tests.e2e.running import a_running_service
 
 pytestmark = [pytest.mark.network, pytest.mark.enable_socket]
 
-TOKEN, KEY = "codes-token", "codesABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl"
 LON, LAT = 114.30, 30.50
 
 
@@ -59,36 +54,8 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    zones = tmp_path / "zones.geojson"
-    ring = [[114.2, 30.4], [114.21, 30.4], [114.21, 30.41], [114.2, 30.4]]
-    zone = {
-        "type": "Feature",
-        "id": "a",
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
-        "properties": {"kind": "venue", "name": "店"},
-    }
-    zones.write_text(json.dumps({"type": "FeatureCollection", "features": [zone]}), encoding="utf-8")
-    settings = Settings(store=f"sqlite:///{tmp_path / 'store.db'}", zones=zones, port=0)
-    http = HttpServer(settings)
-    fake = FakeSettings()
-    fake = replace(fake, callback=CallbackTarget(f"{http.url}/wechat", TOKEN, KEY, fake.app_id))
-    with ExitStack() as stack:
-        stack.callback(http.close)
-        wechat = stack.enter_context(start_fake_wechat(settings=fake))
-        account = {
-            "wechat_app_id": fake.app_id,
-            "wechat_app_secret": fake.app_secret,
-            "wechat_api_base": wechat.url,
-            "wechat_qr_base": wechat.url,
-            "wechat_token": TOKEN,
-            "wechat_aes_key": KEY,
-        }
-        service = bootstrap(Settings(**{**settings.model_dump(), **account}))
-        service.start()
-        http.start(service)
-        stack.callback(service.stop, 5.0)
-        stack.callback(http.stop)
-        yield World(service, wechat)
+    with a_running_service(tmp_path) as running:
+        yield World(running.service, running.wechat)
 
 
 def test_a_code_is_made_once_shown_and_joined_by_who_follows_and_by_who_does_not_yet(world: World) -> None:
