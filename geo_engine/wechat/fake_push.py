@@ -145,15 +145,16 @@ class Pusher:
     def now(self, pushed: Pushed) -> PushRecord:
         """Push and return what came of it. Cost: a request, at worst three times the deadline."""
         fault = self._faults.take_push(pushed.kind)
-        if fault is not None and fault.kind is FaultKind.REORDER_PUSH:
+        if fault is None:
+            record = self._delivered(pushed)
+        elif fault.kind is FaultKind.REORDER_PUSH:
             return self._hold(pushed, fault)
-        query = self._query(fault.seconds if fault is not None and fault.kind is FaultKind.SKEW_PUSH else 0.0)
-        lost = fault.count if fault is not None and fault.kind is FaultKind.LOSE_ANSWER else 0
-        copies = fault.count if fault is not None and fault.kind is FaultKind.DUPLICATE_PUSH else 0
-        beside = [self._pool.submit(self._delivered, pushed, query) for _ in range(copies)]
-        record = self._delivered(pushed, query, lost)
-        for one in beside:
-            one.result()
+        elif fault.kind is FaultKind.SKEW_PUSH:
+            record = self._delivered(pushed, skew_s=fault.seconds)
+        elif fault.kind is FaultKind.LOSE_ANSWER:
+            record = self._delivered(pushed, lost=fault.count)
+        else:
+            record = self._copied(pushed, fault.count)
         self._let_go()
         return record
 
@@ -177,7 +178,7 @@ class Pusher:
             for pushed in due:
                 self._now_unless_gone(pushed)
             for pushed in held:
-                self._delivered(pushed, self._query(0.0))
+                self._delivered(pushed)
 
     def close(self) -> None:
         """Push what waits and end the threads; the first that fails now ends it too, for the callback is gone."""
@@ -212,6 +213,15 @@ class Pusher:
         if not self._gone:
             self.now(pushed)
 
+    def _copied(self, pushed: Pushed, copies: int) -> PushRecord:
+        """Push the same several times at once; of several replies a phone shows one."""
+        query = self._query(0.0)
+        beside = [self._pool.submit(self._delivered, pushed, query, shows=False) for _ in range(copies)]
+        record = self._delivered(pushed, query)
+        for one in beside:
+            one.result()
+        return record
+
     def _hold(self, pushed: Pushed, fault: FakeFault) -> PushRecord:
         with self._lock:
             self._held.append((fault.count, pushed))
@@ -226,7 +236,7 @@ class Pusher:
             mine = [one for one in self._held if one[1] is pushed]
             self._held = [one for one in self._held if one[1] is not pushed]
         if mine and not self._closing:
-            self._delivered(pushed, self._query(0.0))
+            self._delivered(pushed)
 
     def _let_go(self) -> None:
         """Count one more push for those that are held back, and push those that waited long enough."""
@@ -235,15 +245,17 @@ class Pusher:
             free = [pushed for left, pushed in counted if left <= 0]
             self._held = [one for one in counted if one[0] > 0]
         for pushed in free:
-            self._delivered(pushed, self._query(0.0))
+            self._delivered(pushed)
 
-    def _delivered(self, pushed: Pushed, query: _Query, lost: int = 0) -> PushRecord:
+    def _delivered(
+        self, pushed: Pushed, query: _Query | None = None, *, lost: int = 0, skew_s: float = 0.0, shows: bool = True
+    ) -> PushRecord:
         """Try until there is an answer; ``lost`` answers do not reach WeChat. The record is kept."""
-        target, sealer = self._way
+        way = self._way
         record = PushRecord(pushed.kind, pushed.open_id, self._clock(), "unavailable")
         for number in range(1, (1 if self._closing else self._settings.push_tries) + 1):
             began_s = time.monotonic()
-            body, problem = self._posted(pushed, query, target, sealer)
+            body, problem = self._posted(pushed, query or self._query(skew_s), *way)
             took_s = time.monotonic() - began_s
             if took_s > self._settings.push_deadline_s:
                 body, problem = None, f"no answer in {self._settings.push_deadline_s} s"
@@ -251,22 +263,21 @@ class Pusher:
                 body, problem = None, "the answer was lost (a planned fault)"
             record = replace(record, tries=number, took_ms=round(1000 * took_s), problem=problem)
             if body is not None:
-                record = self._judged(record, body, pushed, target, sealer)
+                record = self._judged(record, body, pushed, shows=shows)
                 break
-            query = self._query(0.0)
+            query = None  # another signature for another try
         self._note(replace(record, time_ms=self._clock()))
         return record
 
-    def _judged(
-        self, record: PushRecord, body: bytes, pushed: Pushed, target: CallbackTarget, sealer: Sealer | None
-    ) -> PushRecord:
+    def _judged(self, record: PushRecord, body: bytes, pushed: Pushed, *, shows: bool) -> PushRecord:
         try:
-            reply = check_reply(body, pushed, target, sealer)
+            reply = check_reply(body, pushed, *self._way)
         except BadReply as error:
             return replace(record, problem=str(error))
         if reply is None:
             return replace(record, outcome="silent")
-        self._on_reply(pushed.open_id, reply)
+        if shows:
+            self._on_reply(pushed.open_id, reply)
         return replace(record, outcome="replied")
 
     def _posted(

@@ -242,6 +242,7 @@ def test_a_skewed_clock_signs_a_moment_our_callback_finds_stale() -> None:
         pusher.now(HELLO)
         with pytest.raises(PushError, match="300 s"):
             door.read()
+        door.answer = lambda _number: b""
         pusher.now(HELLO)
         assert isinstance(door.read(), TextMessage)
 
