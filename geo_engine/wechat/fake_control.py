@@ -61,7 +61,11 @@ def control_routes(parts: ControlParts) -> list[Route]:
     account = parts.account
 
     async def page(_: Request) -> Response:
-        text = render_page(account.deliveries(), (*account.settings.templates, *account.settings.subscriptions))
+        records = () if parts.pusher is None else parts.pusher.records()
+        last = {one.open_id: one for one in records}
+        failed = [one for one in last.values() if one.outcome == "unavailable"]
+        templates = (*account.settings.templates, *account.settings.subscriptions)
+        text = render_page(account.deliveries(), templates, failed)
         return HTMLResponse(text, headers={"content-security-policy": PAGE_POLICY})
 
     async def messages(request: Request) -> Response:

@@ -25,6 +25,7 @@ from geo_engine.wechat.fake_people import FakePeople, FakePhone
 from geo_engine.wechat.fake_push import Pusher
 from geo_engine.wechat.fake_replies import Reply
 from geo_engine.wechat.fake_streams import FakeStreams
+from geo_engine.wechat.fake_wire import OneWriteProtocol
 from geo_engine.wechat.fake_xml import receipt
 
 __all__ = ["FakeServer", "start_fake_wechat"]
@@ -185,6 +186,7 @@ def _note_delivery(
 def _serving(app: Starlette, listener: socket.socket) -> Iterator[None]:
     config = uvicorn.Config(
         app,
+        http=OneWriteProtocol,
         lifespan="off",
         log_config=None,
         log_level="critical",  # A planned fault is not an error worth a line.

@@ -125,10 +125,7 @@ def _from_geojson(text: str, speed_mps: float | None) -> FakeTrack:
     if not isinstance(geometry, dict) or geometry.get("type") != "LineString":
         message = "track: found no LineString, expected one, or a Feature with one"
         raise ConfigurationError(message)
-    places = [
-        (_number(place[0], f"place {number}, lon"), _number(place[1], f"place {number}, lat"))
-        for number, place in enumerate(geometry.get("coordinates") or [])
-    ]
+    places = [_place(place, number) for number, place in enumerate(geometry.get("coordinates") or [])]
     times = (feature.get("properties") or {}).get("times_ms")
     if times is not None:
         if not isinstance(times, list) or len(times) != len(places) or not times:
@@ -141,6 +138,13 @@ def _from_geojson(text: str, speed_mps: float | None) -> FakeTrack:
         message = "track: found neither times_ms nor a speed, expected one of them"
         raise ConfigurationError(message)
     return FakeTrack.along(places, speed_mps)
+
+
+def _place(place: object, number: int) -> tuple[float, float]:
+    if not isinstance(place, list) or len(place) < 2:
+        message = f"track, place {number}: found {place!r}, expected [lon, lat]"
+        raise ConfigurationError(message)
+    return _number(place[0], f"place {number}, lon"), _number(place[1], f"place {number}, lat")
 
 
 def _number(value: object, where: str) -> float:

@@ -225,7 +225,7 @@ def test_the_callback_answers_the_check_of_its_address(world: World) -> None:
     assert pushes is not None
     assert pushes.check()
     target = pushes.target
-    pushes.retarget(replace(target, token="another"))
+    pushes.retarget(replace(target, token=f"not {target.token}"))
     assert not pushes.check()
     pushes.retarget(target)
 

@@ -264,3 +264,43 @@ def test_the_command_says_that_its_port_is_taken(server: FakeServer) -> None:
     assert ended.returncode == 1
     assert f"127.0.0.1:{port}" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_command_lets_somebody_move_and_pushes_it_in_the_chosen_mode(tmp_path: Path) -> None:
+    track = tmp_path / "track.csv"
+    track.write_text("time_s,lon,lat\n0,114.3,30.5\n60,114.31,30.5\n", encoding="utf-8")
+    callback = Callback(200)
+    options = ["--port", "0", "--callback-url", callback.url, "--callback-token", "t", "--track", str(track)]
+    options += ["--callback-aes-key", "k" * 43, "--callback-mode", "compatible", "--track-user", OPEN_ID]
+    command = subprocess.Popen([sys.executable, "-c", RUN, *options], stdout=subprocess.PIPE, text=True)
+    assert command.stdout is not None
+    lines = [command.stdout.readline() for _ in range(4)]
+    assert "in compatible mode" in lines[2]
+    assert lines[3].startswith(f"{OPEN_ID} moves along")
+    deadline = time.monotonic() + 20.0
+    while not callback.got and time.monotonic() < deadline:
+        time.sleep(0.05)
+    command.terminate()
+    command.communicate(timeout=10)
+    assert command.returncode == 0
+    callback.close()
+    body = callback.got[0][1].decode()
+    assert "<Latitude>30.500000</Latitude>" in body
+    assert "<Encrypt>" in body
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--host", "0.0.0.0"], "expected an address on loopback"),  # noqa: S104 - it is refused
+        (["--templates", "thing1=zone"], "a colon and the fields"),
+        (["--callback-url", "http://127.0.0.1:1", "--callback-mode", "safe"], "without an EncodingAESKey"),
+        (["--track", "missing.csv"], "missing.csv"),
+    ],
+)
+def test_an_option_that_cannot_be_is_told_in_a_line(options: list[str], problem: str) -> None:
+    command = [sys.executable, "-c", RUN, "--port", "0", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert problem in done.stderr
+    assert "Traceback" not in done.stderr
