@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -390,3 +393,24 @@ def test_a_speed_is_above_nothing(speed_mps: float) -> None:
 def test_two_events_in_one_second_would_be_one_to_wechat(fake_wechat: FakeServer) -> None:
     with pytest.raises(ConfigurationError, match="every_s"):
         fake_wechat.streams.start("anna", FakeTrack.read(TRACK), every_s=0.5)
+
+
+ANOTHER_PROJECT = """
+from geo_engine.wechat.fake import CallbackTarget, FakeSettings
+from geo_engine.wechat.fake_faults import FakeFault, FaultKind
+
+def test_mine(fake_wechat, make_fake_wechat):
+    fake_wechat.phone("anna").says("hello")
+    other = make_fake_wechat(FakeSettings(app_id="mine"))
+    other.state.faults.add(FakeFault(FaultKind.HANG, seconds=1.0))
+    fake_wechat.expect("anna", times=0)
+    assert other.url != fake_wechat.url
+"""
+
+
+def test_another_project_uses_the_fixtures_by_the_name_of_the_plugin(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["geo_engine.wechat.pytest_fake"]\n', encoding="utf-8")
+    (tmp_path / "test_mine.py").write_text(ANOTHER_PROJECT, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
