@@ -23,7 +23,7 @@ from geo_engine.wechat.fake_replies import BadReply, check_reply
 from geo_engine.wechat.fake_xml import ACCOUNT, Pushed, event, message, receipt
 from geo_engine.wechat.inbound import FollowEvent, Inbound, Kind, SubscriptionEvent, TemplateResult, TextMessage
 from geo_engine.wechat.push_tree import PushError
-from geo_engine.wechat.replies import Article, article_reply, sealed_reply, text_reply
+from geo_engine.wechat.replies import sealed_reply, text_reply
 
 KEY, OLD_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG", "x" * 43
 OPEN_ID, NOW_MS = "o" + "a" * 27, 1_793_678_400_999
@@ -306,9 +306,9 @@ def test_a_reply_of_ours_is_shown_in_the_mode_of_the_push() -> None:
         assert found.texts == {"text": "好"}
 
 
-def test_an_article_of_ours_is_shown() -> None:
-    article = Article("题", "说明", "https://a.cn/p.png", "https://a.cn")
-    found = check_reply(article_reply(FOLLOW, article, now_s=1), HELLO, PLAIN, None)
+def test_one_article_is_shown() -> None:
+    item = "<item><Title>题</Title><Url>https://a.cn</Url></item>"
+    found = check_reply(a_reply(MsgType="news", ArticleCount="1", Articles=item), HELLO, PLAIN, None)
     assert found is not None
     assert found.texts == {"text": "题", "url": "https://a.cn"}
 
