@@ -314,10 +314,26 @@ def _chat(
     ingest, store, people, zones = parts
     api = WeChatApi(app_id, secret.get_secret_value(), settings.wechat_api_base, clock=clocks.wall, shelf=store)
     stack.callback(api.close)
-    account = Account(Template.parse(settings.wechat_template_id, settings.wechat_template_fields))
+    account = Account(
+        Template.parse(settings.wechat_template_id, settings.wechat_template_fields),
+        one_time=settings.one_time_templates,
+        long_term=settings.long_term_templates,
+    )
     url = settings.public_url
     return join_chat(
-        ChatNeeds(store, ingest, people, zones, api, account, key, url, has_page=url is not None, clock=clocks.wall)
+        ChatNeeds(
+            store,
+            ingest,
+            people,
+            zones,
+            api,
+            account,
+            key,
+            url,
+            has_page=url is not None,
+            clock=clocks.wall,
+            qr_base=settings.wechat_qr_base,
+        )
     )
 
 

@@ -35,7 +35,7 @@ from geo_engine.wechat.fake import CallbackTarget, FakeSettings
 from geo_engine.wechat.fake_server import start_fake_wechat
 from geo_engine.wechat.template import Template
 
-__all__ = ["Demo", "Serving"]
+__all__ = ["Demo", "HttpServer", "Serving"]
 
 _DEMO_USERS: Final = 200
 _DEMO_TOKEN: Final = "demo-callback-token"  # noqa: S105 - of the fake server beside the service, on loopback
@@ -75,7 +75,7 @@ class Serving:
         users = demo.users if demo.users is not None else (0 if settings.has_account else _DEMO_USERS)
         traffic = _traffic(users, demo.seed) if users else None
         enrolments = _enrolments(traffic, demo.vehicles, invent_ids=not settings.has_account)
-        self._server = _Server(settings)
+        self._server = HttpServer(settings)
         stack.callback(self._server.close)
         settings, messages_url = _with_account(settings, self._server.url, stack)
         self._service: Service = bootstrap(
@@ -171,7 +171,7 @@ class Serving:
         out.print(f"errors: {self.errors()}", highlight=False)
 
 
-class _Server:
+class HttpServer:
     """uvicorn on a thread of its own, on a socket that is bound before anything else starts."""
 
     def __init__(self, settings: Settings) -> None:
@@ -246,7 +246,8 @@ def _with_account(settings: Settings, url: str, stack: ExitStack) -> tuple[Setti
     """Return settings with an account: the configured one, or that of a fake server started for it."""
     if settings.has_account:
         return settings, None
-    fake = FakeSettings(templates=(_template(settings),))
+    subscriptions = (*settings.one_time_templates, *settings.long_term_templates)
+    fake = FakeSettings(templates=(_template(settings),), subscriptions=subscriptions)
     fake = replace(fake, callback=CallbackTarget(f"{url}/wechat", _DEMO_TOKEN, _DEMO_AES_KEY, fake.app_id))
     server = stack.enter_context(start_fake_wechat(settings=fake))
     account = {
@@ -254,6 +255,7 @@ def _with_account(settings: Settings, url: str, stack: ExitStack) -> tuple[Setti
         "wechat_app_secret": SecretStr(fake.app_secret),
         "wechat_api_base": server.url,
         "wechat_oauth_base": server.url,
+        "wechat_qr_base": server.url,
         "public_url": settings.public_url or url,
         "sms_url": settings.sms_url or CONSOLE_SMS,
         "wechat_token": SecretStr(_DEMO_TOKEN),

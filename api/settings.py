@@ -16,7 +16,7 @@ from geo_engine.errors import ConfigurationError
 from geo_engine.geodesy.datum import Datum
 from geo_engine.webhooks.endpoint import Endpoint, read_endpoints
 from geo_engine.wechat.crypto import decode_aes_key
-from geo_engine.wechat.template import DEFAULT_FIELDS, Template
+from geo_engine.wechat.template import DEFAULT_FIELDS, Template, read_templates
 
 __all__ = ["CONSOLE_SMS", "DEFAULT_STORE", "Settings"]
 
@@ -66,7 +66,11 @@ class Settings(BaseSettings):
         wechat_api_base: address of the WeChat server.
         wechat_template_id: id of the approved template.
         wechat_template_fields: its fields and what stands in each, as ``geo_engine.wechat.template`` reads them.
+        wechat_one_time_templates: subscription templates that people accept once per message, as
+            ``geo_engine.wechat.template.read_templates`` reads them, in the order of preference; empty = none.
+        wechat_long_term_templates: those they accept for good.
         wechat_oauth_base: address the browser is sent to for the silent authorisation.
+        wechat_qr_base: address that shows the pictures of QR codes.
         public_url: scheme and host under which WeChat's browser reaches this service; None = no binding page.
         sms_url: address of the SMS gateway, or ``console``; None = no code can be sent.
         sms_token: its secret, None = none.
@@ -109,12 +113,15 @@ class Settings(BaseSettings):
     wechat_keep_days: int = Field(default=7, ge=1, le=3_650)
     wechat_api_base: str = "https://api.weixin.qq.com"
     wechat_oauth_base: str = "https://open.weixin.qq.com"
+    wechat_qr_base: str = "https://mp.weixin.qq.com"
     public_url: str | None = None
     sms_url: str | None = None
     sms_token: SecretStr | None = None
     identity_secret: SecretStr | None = Field(default=None, min_length=16)
     wechat_template_id: str = "geo-engine-restriction"
     wechat_template_fields: str = DEFAULT_FIELDS
+    wechat_one_time_templates: str = ""
+    wechat_long_term_templates: str = ""
 
     @property
     def has_account(self) -> bool:
@@ -151,6 +158,42 @@ class Settings(BaseSettings):
         except ConfigurationError as error:
             raise ValueError(str(error)) from error
         return value
+
+    @field_validator("wechat_one_time_templates", "wechat_long_term_templates")
+    @classmethod
+    def _subscriptions_are_templates(cls, value: str) -> str:
+        try:
+            read_templates(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @model_validator(mode="after")
+    def _templates_are_of_one_kind(self) -> Self:
+        """Refuse an id that stands in two lists: whether it is accepted once or for good must be known."""
+        kinds = {
+            "GEO_ENGINE_WECHAT_TEMPLATE_ID": [self.wechat_template_id],
+            "GEO_ENGINE_WECHAT_ONE_TIME_TEMPLATES": [one.template_id for one in self.one_time_templates],
+            "GEO_ENGINE_WECHAT_LONG_TERM_TEMPLATES": [one.template_id for one in self.long_term_templates],
+        }
+        seen: dict[str, str] = {}
+        for name, ids in kinds.items():
+            for one in ids:
+                if one in seen:
+                    message = f"found the template {one} in {seen[one]} and {name}, expected it in one of them"
+                    raise ValueError(message)
+                seen[one] = name
+        return self
+
+    @property
+    def one_time_templates(self) -> tuple[Template, ...]:
+        """Return the subscription templates that are accepted once per message."""
+        return read_templates(self.wechat_one_time_templates)
+
+    @property
+    def long_term_templates(self) -> tuple[Template, ...]:
+        """Return the subscription templates that are accepted for good."""
+        return read_templates(self.wechat_long_term_templates)
 
     @field_validator("public_url")
     @classmethod

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from api.chat.inviting import Inviter
 from api.chat.noting import NOBODY, PASSIVE, Notes, key_of, said
 from api.chat.ports import Persons
 from api.chat.speaking import NotSpoken, Speaker
@@ -77,6 +78,7 @@ class ChatParts:
         clock: the time of day, epoch milliseconds UTC.
         bind_link: where people bind a vehicle, None = there is no page.
         long_term: templates that are accepted for good.
+        inviter: has QR codes made, None = there are none.
     """
 
     store: Store
@@ -88,6 +90,7 @@ class ChatParts:
     clock: Callable[[], int]
     bind_link: str | None = None
     long_term: frozenset[str] = frozenset()
+    inviter: Inviter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +305,10 @@ class ChatHandler:
         if answer.failed:
             _log.warning("chat: a message could not be answered: %s", answer.failed)
         self.notify(answer.notices)
-        return _Unsent(answer.text, parts.store.u7_of(message.openid) is None, answer.private)
+        text = answer.text
+        if parts.inviter is not None:
+            text = parts.inviter.completed(answer, parts.persons.language(u7))
+        return _Unsent(text, parts.store.u7_of(message.openid) is None, answer.private)
 
     # ---- leaving
 

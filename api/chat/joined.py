@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from api.chat.handler import ChatHandler, ChatParts
+from api.chat.inviting import Inviter
 from api.chat.my_data import MyData
-from api.chat.ports import Agreements, Around, LastSeen, MutedZones, NoInvitations, Persons, Told
+from api.chat.ports import Agreements, Around, LastSeen, MutedZones, Persons, Told
 from api.chat.rounds import Rounds
 from api.chat.speaking import Speaker
 from api.people import People
@@ -17,7 +18,7 @@ from geo_engine.answers.places import PlaceBook
 from geo_engine.meetings.service import MeetingDesk
 from geo_engine.store.protocol import Store
 from geo_engine.wechat.channels import Account
-from geo_engine.wechat.client import WeChatApi
+from geo_engine.wechat.client import WECHAT_QR_BASE, WeChatApi
 from geo_engine.wechat.conversation import Conversation, Ports, TalkSettings
 from geo_engine.wechat.conversation.dialogue import Dialogues
 from geo_engine.wechat.sender import ChannelSender
@@ -41,6 +42,7 @@ class ChatNeeds:
         public_url: where WeChat's browser sees the service, None = nowhere.
         has_page: there is a page on which vehicles are bound.
         clock: the time of day, epoch milliseconds UTC.
+        qr_base: scheme and host that show the pictures of QR codes.
     """
 
     store: Store
@@ -53,6 +55,7 @@ class ChatNeeds:
     public_url: str | None
     has_page: bool
     clock: Callable[[], int]
+    qr_base: str = WECHAT_QR_BASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,6 @@ def join_chat(needs: ChatNeeds) -> Chat:
         exporter=my_data,
         eraser=persons,
         consents=persons,
-        invitations=NoInvitations(),
         meetings=desk,
         random=secrets.token_bytes,
         handlers=(Agreements(persons, needs.people, dialogues, bind_link),),
@@ -93,7 +95,16 @@ def join_chat(needs: ChatNeeds) -> Chat:
     speaker = Speaker(needs.api, store, clock)
     long_term = frozenset(template.template_id for template in needs.account.long_term)
     parts = ChatParts(
-        store, needs.people, persons, desk, conversation, speaker, clock, bind_link=bind_link, long_term=long_term
+        store,
+        needs.people,
+        persons,
+        desk,
+        conversation,
+        speaker,
+        clock,
+        bind_link=bind_link,
+        long_term=long_term,
+        inviter=Inviter(needs.api, needs.qr_base, clock),
     )
     handler = ChatHandler(parts)
     sender = ChannelSender(needs.api, store, needs.account, clock, on_gone=handler.gone)

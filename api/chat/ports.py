@@ -27,7 +27,7 @@ from geo_engine.wechat.conversation.heard import Heard, Texted
 from geo_engine.wechat.conversation.intents import Intent, recognise
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["Agreements", "Around", "LastSeen", "MutedZones", "NoInvitations", "Persons", "Told"]
+__all__ = ["Agreements", "Around", "LastSeen", "MutedZones", "Persons", "Told"]
 
 _log: Final = logging.getLogger(__name__)
 _ENGINE_S: Final = 1.0
@@ -199,14 +199,6 @@ class MutedZones:
         if zone is None:
             return zone_id
         return zone.name_en if language is Language.EN and zone.name_en else zone.name
-
-
-class NoInvitations:
-    """The port ``Invitations`` without QR codes: people join by the code of the meeting."""
-
-    def link(self, scene: str, until_ms: int, now_ms: int) -> str | None:  # noqa: ARG002 - of the port
-        """Return None."""
-        return None
 
 
 class Agreements:

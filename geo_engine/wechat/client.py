@@ -32,9 +32,12 @@ from geo_engine.wechat.template import Template, render
 
 __all__ = [
     "CUSTOM_SEND",
+    "LONGEST_QR_S",
     "SUBSCRIBE_SEND",
     "TEMPLATE_SEND",
     "WECHAT_API_BASE",
+    "WECHAT_QR_BASE",
+    "QrCode",
     "Quota",
     "WeChatApi",
     "subscription_body",
@@ -44,10 +47,18 @@ __all__ = [
 WECHAT_API_BASE: Final = "https://api.weixin.qq.com"
 """Address of the real server; a fake server's address takes its place in tests and in the demo."""
 
+WECHAT_QR_BASE: Final = "https://mp.weixin.qq.com"
+"""Address that shows the pictures of QR codes."""
+
 TEMPLATE_SEND: Final = "message/template/send"
 SUBSCRIBE_SEND: Final = "message/subscribe/bizsend"
 CUSTOM_SEND: Final = "message/custom/send"
 
+LONGEST_QR_S: Final = 2_592_000
+"""The longest life of a temporary QR code: 30 days."""
+
+_QR_CREATE: Final = "qrcode/create"
+_LONGEST_SCENE: Final = 64
 _QUOTA: Final = "openapi/quota/get"
 _CLEAR_QUOTA: Final = "clear_quota"
 _STABLE: Final = "stable_token"
@@ -71,6 +82,15 @@ class Quota:
     daily_limit: int
     used: int
     left: int
+
+
+@dataclass(frozen=True, slots=True)
+class QrCode:
+    """A temporary QR code: the ticket its picture is shown for, the text in it, and how many seconds it lives."""
+
+    ticket: str
+    text: str
+    lasts_s: int
 
 
 def _monotonic_ms() -> int:
@@ -166,6 +186,33 @@ class WeChatApi:
         if len(whole) != 3:
             return SendResult(Outcome.RETRY, detail="quota: answer without daily_limit, used or remain")
         return Quota(*whole)
+
+    def create_qr_code(self, scene: str, lasts_s: int) -> QrCode | SendResult:
+        """Have a temporary QR code made (``qrcode/create``), or return why there is none.
+
+        Args:
+            scene: what a scan reports, 1 to 64 characters.
+            lasts_s: its life in seconds, at most ``LONGEST_QR_S``.
+
+        Raises:
+            ValueError: scene or life is out of these limits.
+        """
+        if not 1 <= len(scene) <= _LONGEST_SCENE or not 1 <= lasts_s <= LONGEST_QR_S:
+            message = (
+                f"QR code: found a scene of {len(scene)} characters for {lasts_s} s, expected 1 to {_LONGEST_SCENE} "
+                f"characters and 1 to {LONGEST_QR_S} s"
+            )
+            raise ValueError(message)
+        action = {"scene": {"scene_str": scene}}
+        answer = self._ask(
+            _QR_CREATE, {"expire_seconds": lasts_s, "action_name": "QR_STR_SCENE", "action_info": action}
+        )
+        if isinstance(answer, SendResult):
+            return _with_rule(answer, attempts=0)
+        ticket, given_s = answer.get("ticket"), answer.get("expire_seconds", lasts_s)
+        if not isinstance(ticket, str) or not ticket or not isinstance(given_s, int):
+            return SendResult(Outcome.RETRY, detail="QR code: answer without ticket or life")
+        return QrCode(ticket, str(answer.get("url", "")), given_s)
 
     def clear_quota(self) -> SendResult:
         """Have every daily quota of the account begin anew; WeChat allows that ten times a month (then 48006)."""

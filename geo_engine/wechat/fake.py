@@ -9,19 +9,20 @@ import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from geo_engine.wechat.fake_custom import custom_content
 from geo_engine.wechat.fake_faults import FaultPlan
+from geo_engine.wechat.fake_model import CallbackTarget, Delivery, FakeMedia, FakeSettings, JsonObject, PushMode
 from geo_engine.wechat.fake_oauth import FakeOAuth
+from geo_engine.wechat.fake_qr import FakeCode, FakeCodes
 from geo_engine.wechat.fake_reach import FakeReach
 from geo_engine.wechat.fake_tokens import FakeTokens
 from geo_engine.wechat.fields import check_field
-from geo_engine.wechat.template import RESTRICTION_TEMPLATE, Template
+from geo_engine.wechat.template import Template
 
-__all__ = ["CallbackTarget", "Delivery", "FakeSettings", "FakeWeChat", "JsonObject"]
-
-JsonObject = dict[str, object]
+__all__ = ["CallbackTarget", "Delivery", "FakeSettings", "FakeWeChat", "JsonObject", "PushMode"]
 
 _DAY_MS: Final = 86_400_000
 _BEIJING_MS: Final = 8 * 3_600_000
@@ -31,16 +32,21 @@ _SEND_PATH: Final = "/cgi-bin/message/template/send"
 _SUBSCRIBE_PATH: Final = "/cgi-bin/message/subscribe/bizsend"
 _CUSTOM_PATH: Final = "/cgi-bin/message/custom/send"
 _CLEARED_PER_MONTH: Final = 10
-_MAX_TEXT_BYTES: Final = 2_048
+_MEDIA_MS: Final = 3 * 86_400_000
+_MINUTE_MS: Final = 60_000
 _FIRST_MSGID: Final = 3_000_000_000_000_000_000
 _ERRMSG: Final = {
     -1: "system error",
     40001: "invalid credential, access_token is invalid or not latest",
     40002: "invalid grant_type",
     40003: "invalid openid",
+    40007: "invalid media_id",
+    40008: "invalid message type",
     40013: "invalid appid",
     40029: "invalid code",
     40037: "invalid template_id",
+    40053: "invalid action info",
+    40097: "invalid args",
     40125: "invalid appsecret",
     40163: "code been used",
     40164: "invalid ip, not in whitelist",
@@ -48,120 +54,19 @@ _ERRMSG: Final = {
     42001: "access_token expired",
     43004: "require subscribe",
     43101: "user refuse to accept the msg",
+    43117: "Sending messages to this openid too frequently",
     43108: "concurrent call for the same openid",
     45002: "content size out of limit",
+    45008: "article size out of limit",
     45009: "reach max api daily quota limit",
     45011: "api minute-quota reach limit, must slower, retry next minute",
     45015: "response out of time limit or subscription is canceled",
+    45029: "qrcode count out of limit",
     45047: "out of response count limit",
     47001: "data format error",
     48006: "forbid to clear quota because of reaching the limit",
     76021: "cgi_path not found, please check",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class CallbackTarget:
-    """Where receipts are posted.
-
-    Attributes:
-        url: http(s) address of the account's callback.
-        token: the callback's token, which signs each push.
-        aes_key: EncodingAESKey that seals each push; empty = plain mode.
-        app_id: the account, which stands in a sealed push.
-    """
-
-    url: str
-    token: str
-    aes_key: str = ""
-    app_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FakeSettings:
-    """The fake account.
-
-    Attributes:
-        app_id: its app id.
-        app_secret: its secret; not a real one.
-        templates: the templates it has.
-        open_door: True = every well-formed OpenID follows unless told otherwise; False = only those told to.
-        daily_limit: template messages a day.
-        callback: where receipts go, None = nowhere.
-        subscriptions: the templates of subscription notifications it has.
-        subscribe_s: how long a call of these takes; another one for the same person meanwhile is 43108.
-        custom_limit: customer-service and subscription messages a day, each.
-        receipt_delay_s: receipts come so long after the delivery.
-        receipt_copies: how often each is pushed.
-    """
-
-    app_id: str = "wx" + "f" * 16
-    app_secret: str = "f" * 32
-    templates: tuple[Template, ...] = (RESTRICTION_TEMPLATE,)
-    open_door: bool = True
-    daily_limit: int = 100_000
-    callback: CallbackTarget | None = None
-    subscriptions: tuple[Template, ...] = ()
-    subscribe_s: float = 0.0
-    custom_limit: int = 500_000
-    receipt_delay_s: float = 0.2
-    receipt_copies: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One message that reached a phone.
-
-    Attributes:
-        msgid: number of the message.
-        open_id: the person.
-        time_ms: epoch milliseconds at which it was delivered.
-        template_id: the template.
-        data: field key -> text shown.
-        client_msg_id: the sender's dedupe key, empty = none.
-        deliveries: how often this person has now been shown this ``client_msg_id``, this time included.
-        duplicates: repeats of it that were answered but not shown.
-        channel: how it came: ``template``, ``subscription`` or ``customer_service``.
-    """
-
-    msgid: int
-    open_id: str
-    time_ms: int
-    template_id: str
-    data: Mapping[str, str]
-    client_msg_id: str
-    deliveries: int = 1
-    duplicates: int = 0
-    channel: str = "template"
-
-    def to_json(self) -> JsonObject:
-        """Return the delivery as a JSON object, the OpenID under WeChat's name for it."""
-        values = asdict(self)
-        values["openid"] = values.pop("open_id")
-        return values
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, object]) -> Delivery:
-        """Read what ``to_json`` wrote.
-
-        Raises:
-            KeyError, TypeError, ValueError: it was not written by ``to_json``.
-        """
-        data = values["data"]
-        if not isinstance(data, Mapping):
-            message = f"data: found {type(data).__name__}, expected an object"
-            raise TypeError(message)
-        return cls(
-            msgid=int(str(values["msgid"])),
-            open_id=str(values["openid"]),
-            time_ms=int(str(values["time_ms"])),
-            template_id=str(values["template_id"]),
-            data={str(key): str(value) for key, value in data.items()},
-            client_msg_id=str(values["client_msg_id"]),
-            deliveries=int(str(values["deliveries"])),
-            duplicates=int(str(values["duplicates"])),
-            channel=str(values.get("channel", "template")),
-        )
 
 
 class FakeWeChat:
@@ -204,11 +109,52 @@ class FakeWeChat:
         """Make ``open_id`` follow the account."""
         with self._lock:
             self._follows[open_id] = True
+            self.followed_ms[open_id] = self._clock()
 
     def unfollow(self, open_id: str) -> None:
-        """Make ``open_id`` stop following the account."""
+        """Make ``open_id`` stop following the account, which closes every window."""
         with self._lock:
             self._follows[open_id] = False
+            self._reach.close(open_id)
+
+    def has_followed(self, open_id: str) -> bool:
+        """Say whether ``open_id`` follows by an act of their own; an open door lets everybody be written to."""
+        with self._lock:
+            return self._follows.get(open_id) is True
+
+    def follows(self, open_id: str) -> bool:
+        """Say whether ``open_id`` follows, as an open door has it."""
+        return self._follows.get(open_id, self.settings.open_door)
+
+    def note_scene(self, open_id: str, scene: str) -> None:
+        """Note the scene of the QR code by which ``open_id`` came to follow."""
+        with self._lock:
+            self.scenes[open_id] = scene
+
+    def code(self, ticket: str) -> FakeCode | None:
+        """Return the live QR code of a ticket."""
+        with self._lock:
+            return self.codes.live(ticket, self._clock())
+
+    def put_media(self, kind: str, content: bytes) -> str:
+        """Keep what a person sent and return its media id; it is good for three days."""
+        with self._lock:
+            media_id = hashlib.sha256(f"{kind} {len(self.media)}".encode()).hexdigest()
+            self.media[media_id] = FakeMedia(kind, content, self._clock() + _MEDIA_MS)
+            return media_id
+
+    def note_reply(self, open_id: str, texts: Mapping[str, str]) -> None:
+        """Show the answer to a push on the phone."""
+        now_ms = self._clock()
+        with self._lock:
+            self._deliver(Delivery(0, open_id, now_ms, "", texts, "", channel="reply"))
+
+    def answered(self, token: str, work: Callable[[int], JsonObject]) -> JsonObject:
+        """Return what ``work`` answers at this moment, or why the token is refused."""
+        now_ms = self._clock()
+        with self._lock:
+            errcode = self.tokens.check(token, now_ms)
+            return self.error(errcode) if errcode else work(now_ms)
 
     def deliveries(self, open_id: str | None = None) -> tuple[Delivery, ...]:
         """Return what reached the phones, oldest first; of one person when ``open_id`` is given."""
@@ -247,15 +193,15 @@ class FakeWeChat:
         A repeat of (OpenID, ``client_msg_id``) within ten minutes is answered like the first, with its msgid, and
         not delivered again; it is counted as a duplicate.
         """
-        return self._send(token, _SEND_PATH, lambda now_ms: self._checked_message(body, now_ms, self._templates))
+        return self._send(token, _SEND_PATH, lambda now_ms: self._checked_template(body, now_ms))
 
     def send_subscription(self, token: str, body: object) -> JsonObject:
         """Answer ``POST /cgi-bin/message/subscribe/bizsend``: as a template message, but out of the person's grant."""
         return self._send(token, _SUBSCRIBE_PATH, lambda now_ms: self._checked_subscription(body, now_ms))
 
     def send_custom(self, token: str, body: object) -> JsonObject:
-        """Answer ``POST /cgi-bin/message/custom/send``: a text, out of a window the person opened."""
-        answer = self._send(token, _CUSTOM_PATH, lambda now_ms: self._checked_text(body, now_ms))
+        """Answer ``POST /cgi-bin/message/custom/send``: text, media, one article; it uses a window."""
+        answer = self._send(token, _CUSTOM_PATH, lambda now_ms: self._checked_custom(body, now_ms))
         # The real server gives such a message no number.
         return {key: value for key, value in answer.items() if key != "msgid"}
 
@@ -355,6 +301,11 @@ class FakeWeChat:
         self._quota_used: dict[tuple[str, int], int] = {}
         self._cleared: dict[int, int] = {}
         self._reach = FakeReach()
+        self._sent_lately: dict[str, list[int]] = {}
+        self.followed_ms: dict[str, int] = {}
+        self.scenes: dict[str, str] = {}
+        self.codes = FakeCodes()
+        self.media: dict[str, FakeMedia] = {}
         self._answers = 0
 
     def _check_account(self, values: Mapping[str, object], grant_type: str = "client_credential") -> int:
@@ -374,31 +325,54 @@ class FakeWeChat:
         used = self._quota_used.get((path, _day(now_ms)), 0)
         if used >= self._limit(path):
             return 45009
+        if self._is_too_frequent(path, self.settings.minute_limit, now_ms):
+            return 45011
         self._quota_used[path, _day(now_ms)] = used + 1
         return 0
+
+    def _is_too_frequent(self, what: str, limit: int | None, now_ms: int) -> bool:
+        """Say whether ``what`` was done so often in the last minute; else count it."""
+        if limit is None:
+            return False
+        lately = [at_ms for at_ms in self._sent_lately.get(what, ()) if at_ms > now_ms - _MINUTE_MS]
+        if len(lately) >= limit:
+            return True
+        self._sent_lately[what] = [*lately, now_ms]
+        return False
+
+    def _checked_template(self, body: object, now_ms: int) -> Delivery | JsonObject:
+        message = self._checked_message(body, now_ms, self._templates)
+        if isinstance(message, dict):
+            return message
+        if not self.follows(message.open_id):
+            return self.error(43004)
+        again = self._repeated(message) is not None
+        frequent = not again and self._is_too_frequent(message.open_id, self.settings.user_limit, now_ms)
+        return self.error(43117) if frequent else message
 
     def _checked_subscription(self, body: object, now_ms: int) -> Delivery | JsonObject:
         message = self._checked_message(body, now_ms, self._subscriptions)
         if isinstance(message, dict):
             return message
         errcode = self._reach.spend_grant(message.open_id, message.template_id)
+        if not errcode and self._is_too_frequent(message.open_id, self.settings.user_limit, now_ms):
+            errcode = 43117
         return self.error(errcode) if errcode else replace(message, client_msg_id="", channel="subscription")
 
-    def _checked_text(self, body: object, now_ms: int) -> Delivery | JsonObject:
-        text = body.get("text") if isinstance(body, Mapping) and body.get("msgtype") == "text" else None
-        if not isinstance(body, Mapping) or not isinstance(text, Mapping):
+    def _checked_custom(self, body: object, now_ms: int) -> Delivery | JsonObject:
+        if not isinstance(body, Mapping):
             return self.error(47001)
-        open_id, content = str(body.get("touser", "")), str(text.get("content", ""))
+        open_id, shown = str(body.get("touser", "")), custom_content(body, self.media)
         if _OPEN_ID.fullmatch(open_id) is None:
             return self.error(40003)
-        if not content or len(content.encode()) > _MAX_TEXT_BYTES:
-            return self.error(45002)
+        if isinstance(shown, int):
+            return self.error(shown)
+        if self._follows.get(open_id) is False:
+            return self.error(45015)
         errcode = self._reach.spend_window(open_id, now_ms)
-        return (
-            self.error(errcode)
-            if errcode
-            else Delivery(0, open_id, now_ms, "", {"text": content}, "", channel="customer_service")
-        )
+        if errcode:
+            return self.error(errcode)
+        return Delivery(0, open_id, now_ms, "", shown, "", channel="customer_service")
 
     def _checked_message(self, body: object, now_ms: int, templates: Mapping[str, Template]) -> Delivery | JsonObject:
         """Return the message as a delivery without number, or the error it is answered with."""
@@ -409,8 +383,6 @@ class FakeWeChat:
             return self.error(40003)
         if template is None:
             return self.error(40037)
-        if not self._follows.get(open_id, self.settings.open_door):
-            return self.error(43004)
         shown = {field.key: _text(body["data"], field.key) for field in template.fields}
         for field in template.fields:
             if check_field(field.type, shown[field.key]) is not None:
@@ -418,19 +390,24 @@ class FakeWeChat:
         return Delivery(0, open_id, now_ms, template.template_id, shown, str(body.get("client_msg_id") or ""))
 
     def _deliver(self, message: Delivery) -> int:
-        index = self._latest.get((message.open_id, message.client_msg_id)) if message.client_msg_id else None
-        shown_before = 0
+        index = self._repeated(message)
         if index is not None:
             earlier = self._deliveries[index]
-            if message.time_ms - earlier.time_ms < _IDEMPOTENT_MS:
-                self._deliveries[index] = replace(earlier, duplicates=earlier.duplicates + 1)
-                return earlier.msgid
-            shown_before = earlier.deliveries
+            self._deliveries[index] = replace(earlier, duplicates=earlier.duplicates + 1)
+            return earlier.msgid
+        before = self._latest.get((message.open_id, message.client_msg_id)) if message.client_msg_id else None
+        shown_before = 0 if before is None else self._deliveries[before].deliveries
         msgid = _FIRST_MSGID + message.time_ms * 1_000 + len(self._deliveries) % 1_000
         delivery = replace(message, msgid=msgid, deliveries=shown_before + 1)
         self._on_delivery(delivery)
         self._remember(delivery)
         return msgid
+
+    def _repeated(self, message: Delivery) -> int | None:
+        """Return which delivery of the last ten minutes ``message`` repeats by its ``client_msg_id``."""
+        index = self._latest.get((message.open_id, message.client_msg_id)) if message.client_msg_id else None
+        repeats = index is not None and message.time_ms - self._deliveries[index].time_ms < _IDEMPOTENT_MS
+        return index if repeats else None
 
     def _remember(self, delivery: Delivery) -> None:
         if delivery.client_msg_id:

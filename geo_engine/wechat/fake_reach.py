@@ -34,6 +34,11 @@ class FakeReach:
             messages, lasts_ms = TRIGGERS[trigger]
             self._windows[open_id, trigger] = [now_ms + lasts_ms, messages]
 
+    def close(self, open_id: str) -> None:
+        """Close every window of a person."""
+        for owned in [key for key in self._windows if key[0] == open_id]:
+            del self._windows[owned]
+
     def spend_window(self, open_id: str, now_ms: int) -> int:
         """Take one message out of the window that ends first: 0, 45015 (none open) or 45047 (used up)."""
         still_open = sorted(

@@ -21,7 +21,7 @@ from geo_engine.geodesy.measure import compass_point, compass_word
 from geo_engine.model import Alert, Language, ZoneKind
 from geo_engine.wechat.fields import FieldType, clean_text, fit_field, fits
 
-__all__ = ["DEFAULT_FIELDS", "RESTRICTION_TEMPLATE", "Slot", "Template", "TemplateField", "render"]
+__all__ = ["DEFAULT_FIELDS", "RESTRICTION_TEMPLATE", "Slot", "Template", "TemplateField", "read_templates", "render"]
 
 
 class Slot(StrEnum):
@@ -118,6 +118,36 @@ def _read_field(text: str) -> TemplateField:
         )
         raise ConfigurationError(message)
     return TemplateField(found[1] + found[2], FieldType(found[1]), Slot(found[3]))
+
+
+def read_templates(text: str) -> tuple[Template, ...]:
+    """Read several templates from a text such as ``ID: thing1=zone, time2=period; OTHER: thing1=zone``.
+
+    Args:
+        text: each template with its id, a colon and its fields as ``Template.parse`` reads them; empty = none.
+
+    Raises:
+        ConfigurationError: a part is no such text, or an id stands there twice.
+    """
+    parts = [part.strip() for part in text.split(";")]
+    found = tuple(_read_template(part) for part in parts if part)
+    ids = [template.template_id for template in found]
+    twice = next((one for one in ids if ids.count(one) > 1), None)
+    if twice is not None:
+        message = f"templates: found {twice} more than once, expected each id once"
+        raise ConfigurationError(message)
+    return found
+
+
+def _read_template(text: str) -> Template:
+    template_id, colon, fields = (part.strip() for part in text.partition(":"))
+    if not colon or re.fullmatch(r"[A-Za-z0-9_-]{1,64}", template_id) is None:
+        message = (
+            f"template: found {text!r}, expected the id the console shows, a colon and the fields, such as "
+            "ID: thing1=zone, time2=period (several are divided by ;)"
+        )
+        raise ConfigurationError(message)
+    return Template.parse(template_id, fields)
 
 
 DEFAULT_FIELDS: Final = "thing1=zone, thing2=place, car_number3=plate, time4=period, thing5=action"

@@ -19,7 +19,7 @@ import urllib3
 
 from api.bootstrap import Enrolment, Service, bootstrap
 from api.clocks import wall_clock_ms
-from api.serving import _Server as HttpServer
+from api.serving import HttpServer
 from api.settings import Settings
 from geo_engine.geodesy.datum import Datum, from_wgs84
 from geo_engine.wechat.crypto import Sealer, signature
@@ -88,6 +88,7 @@ def a_world(folder: Path, features: Sequence[dict[str, Any]], people: Sequence[E
             "wechat_app_secret": fake.app_secret,
             "wechat_api_base": wechat.url,
             "wechat_oauth_base": wechat.url,
+            "wechat_qr_base": wechat.url,
             "wechat_token": TOKEN,
             "wechat_aes_key": KEY,
             "public_url": http.url,

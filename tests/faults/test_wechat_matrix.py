@@ -395,9 +395,9 @@ def test_receipts_close_their_attempts_however_often_and_whenever_they_come(dela
         settings = replace(FAKE, callback=target, receipt_delay_s=delay_s, receipt_copies=3)
         with a_world(settings, store) as world:
             world.settle()
-            receipts = world.server.receipts
-            assert receipts is not None
-            receipts.close()
+            pushes = world.server.pushes
+            assert pushes is not None
+            pushes.settle()
             assert len(pushed) == 3 * PEOPLE
             attempts = [store.attempts(record.alert.alert_id) for record in store.decisions(limit=100)]
             assert [len(made) for made in attempts] == [1] * PEOPLE

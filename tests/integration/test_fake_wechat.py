@@ -214,13 +214,13 @@ def test_a_signed_receipt_is_posted_for_each_delivery(
     http: urllib3.PoolManager, status: int, posted: int, failed: int
 ) -> None:
     callback = Callback(status)
-    settings = FakeSettings(callback=CallbackTarget(callback.url, "callback-token"))
+    settings = FakeSettings(callback=CallbackTarget(callback.url, "callback-token"), push_tries=1)
     with start_fake_wechat(settings=settings) as server:
         sent = send(http, server, message("m1"))
         send(http, server, message("m1"))
     callback.close()
-    assert server.receipts is not None
-    assert (server.receipts.posted, server.receipts.failed) == (posted, failed)
+    assert server.pushes is not None
+    assert (server.pushes.posted, server.pushes.failed) == (posted, failed)
     ((query, body),) = callback.got
     assert query["signature"] == sign("callback-token", query["timestamp"], query["nonce"])
     root = ElementTree.fromstring(body)  # noqa: S314 - our own text
@@ -233,8 +233,8 @@ def test_a_callback_that_is_away_costs_nothing_but_the_receipt(http: urllib3.Poo
     settings = FakeSettings(callback=CallbackTarget(f"http://127.0.0.1:{port}/", "t"))
     with start_fake_wechat(settings=settings) as server:
         assert send(http, server, message())["errcode"] == 0
-    assert server.receipts is not None
-    assert (server.receipts.posted, server.receipts.failed) == (0, 1)
+    assert server.pushes is not None
+    assert (server.pushes.posted, server.pushes.failed) == (0, 1)
 
 
 RUN = "import typer; from api.commands.fake_wechat import fake_wechat; typer.run(fake_wechat)"
@@ -264,3 +264,43 @@ def test_the_command_says_that_its_port_is_taken(server: FakeServer) -> None:
     assert ended.returncode == 1
     assert f"127.0.0.1:{port}" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_command_lets_somebody_move_and_pushes_it_in_the_chosen_mode(tmp_path: Path) -> None:
+    track = tmp_path / "track.csv"
+    track.write_text("time_s,lon,lat\n0,114.3,30.5\n60,114.31,30.5\n", encoding="utf-8")
+    callback = Callback(200)
+    options = ["--port", "0", "--callback-url", callback.url, "--callback-token", "t", "--track", str(track)]
+    options += ["--callback-aes-key", "k" * 43, "--callback-mode", "compatible", "--track-user", OPEN_ID]
+    command = subprocess.Popen([sys.executable, "-c", RUN, *options], stdout=subprocess.PIPE, text=True)
+    assert command.stdout is not None
+    lines = [command.stdout.readline() for _ in range(4)]
+    assert "in compatible mode" in lines[2]
+    assert lines[3].startswith(f"{OPEN_ID} moves along")
+    deadline = time.monotonic() + 20.0
+    while not callback.got and time.monotonic() < deadline:
+        time.sleep(0.05)
+    command.terminate()
+    command.communicate(timeout=10)
+    assert command.returncode == 0
+    callback.close()
+    body = callback.got[0][1].decode()
+    assert "<Latitude>30.500000</Latitude>" in body
+    assert "<Encrypt>" in body
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--host", "0.0.0.0"], "expected an address on loopback"),  # noqa: S104 - it is refused
+        (["--templates", "thing1=zone"], "a colon and the fields"),
+        (["--callback-url", "http://127.0.0.1:1", "--callback-mode", "safe"], "without an EncodingAESKey"),
+        (["--track", "missing.csv"], "missing.csv"),
+    ],
+)
+def test_an_option_that_cannot_be_is_told_in_a_line(options: list[str], problem: str) -> None:
+    command = [sys.executable, "-c", RUN, "--port", "0", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert problem in done.stderr
+    assert "Traceback" not in done.stderr

@@ -14,7 +14,7 @@ from geo_engine.kinds import Language, ZoneKind
 from geo_engine.meetings.meeting import Meeting
 from geo_engine.meetings.service import NearNotice
 from geo_engine.model import Alert
-from geo_engine.wechat.conversation.limits import plain
+from geo_engine.wechat.conversation.limits import MAX_TEXT_BYTES, cut_text, plain
 from geo_engine.wechat.conversation.texts import say
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "warning_line",
     "way_text",
     "window_text",
+    "with_invitation",
     "zone_line",
 ]
 
@@ -122,6 +123,12 @@ def notice_text(notice: NearNotice, language: Language) -> str:
     part = "organiser" if notice.other.u7 == notice.meeting.organiser else "nobody"
     name = plain(notice.other.name) or say(part, language)
     return say("near_companion", language, title=title, name=name, distance=distance)
+
+
+def with_invitation(text: str, link: str, language: Language, limit: int = MAX_TEXT_BYTES) -> str:
+    """Return a text with the address of a QR code as its last line, within the limit of a message."""
+    line = "\n" + say("qr", language, link=link)
+    return cut_text(text, limit - len(line.encode())) + line
 
 
 def _local(time_ms: int, timezone: str) -> datetime:

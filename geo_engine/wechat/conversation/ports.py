@@ -16,7 +16,6 @@ __all__ = [
     "Eraser",
     "Exporter",
     "Handler",
-    "Invitations",
     "Mutes",
     "People",
     "Places",
@@ -133,14 +132,6 @@ class Consents(Protocol):
 
     def withdraw(self, u7: int, now_ms: int) -> None:
         """Withdraw every consent of somebody."""
-        ...
-
-
-class Invitations(Protocol):
-    """Temporary QR codes."""
-
-    def link(self, scene: str, until_ms: int, now_ms: int) -> str | None:
-        """Return the address of a QR code with this scene, None when none can be made now."""
         ...
 
 

@@ -56,7 +56,7 @@ class Conversation:
             self._dialogues.forget(u7)
         else:
             self._dialogues.put(u7, turn.state)
-        return Answer(text, tuple(turn.notices), private=turn.private)
+        return Answer(text, tuple(turn.notices), private=turn.private, invitation=turn.invitation)
 
     def warned(self, u7: int, zone_id: str, now_ms: int) -> None:
         """Note that a person was just warned about a zone, which "do not warn me here again" is then about."""

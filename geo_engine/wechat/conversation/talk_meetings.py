@@ -18,7 +18,7 @@ from geo_engine.wechat.conversation.heard import Located
 from geo_engine.wechat.conversation.intents import Intent, Meant
 from geo_engine.wechat.conversation.limits import plain
 from geo_engine.wechat.conversation.phrases import map_link, meeting_line, metres_text, way_text
-from geo_engine.wechat.conversation.turn import Turn
+from geo_engine.wechat.conversation.turn import Invitation, Turn
 
 __all__ = ["ACTS", "around", "scanned", "venue", "venue_named", "venue_sent"]
 
@@ -57,11 +57,13 @@ def _made(turn: Turn, name: str, lon: float, lat: float) -> str:
     made = desk.create(turn.u7, _my_name(turn), wanted, random=turn.ports.random(_RANDOM_BYTES), now_ms=turn.now_ms)
     if isinstance(made, Refusal):
         return turn.refuse(made)
-    lines = [turn.say("created", line=_line(turn, made), code=made.code)]
-    link = turn.ports.invitations.link(desk.scene(made), made.until_ms, turn.now_ms)
-    if link is not None:
-        lines.append(turn.say("qr", link=link))
-    return "\n".join([*lines, turn.say("share_ask")])
+    _invite(turn, made)
+    return "\n".join([turn.say("created", line=_line(turn, made), code=made.code), turn.say("share_ask")])
+
+
+def _invite(turn: Turn, meeting: Meeting) -> None:
+    turn.invitation = Invitation(turn.ports.meetings.scene(meeting), meeting.until_ms)
+    turn.private = True  # the code lets whoever has it in
 
 
 # ---- joining and leaving
@@ -110,6 +112,9 @@ def _meetings(turn: Turn, _meant: Meant) -> str:
     mine = turn.ports.meetings.of(turn.u7, turn.now_ms)
     if not mine:
         return turn.say("no_meeting")
+    organised = next((one for one in mine if one.organiser == turn.u7), None)
+    if organised is not None:
+        _invite(turn, organised)  # the first message may be lost, or the code was not to be had then
     return turn.lines([turn.say("meetings"), *(f"{_line(turn, one)}{_joint(turn)}{_code(turn, one)}" for one in mine)])
 
 

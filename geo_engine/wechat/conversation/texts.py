@@ -108,7 +108,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "会议已创建：{line}\n会议码：{code}\n其他人发送“加入 {code}”即可加入。",
         "The meeting is made: {line}\nCode: {code}\nOthers join by sending “join {code}”.",
     ),
-    "qr": ("二维码：{link}", "QR code: {link}"),
+    "qr": ("同伴扫描二维码即可加入：{link}", "Others join by scanning the QR code: {link}"),
     "join_how": (
         "请发送“加入”和8位会议码，例如“加入 7K3M9QZX”。",
         "Send “join” and the code of 8 characters, such as “join 7K3M9QZX”.",

@@ -17,7 +17,6 @@ from geo_engine.wechat.conversation.ports import (
     Eraser,
     Exporter,
     Handler,
-    Invitations,
     Mutes,
     People,
     Places,
@@ -27,7 +26,15 @@ from geo_engine.wechat.conversation.ports import (
 )
 from geo_engine.wechat.conversation.texts import say, say_refusal
 
-__all__ = ["Answer", "Ports", "TalkSettings", "Turn"]
+__all__ = ["Answer", "Invitation", "Ports", "TalkSettings", "Turn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A meeting whose QR code belongs below the answer: the scene, and when it ends. Making it is a call to WeChat."""
+
+    scene: str
+    until_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class Answer:
     Attributes:
         text: the text for the person, within the limit of a message; never empty.
         notices: what others, or the person, are to be told beside it: somebody came near.
+        invitation: the QR code the text is to end with (``phrases.with_invitation``), where one can be made.
         failed: why nothing could be done but asking to try later; empty = all went well.
         private: it tells where somebody else is or holds a key, so no record of it may keep its words.
     """
@@ -45,6 +53,7 @@ class Answer:
     notices: tuple[NearNotice, ...] = ()
     failed: str = ""
     private: bool = False
+    invitation: Invitation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,6 @@ class Ports:
     exporter: Exporter
     eraser: Eraser
     consents: Consents
-    invitations: Invitations
     meetings: MeetingDesk
     random: Callable[[int], bytes]
     handlers: Sequence[Handler] = ()
@@ -110,6 +118,7 @@ class Turn:
         state: where the dialogue stands after this turn; None = forget the person.
         notices: what is to be told beside the answer.
         private: the answer tells where somebody else is, or holds a key.
+        invitation: the QR code the answer is to end with.
     """
 
     def __init__(self, ports: Ports, settings: TalkSettings, u7: int, state: State, now_ms: int) -> None:
@@ -121,6 +130,7 @@ class Turn:
         self.state: State | None = replace(state, at_ms=now_ms, confirms=None)
         self.notices: list[NearNotice] = []
         self.private = False
+        self.invitation: Invitation | None = None
 
     def say(self, key: str, **values: object) -> str:
         """Return a sentence in the person's language."""

@@ -116,3 +116,31 @@ def test_a_callback_that_could_not_work_is_refused_without_its_secrets(values: d
 )
 def test_a_callback_that_can_work_is_accepted(values: dict[str, object], keys: list[str]) -> None:
     assert Settings(**values).wechat_aes_keys == keys
+
+
+def test_subscription_templates_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().one_time_templates == Settings().long_term_templates == ()
+    monkeypatch.setenv("GEO_ENGINE_WECHAT_ONE_TIME_TEMPLATES", "a: thing1=zone; b: thing1=zone")
+    monkeypatch.setenv("GEO_ENGINE_WECHAT_LONG_TERM_TEMPLATES", "c: thing1=zone")
+    assert [one.template_id for one in Settings().one_time_templates] == ["a", "b"]
+    assert [one.template_id for one in Settings().long_term_templates] == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"wechat_one_time_templates": "a"}, "a colon and the fields"),
+        ({"wechat_long_term_templates": "a: thing1=zones"}, "expected the key of a field"),
+        (
+            {"wechat_one_time_templates": "a: thing1=zone", "wechat_long_term_templates": "a: thing1=zone"},
+            "found the template a in GEO_ENGINE_WECHAT_ONE_TIME_TEMPLATES and GEO_ENGINE_WECHAT_LONG_TERM_TEMPLATES",
+        ),
+        (
+            {"wechat_template_id": "a", "wechat_one_time_templates": "a: thing1=zone"},
+            "found the template a in GEO_ENGINE_WECHAT_TEMPLATE_ID and",
+        ),
+    ],
+)
+def test_subscription_templates_that_cannot_be_are_refused(values: dict[str, str], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        Settings(**values)

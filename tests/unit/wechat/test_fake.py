@@ -340,7 +340,9 @@ def test_other_things_a_person_does_open_no_window(reachable: FakeWeChat, trigge
     [
         (None, 47001),
         ({"touser": OPEN_ID, "msgtype": "text"}, 47001),
-        ({"touser": OPEN_ID, "msgtype": "image", "image": {}}, 47001),
+        ({"touser": OPEN_ID, "msgtype": "image", "image": {}}, 40007),
+        ({"touser": OPEN_ID, "msgtype": "poem", "poem": {}}, 40008),
+        ({"touser": OPEN_ID, "msgtype": "news", "news": {"articles": [{}, {}]}}, 45008),
         (text(open_id="somebody"), 40003),
         (text(""), 45002),
         (text("字" * 683), 45002),

@@ -13,7 +13,7 @@ from geo_engine.errors import ConfigurationError
 from geo_engine.model import Language, ZoneKind
 from geo_engine.testing import an_alert
 from geo_engine.wechat.fields import FieldType, check_field
-from geo_engine.wechat.template import RESTRICTION_TEMPLATE, Slot, Template, TemplateField, render
+from geo_engine.wechat.template import RESTRICTION_TEMPLATE, Slot, Template, TemplateField, read_templates, render
 
 ALERT = an_alert(  # 2026-11-03T08:31:00Z, the rule ends at 22:00
     time_ms=1_793_694_660_000, distance_m=421.7, bearing_deg=46.0, eta_s=27.2, until_ms=1_793_714_400_000
@@ -246,3 +246,27 @@ def test_a_slot_its_type_cannot_hold_is_refused() -> None:
 def test_a_template_that_cannot_be_sent_is_refused(template_id: str, count: int) -> None:
     with pytest.raises(ConfigurationError):
         Template(template_id, (TemplateField("thing1", FieldType.THING, Slot.ZONE),) * count)
+
+
+def test_several_templates_are_read_from_a_text() -> None:
+    found = read_templates("A_1: thing1=zone, time2=period;\n b-2:thing1=why ;")
+    assert [one.template_id for one in found] == ["A_1", "b-2"]
+    assert [field.key for field in found[0].fields] == ["thing1", "time2"]
+    assert read_templates(" ") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("thing1=zone", "the id the console shows, a colon"),
+        (": thing1=zone", "the id the console shows"),
+        ("a b: thing1=zone", "the id the console shows"),
+        ("a:", "expected the key of a field"),
+        ("a: thing1=zones", "expected the key of a field"),
+        ("a: thing1=zone; a: thing1=why", "found a more than once"),
+        ("a: thing1=zone, thing1=why", "distinct keys"),
+    ],
+)
+def test_templates_that_cannot_be_are_refused_and_what_is_expected_is_named(text: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        read_templates(text)

@@ -51,7 +51,7 @@ class Chat:
         self.vehicles: dict[int, Vehicle] = {}
         self.withdrawn: list[int] = []
         self.erased: list[int] = []
-        self.can_export = self.can_erase = self.can_invite = True
+        self.can_export = self.can_erase = True
         self.store_is_away = False
         self.handler_says: str | None = None
         self.sightings, self.dialogues = Sightings(), Dialogues()
@@ -74,7 +74,6 @@ class Chat:
             exporter=self,
             eraser=self,
             consents=self,
-            invitations=_Invitations(self),
             meetings=self.desk,
             random=self._random,
             handlers=[self],
@@ -200,11 +199,3 @@ class _Mutes:
 
     def zone_name(self, zone_id: str, language: Language) -> str:
         return f"zone {zone_id}" if language is Language.EN else f"区域{zone_id}"
-
-
-class _Invitations:
-    def __init__(self, chat: Chat) -> None:
-        self._chat = chat
-
-    def link(self, scene: str, until_ms: int, now_ms: int) -> str | None:
-        return f"https://qr.example/{scene}" if self._chat.can_invite else None

@@ -11,8 +11,9 @@ from geo_engine.meetings import Meeting
 from geo_engine.model import Language
 from geo_engine.wechat.conversation import Located, Scanned, Texted
 from geo_engine.wechat.conversation.dialogue import EXPIRES_MS
-from geo_engine.wechat.conversation.phrases import notice_text
+from geo_engine.wechat.conversation.phrases import notice_text, with_invitation
 from geo_engine.wechat.conversation.texts import TEXTS
+from geo_engine.wechat.conversation.turn import Invitation
 from tests.unit.wechat.conversation.talking import ANNA, BEN, CARL, HERE, HOUR_MS, MINUTE_MS, Chat, away
 
 GEOD = Geod(ellps="WGS84")
@@ -33,13 +34,14 @@ def only_meeting(chat: Chat, u7: int = ANNA) -> Meeting:
 
 def test_a_meeting_is_made_by_one_line_and_a_location(chat: Chat) -> None:
     assert chat.say("开会 周会 14:00-15:30") == TEXTS["create_where"][0]
-    said = chat.send(away(500.0), label="江汉路1号")
+    answer = chat.hear(Located(*away(500.0), "江汉路1号"))
+    said = answer.text
     meeting = only_meeting(chat)
     assert (meeting.title, meeting.place, meeting.organiser) == ("周会", "江汉路1号", ANNA)
     assert (meeting.from_ms, meeting.until_ms) == (chat.now_ms + 2 * HOUR_MS, chat.now_ms + 3.5 * HOUR_MS)
     assert "周会，10-19 14:00-15:30，江汉路1号" in said
     assert meeting.code in said
-    assert f"https://qr.example/{chat.desk.scene(meeting)}" in said
+    assert answer.invitation == Invitation(chat.desk.scene(meeting), meeting.until_ms)
 
 
 def test_the_venue_may_be_a_place_by_name(chat: Chat) -> None:
@@ -55,12 +57,21 @@ def test_a_name_that_is_nobodys_or_several_is_asked_again(chat: Chat) -> None:
     assert only_meeting(chat).place == "汉口门店"
 
 
-def test_without_a_qr_code_the_code_alone_is_told(chat: Chat) -> None:
-    chat.can_invite = False
-    chat.say("开会 周会 14:00-15:30")
-    said = chat.send()
-    assert "二维码" not in said
-    assert only_meeting(chat).code in said
+def test_who_organises_is_invited_again_when_asking_for_meetings_and_others_are_not(chat: Chat) -> None:
+    meeting = chat.meet(BEN)
+    assert chat.hear(Texted("我的会议")).invitation == Invitation(chat.desk.scene(meeting), meeting.until_ms)
+    assert chat.hear(Texted("我的会议"), BEN).invitation is None
+    assert chat.hear(Texted("同伴")).invitation is None
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_the_qr_code_is_the_last_line_and_never_cut(language: Language) -> None:
+    link = "https://qr.example/" + "t" * 90
+    for text in ("会", "会" * 2_000):
+        whole = with_invitation(text, link, language)
+        assert whole.endswith(link)
+        assert len(whole.encode()) <= 2048
+        assert "\n" in whole
 
 
 @pytest.mark.parametrize("line", ["开会", "开会 周会", "开会 14:00-15:00", "开会 周会 25:00-26:00"])
