@@ -1,34 +1,35 @@
-"""Who is at the binding page: states that are good once, and short sessions. Kept in memory; a restart ends them."""
+"""Who is at the binding page: states that are good once, and short sessions, in every process on the store."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import secrets
-import threading
 from dataclasses import dataclass, field
 from typing import Final
+
+from geo_engine.store.shared import PageSession, Shared
 
 __all__ = ["BindSession", "OneTimeStates", "Sessions"]
 
 _STATE_LIFE_MS: Final = 10 * 60_000
 _SESSION_LIFE_MS: Final = 20 * 60_000
-_MOST: Final = 50_000
 
 
 class OneTimeStates:
     """The ``state`` of an authorisation: ours, of this browser, of the last ten minutes, and used never before.
 
-    Nothing is kept of a state before it comes back, so that asking for many fills no memory. Safe for many threads.
+    Nothing is kept of a state before it comes back, so that asking for many fills nothing. Safe for many threads, and
+    for many processes with the same key and store.
 
     Args:
         key: secret of the signature.
+        shared: where states that came back are remembered.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, shared: Shared) -> None:
         self._key = key
-        self._lock = threading.Lock()
-        self._used: dict[str, int] = {}
+        self._shared = shared
 
     def make(self, browser: str, now_ms: int) -> str:
         """Return a state for the browser that holds the token ``browser``: 92 letters and digits at most."""
@@ -42,61 +43,66 @@ class OneTimeStates:
             return False
         # Signed by us, so it has the form we gave it.
         until_ms = int(said.partition("x")[0], 16)
-        if now_ms >= until_ms:
-            return False
-        with self._lock:
-            self._used = {used: end_ms for used, end_ms in self._used.items() if end_ms > now_ms}
-            if said in self._used or len(self._used) >= _MOST:
-                return False
-            self._used[said] = until_ms
-        return True
+        return now_ms < until_ms and self._shared.spend(said, until_ms, now_ms)
 
     def _signature(self, said: str, browser: str) -> str:
-        return hmac.new(self._key, f"state|{said}|{browser}".encode(), hashlib.sha256).hexdigest()
+        return _signed(self._key, f"state|{said}|{browser}")
 
 
 @dataclass(slots=True)
 class BindSession:
-    """A person at the page.
+    """A person at the page, for the time of one request.
 
     Attributes:
+        digest: the session's key in the store.
         open_id: who, as WeChat said.
-        until_ms: the session ends then.
         csrf: every form carries it; another site cannot know it.
         notices: what the next page says once: (name of a text, what it speaks of).
     """
 
+    digest: str
     open_id: str
-    until_ms: int
-    csrf: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    csrf: str
     notices: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Sessions:
-    """Sessions by a random name the browser keeps in a cookie. Safe for many threads; the oldest of too many go."""
+    """Sessions by a random name the browser keeps in a cookie. An erasure of the person ends them.
 
-    def __init__(self) -> None:
-        """Start with none."""
-        self._lock = threading.Lock()
-        self._open: dict[str, BindSession] = {}
+    Args:
+        key: secret of the tokens of forms.
+        shared: where they are kept.
+    """
+
+    def __init__(self, key: bytes, shared: Shared) -> None:
+        self._key = key
+        self._shared = shared
 
     def begin(self, open_id: str, now_ms: int) -> str:
         """Begin a session and return its name."""
         name = secrets.token_urlsafe(24)
-        with self._lock:
-            self._open = {key: one for key, one in self._open.items() if one.until_ms > now_ms}
-            while len(self._open) >= _MOST:
-                del self._open[next(iter(self._open))]
-            self._open[name] = BindSession(open_id, now_ms + _SESSION_LIFE_MS)
+        self._shared.begin_session(PageSession(_digest(name), open_id, now_ms + _SESSION_LIFE_MS), now_ms)
         return name
 
     def find(self, name: str, now_ms: int) -> BindSession | None:
         """Return a session that has not ended."""
-        with self._lock:
-            found = self._open.get(name)
-            return found if found is not None and now_ms < found.until_ms else None
+        found = self._shared.session(_digest(name), now_ms) if name else None
+        if found is None:
+            return None
+        return BindSession(found.digest, found.open_id, _signed(self._key, f"form|{name}"), list(found.notices))
+
+    def keep_notices(self, session: BindSession) -> None:
+        """Keep what the next page says, whichever process shows it."""
+        self._shared.set_notices(session.digest, session.notices)
 
     def end(self, open_id: str) -> None:
         """End every session of a person."""
-        with self._lock:
-            self._open = {key: one for key, one in self._open.items() if one.open_id != open_id}
+        self._shared.end_sessions(open_id)
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _signed(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

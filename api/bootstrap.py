@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -24,32 +23,38 @@ from api.chat.my_data import EXPORT_PATH
 from api.clocks import Clocks
 from api.example import data_dir, zones_dir
 from api.metrics import Metrics
+from api.parts import (
+    account_calls,
+    account_of,
+    binding_page,
+    callback_route,
+    dead_freeing,
+    sms_sender,
+    store_counts,
+    why_not,
+)
 from api.people import People
-from api.routes.binding import binding_router
 from api.routes.health import health_router
 from api.routes.my_data import my_data_router
 from api.routes.pings import pings_router
-from api.routes.wechat import wechat_router
-from api.settings import CONSOLE_SMS, DEFAULT_STORE, Settings
+from api.settings import DEFAULT_STORE, Settings
 from api.state_file import StateFile
-from api.store_lock import StoreLock
+from api.store_lock import ENGINE, StoreLock
 from api.workers.inbound import InboundSettings, InboundWorker, ReceiptHandler
-from api.workers.inbox_journal import InboxJournal
 from api.workers.ingest import IngestWorker
+from api.workers.neighbours import CHANGES_EVERY_S, Changes
 from api.workers.relay import Relay
+from api.workers.timer import Timer
 from api.workers.webhooks import WebhookSettings, WebhookWorker
 from api.workers.wechat_pings import WeChatPings
 from geo_engine.alerting.message import Message, MessageSender, SendResult
 from geo_engine.alerting.policy import Policy, QuietHours
 from geo_engine.alerting.quota import Arbiter, QuotaLimits
 from geo_engine.engine import Decisions, Engine, EngineConfig
-from geo_engine.errors import ConfigurationError, SnapshotError, StoreError, ZoneDocumentError
+from geo_engine.errors import ConfigurationError, SnapshotError, ZoneDocumentError
 from geo_engine.geodesy.table import DatumTables
 from geo_engine.ingest.roads import read_roads
 from geo_engine.ingest.zonefiles import CALENDAR_NOTES, calendar_path, load_zone_files, zone_file_paths
-from geo_engine.people.codes import SmsSender
-from geo_engine.sms.console import ConsoleSms, NoSms
-from geo_engine.sms.http import HttpSms
 from geo_engine.store.messages import MESSAGE_KINDS, OutKind
 from geo_engine.store.open import open_store
 from geo_engine.store.protocol import WARNINGS, Person, Store
@@ -58,12 +63,6 @@ from geo_engine.tracking.learning import Background
 from geo_engine.tracking.learnt import Forecast
 from geo_engine.tracking.roads import RoadNet, road_net
 from geo_engine.warming import warm_up
-from geo_engine.wechat.callback import Callback
-from geo_engine.wechat.channels import Account
-from geo_engine.wechat.client import WeChatApi
-from geo_engine.wechat.crypto import Sealer
-from geo_engine.wechat.oauth import WeChatOAuth
-from geo_engine.wechat.template import Template
 from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = ["Enrolment", "Service", "bootstrap", "enrol"]
@@ -81,6 +80,7 @@ class Service:
 
     Attributes:
         chat: what people say in the account's chat; None without an account.
+        timers: hear what doors changed, and take over from those that died.
         continued: visits that were open when the process before this one ended.
         closing: closes the store and frees it.
     """
@@ -95,6 +95,7 @@ class Service:
     metrics: Metrics
     people: People
     chat: Chat | None
+    timers: Sequence[Timer]
     continued: int
     closing: ExitStack
 
@@ -105,6 +106,8 @@ class Service:
         self.people.resume_erasures()
         self.inbound.start()
         self.webhooks.start()
+        for timer in self.timers:
+            timer.start()
         if self.chat is not None:
             self.chat.rounds.start()
 
@@ -115,6 +118,8 @@ class Service:
 
     def stop(self, drain_s: float) -> None:
         """Judge what was accepted, send what is due for at most ``drain_s`` seconds, close the store."""
+        for timer in self.timers:
+            timer.stop()
         self.inbound.stop()
         if self.chat is not None:
             self.chat.rounds.stop()
@@ -159,8 +164,8 @@ def bootstrap(
         store = _open(settings, stack)
         clocks = clocks or Clocks()
         now_ms = clocks.steady()
-        # An embedded store has one process: whoever was sending when it ended is dead.
-        store.end_leases(now_ms)
+        # This process has the engine's number: whoever was sending under it before is dead. Doors may live.
+        store.end_leases(now_ms, holder=ENGINE)
         enrol(store, people, now_ms)
         zones = replace(loaded.zone_set, revision=store.zone_revision(_content_hash(source), now_ms))
         _warm_up()
@@ -189,18 +194,23 @@ def bootstrap(
         ingest.put_vehicles(person.vehicle for person in store.people())
         secret = settings.identity_secret
         key = secrets.token_bytes(32) if secret is None else secret.get_secret_value().encode()
-        owners = People(store, ingest, _sms(settings), clocks.wall, key)
-        binding = _binding(settings, owners, key, clocks)
+        owners = People(store, ingest, sms_sender(settings), clocks.wall, key)
+        binding = binding_page(settings, store, owners, key, clocks)
         chat = _chat(settings, (ingest, store, owners, zones), key, clocks, stack)
+        changes = Changes(store, owners, ingest, None if chat is None else chat.handler, clocks.wall)
         relay = _relay(store, sender, chat, clocks, on_delivered)
         inbound = _inbound(settings, (ingest, store, metrics), chat, clocks)
         if chat is not None:
             binding.append(my_data_router(EXPORT_PATH, chat.my_data.file))
-        binding += _callback(settings, (inbound, store, metrics), chat, clocks)
+        greets = None if chat is None else chat.handler.greeting
+        binding += callback_route(settings, (store, metrics), clocks, on_kept=inbound.notify, greets=greets)
         app = _app(settings, (ingest, relay, inbound, store, metrics), zones, binding)
-        return Service(
-            app, zones, store, ingest, relay, inbound, webhooks, metrics, owners, chat, continued, stack.pop_all()
-        )
+        timers = [
+            Timer("changes", CHANGES_EVERY_S, changes.once),
+            dead_freeing(settings, store, ENGINE, relay, clocks),
+        ]
+        workers = (ingest, relay, inbound, webhooks)
+        return Service(app, zones, store, *workers, metrics, owners, chat, timers, continued, stack.pop_all())
 
 
 def _forecasts(stack: ExitStack) -> Background:
@@ -280,26 +290,6 @@ def _continue(engine: Engine, store: Store, state: StateFile, now_ms: int) -> in
     return sum(visit.open for visit in visits) - len(gone)
 
 
-def _sms(settings: Settings) -> SmsSender:
-    if settings.sms_url is None:
-        return NoSms()
-    if settings.sms_url == CONSOLE_SMS:
-        return ConsoleSms(sys.stderr)
-    token = settings.sms_token
-    return HttpSms(settings.sms_url, None if token is None else token.get_secret_value())
-
-
-def _binding(settings: Settings, people: People, key: bytes, clocks: Clocks) -> list[APIRouter]:
-    """Return the binding page, where WeChat's browser can reach one."""
-    app_id, secret = settings.wechat_app_id, settings.wechat_app_secret
-    if settings.public_url is None or app_id is None or secret is None:
-        return []
-    oauth = WeChatOAuth(
-        app_id, secret.get_secret_value(), settings.wechat_api_base, oauth_base=settings.wechat_oauth_base
-    )
-    return [binding_router(people, oauth, settings.public_url, key, clocks.wall)]
-
-
 def _chat(
     settings: Settings,
     parts: tuple[IngestWorker, Store, People, ZoneSet],
@@ -308,17 +298,11 @@ def _chat(
     stack: ExitStack,
 ) -> Chat | None:
     """Return the chat of the account, None without one."""
-    app_id, secret = settings.wechat_app_id, settings.wechat_app_secret
-    if app_id is None or secret is None:
-        return None
     ingest, store, people, zones = parts
-    api = WeChatApi(app_id, secret.get_secret_value(), settings.wechat_api_base, clock=clocks.wall, shelf=store)
-    stack.callback(api.close)
-    account = Account(
-        Template.parse(settings.wechat_template_id, settings.wechat_template_fields),
-        one_time=settings.one_time_templates,
-        long_term=settings.long_term_templates,
-    )
+    api = account_calls(settings, store, clocks, stack)
+    if api is None:
+        return None
+    account = account_of(settings)
     url = settings.public_url
     return join_chat(
         ChatNeeds(
@@ -387,23 +371,6 @@ def _message_ages(settings: Settings) -> dict[str, int]:
     return {str(kind): days for kind, days in {**talk, OutKind.WARNING: settings.keep_warnings_days}.items()}
 
 
-def _callback(
-    settings: Settings, parts: tuple[InboundWorker, Store, Metrics], chat: Chat | None, clocks: Clocks
-) -> list[APIRouter]:
-    """Return the account's callback; it is closed without a token."""
-    if settings.wechat_token is None:
-        return []
-    inbound, store, metrics = parts
-    keys = settings.wechat_aes_keys
-    if settings.wechat_plaintext:
-        _log.warning("GEO_ENGINE_WECHAT_PLAINTEXT: pushes that are not sealed are taken; nobody signs their body")
-    sealer = Sealer(settings.wechat_app_id or "", keys) if keys else None
-    callback = Callback(settings.wechat_token.get_secret_value(), sealer, plain=settings.wechat_plaintext)
-    journal = InboxJournal(store.inbox, clocks.steady, inbound.notify)
-    greets = None if chat is None else chat.handler.greeting
-    return [wechat_router(callback, journal, clocks.wall, metrics, greets)]
-
-
 def _app(
     settings: Settings,
     parts: tuple[IngestWorker, Relay, InboundWorker, Store, Metrics],
@@ -420,11 +387,11 @@ def _app(
         health_router(
             {
                 "ingest": ingest.ready,
-                "store": lambda: _why_not(store),
+                "store": lambda: why_not(store),
                 "relay": relay.ready,
                 "inbound": inbound.ready,
             },
-            lambda: metrics.page(waiting=ingest.waiting(), relay=relay.counts(), store=_counts(store)),
+            lambda: metrics.page(waiting=ingest.waiting(), relay=relay.counts(), store=store_counts(store)),
         ),
     ]
     return make_app([*routers, *more])
@@ -476,20 +443,3 @@ def _content_hash(source: Path) -> str:
     for path in (*zone_file_paths(source)[0], *([calendar] if calendar else [])):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
-
-
-def _counts(store: Store) -> Mapping[str, int]:
-    """Return the store's counts, none while it is away: that is when the other metrics are needed most."""
-    try:
-        inbox = {f"inbox.{state}": count for state, count in store.inbox.counts().items()}
-        return {**store.counts(), **inbox, **{f"webhook.{state}": n for state, n in store.webhooks.counts().items()}}
-    except StoreError:
-        return {}
-
-
-def _why_not(store: Store) -> str | None:
-    try:
-        store.ready()
-    except StoreError as error:
-        return str(error)
-    return None

@@ -128,7 +128,7 @@ class People:
         self._random_code = random_code
         # Erasures end beside the engine's thread: taking values out of the files must not hold up a warning's decision.
         self._ending = ThreadPoolExecutor(1, thread_name_prefix="erasure")
-        self._left = 0
+        self._forgetting: set[int] = set()
         # What the store and the engine are told must not cross: one change of people at a time.
         self._lock = threading.RLock()
 
@@ -266,6 +266,7 @@ class People:
     ) -> tuple[Purpose, ...]:
         """Record a no to each purpose that was agreed to, and return these. It holds before this returns.
 
+        At a door it holds in the store then, and in the engine of the other process a moment later.
         A store that can be read but not written does not keep the engine going: it has stopped when ``StoreError``
         says that the record is missing.
         Withdrawing ``warnings`` ends waiting messages, withdrawing ``history`` erases it.
@@ -313,19 +314,34 @@ class People:
                 self._forget(begun.u7)
             return len(left)
 
+    def look_again(self, u7: int) -> bool:
+        """Tell the engine what another process changed of a person, by what the store knows now.
+
+        Returns:
+            Whether the person is being erased.
+        """
+        with self._lock:
+            if any(begun.u7 == u7 for begun in self._store.erasures()):
+                if u7 not in self._forgetting:
+                    self._forget(u7)
+                return True
+            self._tell(u7)
+            self._engine.keep_history(u7, granted_now(self._store.consents(u7))[Purpose.HISTORY])
+            return False
+
     def close(self) -> None:
         """End the erasures the engine is done with. To be called when the engine has stopped, before the store is."""
         self._ending.shutdown(wait=True)
 
     def _forget(self, u7: int) -> None:
-        self._left += 1
+        self._forgetting.add(u7)
         self._engine.forget(u7).add_done_callback(lambda _done: self._ending.submit(self._finish, u7))
 
     def _finish(self, u7: int) -> None:
         """Complete an erasure; what fails is done at the next start, or with the next erasure."""
         with self._lock:
-            self._left -= 1
-            last = self._left <= 0
+            self._forgetting.discard(u7)
+            last = not self._forgetting
         try:
             self._store.finish_erasure(u7, self._clock())
             # Many leave at once when an account annoys them: the files are done once, after the last.

@@ -21,6 +21,7 @@ from api.bootstrap import Enrolment, Service, bootstrap
 from api.clocks import wall_clock_ms
 from api.console import note_faults, out
 from api.demo import Driver, LeadTimes, demo_open_id
+from api.door import Door, open_door
 from api.example import example_network
 from api.settings import CONSOLE_SMS, Settings
 from geo_engine.alerting.message import Message, SendResult
@@ -35,7 +36,7 @@ from geo_engine.wechat.fake import CallbackTarget, FakeSettings
 from geo_engine.wechat.fake_server import start_fake_wechat
 from geo_engine.wechat.template import Template
 
-__all__ = ["Demo", "HttpServer", "Serving"]
+__all__ = ["Demo", "DoorServing", "HttpServer", "Serving"]
 
 _DEMO_USERS: Final = 200
 _DEMO_TOKEN: Final = "demo-callback-token"  # noqa: S105 - of the fake server beside the service, on loopback
@@ -171,6 +172,38 @@ class Serving:
         out.print(f"errors: {self.errors()}", highlight=False)
 
 
+class DoorServing:
+    """A door in one process; see ``api.door``."""
+
+    def __init__(self, settings: Settings, stack: ExitStack) -> None:
+        """Start everything; ``stack`` stops it in the reverse order.
+
+        Raises:
+            ConfigurationError, StoreError, OSError: something cannot be started, with the reason.
+        """
+        self._server = HttpServer(settings)
+        stack.callback(self._server.close)
+        self._door = open_door(settings)
+        stack.callback(self._stop, settings.drain_s)
+        self._door.start()
+        self._server.start(self._door)
+        out.print(f"geo_engine · door {self._door.number} · {self._server.url}", highlight=False)
+        out.print(f"store {settings.store}", highlight=False, soft_wrap=True)
+
+    def errors(self) -> int:
+        """Return how many things went wrong that should not have."""
+        return self._door.relay.counts()["errors"]
+
+    def watch(self, stopping: threading.Event, for_s: float | None) -> None:
+        """Wait until told to stop or until ``for_s`` is over."""
+        stopping.wait(for_s)
+
+    def _stop(self, drain_s: float) -> None:
+        self._server.stop()
+        self._door.stop(drain_s)
+        out.print(f"delivered {self._door.relay.counts()['accepted']} · errors: {self.errors()}", highlight=False)
+
+
 class HttpServer:
     """uvicorn on a thread of its own, on a socket that is bound before anything else starts."""
 
@@ -181,7 +214,7 @@ class HttpServer:
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self, service: Service) -> None:
+    def start(self, service: Service | Door) -> None:
         """Serve the service's application and return when it answers."""
         config = uvicorn.Config(
             service.app,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from difflib import get_close_matches
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -18,11 +19,20 @@ from geo_engine.webhooks.endpoint import Endpoint, read_endpoints
 from geo_engine.wechat.crypto import decode_aes_key
 from geo_engine.wechat.template import DEFAULT_FIELDS, Template, read_templates
 
-__all__ = ["CONSOLE_SMS", "DEFAULT_STORE", "Settings"]
+__all__ = ["CONSOLE_SMS", "DEFAULT_STORE", "Role", "Settings"]
 
 DEFAULT_STORE: Final = "sqlite:///var/geo-engine.db"
 CONSOLE_SMS: Final = "console"
 """In the place of a gateway's address: codes are shown where the service was started. Not for real people."""
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    ENGINE = "engine"
+    """Everything. One process on a store has this role."""
+    DOOR = "door"
+    """The callback, the pages and sending, beside the engine's process."""
 
 
 class Settings(BaseSettings):
@@ -30,6 +40,8 @@ class Settings(BaseSettings):
 
     Attributes:
         store: where decisions and the outbox live.
+        role: ``engine`` = everything; ``door`` = a process beside the engine's on the same store: the callback, pages
+            and sending, but no zones and no pings.
         zones: zone file or folder; None = the example city.
         roads: file of the roads drivers follow, GeoJSON or .osm.pbf; None = those of the example city with its zones,
             else none: then the ways of drivers are learnt without a map.
@@ -80,6 +92,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GEO_ENGINE_", frozen=True, extra="forbid")
 
     store: str = DEFAULT_STORE
+    role: Role = Role.ENGINE
     zones: Path | None = None
     roads: Path | None = None
     host: str = "127.0.0.1"
@@ -222,6 +235,25 @@ class Settings(BaseSettings):
     def _codes_reach_phones(self) -> Self:
         if self.has_account and self.public_url is not None and self.sms_url is None:
             message = "found GEO_ENGINE_PUBLIC_URL without GEO_ENGINE_SMS_URL, expected a gateway for the codes"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _doors_share(self) -> Self:
+        """Refuse a door that could share nothing with the process of the engine."""
+        if self.role is Role.ENGINE:
+            return self
+        if not self.has_account:
+            message = "found a door without GEO_ENGINE_WECHAT_APP_ID, expected the account of the engine's process"
+            raise ValueError(message)
+        if self.store == "memory:":
+            message = "found a door with a store in memory, expected the store of the engine's process"
+            raise ValueError(message)
+        if self.identity_secret is None:
+            message = (
+                "found a door without GEO_ENGINE_IDENTITY_SECRET, expected the one of the engine's process: "
+                "links, codes and pages of one are read by the other"
+            )
             raise ValueError(message)
         return self
 

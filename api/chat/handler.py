@@ -12,7 +12,7 @@ from api.chat.inviting import Inviter
 from api.chat.noting import NOBODY, PASSIVE, Notes, key_of, said
 from api.chat.ports import Persons
 from api.chat.speaking import NotSpoken, Speaker
-from api.chat.words import greeting
+from api.chat.words import greeting_to
 from api.people import People
 from api.workers.inbound import NothingKept
 from geo_engine.alerting.message import Outcome, SendResult
@@ -20,7 +20,6 @@ from geo_engine.alerting.reach import Standing, Trigger
 from geo_engine.errors import StoreError
 from geo_engine.geodesy.datum import to_wgs84
 from geo_engine.meetings.service import MeetingDesk, NearNotice
-from geo_engine.model import Language
 from geo_engine.people.erasure import ErasureReason
 from geo_engine.people.identity import is_open_id
 from geo_engine.people.keywords import WishAct, wish_of
@@ -168,13 +167,7 @@ class ChatHandler:
         Raises:
             StoreError: the store is away.
         """
-        if not isinstance(message, FollowEvent) or not is_open_id(message.openid):
-            return None
-        parts = self._parts
-        u7 = parts.store.u7_of(message.openid)
-        if u7 is None:
-            return greeting(Language.ZH, parts.bind_link, asks=True)
-        return greeting(parts.persons.language(u7), parts.bind_link, asks=not parts.persons.may_locate(u7))
+        return greeting_to(message, self._parts.store, self._parts.bind_link)
 
     def warned(self, u7: int, zone_id: str) -> None:
         """Note that a person was just warned about a zone: "do not warn me here again" is then about it."""
@@ -190,6 +183,12 @@ class ChatHandler:
             self._erase(open_id, ErasureReason.UNSUBSCRIBED)
         except StoreError as error:
             _log.error("chat: somebody who left could not be erased yet, their next push or send will: %s", error)
+
+    def forgotten(self, u7: int) -> None:
+        """Forget somebody whom a page, or another process, erased: what stands in memory of them."""
+        self._parts.desk.forget(u7)
+        with self._lock:
+            self._parts.conversation.forget(u7)
 
     def notify(self, notices: Iterable[NearNotice]) -> None:
         """Tell members of a meeting that the venue or a companion is near; who has no window open is not told."""
@@ -350,9 +349,7 @@ class ChatHandler:
             parts.store.forget_reach(open_id)
             return
         parts.people.erase(u7, reason)
-        parts.desk.forget(u7)
-        with self._lock:
-            parts.conversation.forget(u7)
+        self.forgotten(u7)
 
     def _known(self, message: Inbound) -> None:
         """Return when we know whose push it is; of a stranger nothing is kept, nor how to reach them.

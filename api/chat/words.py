@@ -7,8 +7,11 @@ from typing import Final
 
 from geo_engine.model import Language
 from geo_engine.people.consents import CONSENT_TEXTS, Purpose
+from geo_engine.people.identity import is_open_id
+from geo_engine.store.protocol import Store
+from geo_engine.wechat.inbound import FollowEvent, Inbound
 
-__all__ = ["agreed", "greeting", "withdrawn"]
+__all__ = ["agreed", "greeting", "greeting_to", "withdrawn"]
 
 _WELCOME: Final = {
     Language.ZH: "欢迎！本服务可在您驶近限行区域之前提醒您。",
@@ -48,6 +51,21 @@ _ERASE: Final = {
     Language.ZH: "要删除数据请发送“忘记我”。",
     Language.EN: "To erase your data send “forget me”.",
 }
+
+
+def greeting_to(message: Inbound, store: Store, bind_link: str | None) -> str | None:
+    """Return what whoever follows is told in the answer to the push, in any process on the store; else None.
+
+    Raises:
+        StoreError: the store is away.
+    """
+    if not isinstance(message, FollowEvent) or not is_open_id(message.openid):
+        return None
+    u7 = store.u7_of(message.openid)
+    person = None if u7 is None else store.person(u7)
+    if person is None:
+        return greeting(Language.ZH, bind_link, asks=True)
+    return greeting(person.vehicle.language, bind_link, asks=not person.vehicle.consent_warnings)
 
 
 def greeting(language: Language, bind_link: str | None, *, asks: bool) -> str:

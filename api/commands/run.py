@@ -15,7 +15,7 @@ import typer
 from pydantic import ValidationError
 
 from api.console import Exit, fail, fail_on_faults
-from api.settings import Settings
+from api.settings import Role, Settings
 from geo_engine.errors import ConfigurationError, Fault, InputError, StoreError
 
 __all__ = ["run"]
@@ -39,26 +39,38 @@ def run(
     vehicles: Annotated[
         Path | None, typer.Option(help="JSON Lines of people to enrol: vehicle, open_id, consent (absent = no).")
     ] = None,
+    door: Annotated[
+        bool,
+        typer.Option(
+            "--door", help="Stand beside a running engine on its store: take pushes, show pages, send; judge no pings."
+        ),
+    ] = False,
 ) -> None:
     """Run the service until Ctrl-C, SIGTERM or --for. Exit code 0 after everything due was delivered."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # The first start of a version compiles for a minute: who waits should read why.
     logging.getLogger("api.bootstrap").setLevel(logging.INFO)
     given: dict[str, Any] = {"store": store, "zones": zones, "roads": roads, "port": port}
+    given["role"] = Role.DOOR if door else None
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         fail_on_faults(_setting_faults(error))
+    only_engine = {"--zones": zones, "--roads": roads, "--users": users, "--seed": seed, "--vehicles": vehicles}
+    if settings.role is Role.DOOR and any(value is not None for value in only_engine.values()):
+        found = ", ".join(name for name, value in only_engine.items() if value is not None)
+        fail_on_faults([Fault("options", "", f"{found} of a door", "them at the process of the engine", "bad_option")])
     stopping = threading.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: stopping.set())
     # The service is imported here, so that --help and a wrong setting answer at once.
-    from api.serving import Demo, Serving  # noqa: PLC0415 - see above
+    from api.serving import Demo, DoorServing, Serving  # noqa: PLC0415 - see above
 
     demo = Demo(users, int(time.time_ns() // 10**9) % 10**6 if seed is None else seed, vehicles)
     try:
         with ExitStack() as stack:
-            serving = Serving(settings, stack, demo)
+            is_door = settings.role is Role.DOOR
+            serving = DoorServing(settings, stack) if is_door else Serving(settings, stack, demo)
             serving.watch(stopping, for_s)
     except InputError as error:
         fail_on_faults(error.faults)

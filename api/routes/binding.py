@@ -27,6 +27,7 @@ from geo_engine.ingest.vehicles import read_vehicle
 from geo_engine.model import Language, Vehicle
 from geo_engine.people.consents import CONSENT_VERSION, ConsentChannel, Purpose
 from geo_engine.people.erasure import ErasureReason
+from geo_engine.store.shared import Shared
 from geo_engine.wechat.oauth import OAuthOutcome, WeChatOAuth
 
 __all__ = ["binding_router"]
@@ -56,19 +57,20 @@ _BACK: dict[int | str, dict[str, str]] = {
 
 
 def binding_router(
-    people: People, oauth: WeChatOAuth, public_url: str, key: bytes, clock: Callable[[], int]
+    people: People, oauth: WeChatOAuth, shared: Shared, public_url: str, key: bytes, clock: Callable[[], int]
 ) -> APIRouter:
     """Return the binding page.
 
     Args:
         people: what the page changes.
         oauth: asks WeChat who it is.
+        shared: where states and sessions are kept, so that any process on the store can show the next page.
         public_url: scheme and host under which WeChat's browser reaches this service; cookies are sent by https only
             when it is https.
-        key: secret of the states.
+        key: secret of the states and forms.
         clock: epoch milliseconds.
     """
-    page = _BindingPage(people, oauth, public_url.rstrip("/"), key, clock)
+    page = _BindingPage(people, oauth, shared, public_url.rstrip("/"), key, clock)
     router = APIRouter(tags=["binding"])
 
     @router.get(
@@ -116,15 +118,21 @@ class _BindingPage:
     """The page without its routes: every method may block."""
 
     def __init__(
-        self, people: People, oauth: WeChatOAuth, public_url: str, key: bytes, clock: Callable[[], int]
+        self,
+        people: People,
+        oauth: WeChatOAuth,
+        shared: Shared,
+        public_url: str,
+        key: bytes,
+        clock: Callable[[], int],
     ) -> None:
         self._people = people
         self._oauth = oauth
         self._url = public_url
         self._clock = clock
         self._secure = urlsplit(public_url).scheme == "https"
-        self._states = OneTimeStates(key)
-        self._sessions = Sessions()
+        self._states = OneTimeStates(key, shared)
+        self._sessions = Sessions(key, shared)
         self.acts: dict[str, _Act] = {
             "phone": self._send_code,
             "code": self._bind_phone,
@@ -142,6 +150,8 @@ class _BindingPage:
         if session is None or profile is None:
             return self._ask_wechat()
         notices, session.notices = session.notices, []
+        if notices:
+            self._sessions.keep_notices(session)
         view = BindView(profile.language, profile.phone, profile.vehicles, profile.agreed, session.csrf, tuple(notices))
         return HTMLResponse(render_bind_page(view), headers=dict(BIND_HEADERS))
 
@@ -180,6 +190,7 @@ class _BindingPage:
             self._sessions.end(session.open_id)
             return _said("stranger", HTTPStatus.FORBIDDEN)
         self.acts[action](session, form)
+        self._sessions.keep_notices(session)
         return _said("erased", HTTPStatus.OK) if ("erased", "") in session.notices else _see_page()
 
     def _session(self, request: Request) -> BindSession | None:

@@ -17,7 +17,7 @@ from geo_engine.geodesy.table import DatumTables
 from geo_engine.ingest.decode import Decoded, decode_arrow, decode_json
 from geo_engine.model import RejectReason
 
-__all__ = ["pings_router"]
+__all__ = ["no_pings_router", "pings_router"]
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
 JSON: Final = "application/json"
@@ -137,6 +137,19 @@ def pings_router(
             detail = "too many pings wait to be judged, expected you to come back in a second"
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "1"})
         return JSONResponse(_answer(decoded, judged))
+
+    return router
+
+
+def no_pings_router() -> APIRouter:
+    """Return the route of a process that has no engine: it says where pings belong."""
+    router = APIRouter(tags=["pings"])
+
+    @router.post("/v1/pings", responses={503: {"description": "Not the process of the engine."}})
+    async def post_pings() -> Response:
+        """Refuse pings."""
+        detail = "this process is a door, which judges no pings, expected them at the process of the engine"
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)
 
     return router
 

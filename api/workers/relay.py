@@ -32,6 +32,7 @@ class RelaySettings:
         retry_max_s: longest pause between attempts.
         max_attempts: attempts before a message is set aside.
         stop_pause_s: how long nothing is sent after the channel said stop and not for how long.
+        holder: the number of this process among those on the store.
     """
 
     workers: int = 4
@@ -41,6 +42,7 @@ class RelaySettings:
     retry_max_s: float = 60.0
     max_attempts: int = 12
     stop_pause_s: float = 60.0
+    holder: int = 0
 
 
 class Relay:
@@ -165,7 +167,8 @@ class Relay:
         free = 2 * self._settings.workers - self._busy()
         if free < self._settings.workers or now_ms < self._paused_until_ms:
             return 0
-        messages = self._store.claim(now_ms, limit=free, lease_ms=_ms(self._settings.lease_s))
+        lease_ms = _ms(self._settings.lease_s)
+        messages = self._store.claim(now_ms, limit=free, lease_ms=lease_ms, holder=self._settings.holder)
         self._count("claimed", len(messages))
         for message in messages:
             future = self._pool.submit(self._deliver, message, now_ms)

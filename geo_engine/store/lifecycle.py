@@ -86,6 +86,7 @@ class OutboxRow:
         lease_until_ms: while ``sending``: when the attempt counts as lost.
         in_doubt: the outcome of some attempt is unknown.
         ended: why it ended without being delivered, empty otherwise.
+        holder: the process that claimed it last.
     """
 
     outbox_id: int
@@ -100,6 +101,7 @@ class OutboxRow:
     lease_until_ms: int | None = None
     in_doubt: bool = False
     ended: str = ""
+    holder: int = 0
 
 
 NO_ANSWER: Final = SendResult(Outcome.UNKNOWN, detail="no answer before the lease ended")
@@ -119,12 +121,13 @@ def queued(alert: Alert, *, outbox_id: int, now_ms: int) -> OutboxRow:
     )
 
 
-def claimed(row: OutboxRow, now_ms: int, lease_ms: int) -> OutboxRow:
+def claimed(row: OutboxRow, now_ms: int, lease_ms: int, holder: int = 0) -> OutboxRow:
     """Start an attempt."""
     return replace(
         row,
         state=OutboxState.SENDING,
         lease_until_ms=now_ms + lease_ms,
+        holder=holder,
         attempts=row.attempts + 1,
         first_attempt_ms=now_ms if row.first_attempt_ms is None else row.first_attempt_ms,
     )

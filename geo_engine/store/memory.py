@@ -33,6 +33,7 @@ from geo_engine.store.protocol import (
     in_history_order,
 )
 from geo_engine.store.reach_memory import MemoryReach
+from geo_engine.store.shared_memory import MemoryShared
 from geo_engine.store.webhook_events import events_of_history, withdrawn_event
 from geo_engine.store.webhooks_memory import MemoryWebhooks
 
@@ -73,6 +74,7 @@ class MemoryStore(MemoryIdentities, MemoryReach):
         self.inbox = MemoryInbox(self._locked)
         self.webhooks = MemoryWebhooks(self._locked)
         self.messages = MemoryMessages(self._locked, self._owner, self.webhooks)
+        self.shared = MemoryShared(self._locked)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -231,6 +233,7 @@ class MemoryStore(MemoryIdentities, MemoryReach):
         if open_id is not None:
             self._drop_reach(open_id)
             self.inbox.erase_locked(open_id)
+            self.shared.end_locked(open_id)
         self.meetings.forget_locked(u7)
         self.messages.forget_locked(u7)
         self.webhooks.forget_locked(u7)
@@ -297,13 +300,13 @@ class MemoryStore(MemoryIdentities, MemoryReach):
 
     # ---- outbox
 
-    def claim(self, now_ms: int, *, limit: int, lease_ms: int) -> list[Message]:
+    def claim(self, now_ms: int, *, limit: int, lease_ms: int, holder: int = 0) -> list[Message]:
         """Take due messages, the gravest first; see ``Store.claim``."""
         with self._locked():
             self._lose_leases(now_ms)
             due = sorted(self._due(now_ms), key=self._gravity)[: max(limit, 0)]
             for row in due:
-                self._save(lifecycle.claimed(row, now_ms, lease_ms), now_ms=now_ms)
+                self._save(lifecycle.claimed(row, now_ms, lease_ms, holder), now_ms=now_ms)
                 self._attempts.setdefault(row.outbox_id, []).append(AttemptRecord(row.attempts + 1, now_ms))
             return [self._message(row) for row in due]
 
@@ -355,10 +358,16 @@ class MemoryStore(MemoryIdentities, MemoryReach):
             if was_attempted(result):
                 self._attempted(row, result, now_ms)
 
-    def end_leases(self, now_ms: int) -> None:
-        """Count every attempt under way as lost; see ``Store.end_leases``."""
+    def end_leases(self, now_ms: int, *, holder: int | None = None) -> None:
+        """Count attempts under way as lost; see ``Store.end_leases``."""
         with self._locked():
-            self._lose_leases(now_ms, at_once=True)
+            held = [row for row in self._in_state(OutboxState.SENDING) if holder in (None, row.holder)]
+            self._lose_leases(now_ms, held)
+
+    def lease_holders(self) -> list[int]:
+        """Return who has messages under way; see ``Store.lease_holders``."""
+        with self._locked():
+            return sorted({row.holder for row in self._in_state(OutboxState.SENDING)})
 
     def expire(self, now_ms: int) -> int:
         """End the waiting messages whose time is over; see ``Store.expire``."""
@@ -434,12 +443,14 @@ class MemoryStore(MemoryIdentities, MemoryReach):
         if known is not None:
             self.messages.change_locked(key, replace(known, outcome=outbox_outcome(row)), now_ms)
 
-    def _lose_leases(self, now_ms: int, *, at_once: bool = False) -> None:
-        for row in self._in_state(OutboxState.SENDING):
-            if at_once or (row.lease_until_ms is not None and row.lease_until_ms <= now_ms):
-                attempts = self._attempts[row.outbox_id]
-                attempts[-1] = _answered(attempts[-1], lifecycle.NO_ANSWER, now_ms)
-                self._save(lifecycle.lease_lost(row), now_ms=now_ms)
+    def _lose_leases(self, now_ms: int, lost: Sequence[OutboxRow] | None = None) -> None:
+        if lost is None:
+            under_way = self._in_state(OutboxState.SENDING)
+            lost = [row for row in under_way if row.lease_until_ms is not None and row.lease_until_ms <= now_ms]
+        for row in lost:
+            attempts = self._attempts[row.outbox_id]
+            attempts[-1] = _answered(attempts[-1], lifecycle.NO_ANSWER, now_ms)
+            self._save(lifecycle.lease_lost(row), now_ms=now_ms)
 
     # ---- the store itself
 

@@ -18,12 +18,13 @@ _EXPECTED: Final = "expected sqlite:///path/to/file.db, a path, or memory:"
 _SQLITE: Final = "sqlite:///"
 
 
-def open_store(url: str, *, create: bool = True) -> Store:
+def open_store(url: str, *, create: bool = True, notes: bool = False) -> Store:
     """Open the store at ``url``: ``sqlite:///path/to/file.db``, a bare path, or ``memory:`` (gone at exit).
 
     Args:
         url: where the store is. ``sqlite:////srv/x.db`` (four slashes) is absolute. Directories are not created.
         create: create the file and its tables when missing, instead of refusing.
+        notes: the caller stands beside the process of the engine and notes for it what it changes of people.
 
     Raises:
         ConfigurationError: the address is none of these, or its directory is missing.
@@ -38,7 +39,7 @@ def open_store(url: str, *, create: bool = True) -> Store:
     if not create and not path.is_file():
         message = f"store {url}: found no file, expected one made by: geo-engine db upgrade"
         raise StoreError(message)
-    return SqlStore(URL.create("sqlite", database=str(path)), create=create)
+    return SqlStore(URL.create("sqlite", database=str(path)), create=create, notes=notes)
 
 
 def _file(url: str) -> Path:

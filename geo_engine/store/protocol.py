@@ -16,6 +16,7 @@ from geo_engine.store.identities import Identities
 from geo_engine.store.inbox import Inbox
 from geo_engine.store.lifecycle import OutboxState
 from geo_engine.store.messages import MessageLog
+from geo_engine.store.shared import Shared
 from geo_engine.store.webhooks import WebhookOutbox
 
 __all__ = [
@@ -170,6 +171,11 @@ class Store(Identities, ReachLedger, TokenShelf, Protocol):
         """Return the messages people sent; they share the store's transactions and its end."""
         ...
 
+    @property
+    def shared(self) -> Shared:
+        """Return what processes on this store tell one another."""
+        ...
+
     def put_people(self, people: Sequence[Person]) -> None:
         """Add people or replace what is known about them; consent records stay as they are.
 
@@ -261,12 +267,13 @@ class Store(Identities, ReachLedger, TokenShelf, Protocol):
         """Return what was asked for and sent on the local days from ``since_day`` on, in their order."""
         ...
 
-    def claim(self, now_ms: int, *, limit: int, lease_ms: int) -> list[Message]:
+    def claim(self, now_ms: int, *, limit: int, lease_ms: int, holder: int = 0) -> list[Message]:
         """Take up to ``limit`` messages that are due, the gravest kind first, then the oldest; start an attempt each.
 
         A message is due when it waits, its time has come, it is not expired, its person has an open_id and consents,
         and no earlier message of the same person is unfinished. The caller has ``lease_ms`` to call ``finish``;
         afterwards the outcome of the attempt counts as unknown. The lease must exceed the longest possible send.
+        ``holder`` is the number of the process that claims.
         """
         ...
 
@@ -287,12 +294,16 @@ class Store(Identities, ReachLedger, TokenShelf, Protocol):
         """
         ...
 
-    def end_leases(self, now_ms: int) -> None:
-        """Count every attempt under way as lost, whatever is left of its lease.
+    def end_leases(self, now_ms: int, *, holder: int | None = None) -> None:
+        """Count every attempt under way as lost, whatever is left of its lease: those of one holder, or None = all.
 
-        For the start of a process that is the only relay of its store: whoever held a lease is dead, and a driver
-        who comes closer by the second must not wait for it to run out.
+        For holders that are known to be dead: a driver who comes closer by the second must not wait for a lease
+        to run out.
         """
+        ...
+
+    def lease_holders(self) -> list[int]:
+        """Return the processes that have messages under way, ascending."""
         ...
 
     def expire(self, now_ms: int) -> int:

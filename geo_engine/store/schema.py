@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from geo_engine.errors import StoreError
 from geo_engine.store.message_tables import message_tables
+from geo_engine.store.shared_tables import shared_tables
 from geo_engine.store.steps import STEPS
 
 __all__ = [
@@ -51,7 +52,9 @@ __all__ = [
     "metadata",
     "mute",
     "outbox",
+    "page_session",
     "person",
+    "person_change",
     "phone",
     "phone_code",
     "quiet_hours",
@@ -60,6 +63,7 @@ __all__ = [
     "reply_window",
     "schema_version",
     "shared_token",
+    "spent_state",
     "standing",
     "template_grant",
     "tombstone",
@@ -70,7 +74,7 @@ __all__ = [
     "zone_revision",
 ]
 
-SCHEMA_VERSION: Final = 10
+SCHEMA_VERSION: Final = 11
 """The version this program reads and writes."""
 
 metadata = MetaData()
@@ -163,6 +167,7 @@ outbox = Table(
     Column("lease_until_ms", BigInteger),
     Column("in_doubt", Boolean, nullable=False, default=False),
     Column("ended", Text, nullable=False, default=""),
+    Column("holder", Integer, nullable=False, server_default=text("0")),
     # The queue is read in the order of the numbers; the second index finds an earlier message of the same person.
     Index("ix_outbox_queue", "state", "outbox_id"),
     Index("ix_outbox_u7", "u7", "state", "outbox_id"),
@@ -451,6 +456,7 @@ meeting_told = Table(
 )
 
 message, message_zone, message_tally, webhook = message_tables(metadata, _RowNumber)
+person_change, spent_state, page_session = shared_tables(metadata, _RowNumber)
 
 
 def found_version(connection: Connection) -> int | None:

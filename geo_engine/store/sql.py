@@ -28,7 +28,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from geo_engine.alerting.message import Message, Outcome, SendResult
@@ -36,7 +35,7 @@ from geo_engine.alerting.policy import QuietHours, grade_of
 from geo_engine.alerting.quota import QuotaUse
 from geo_engine.errors import StoreError
 from geo_engine.model import Alert, Mute, Severity, Visit, ZoneKind
-from geo_engine.store import lifecycle, rows, schema
+from geo_engine.store import lifecycle, rows, schema, sqlite
 from geo_engine.store.history import change_history, consenting, drop_before, erase_history, read_history
 from geo_engine.store.identities_sql import SqlIdentities
 from geo_engine.store.inbox_sql import SqlInbox
@@ -66,18 +65,17 @@ from geo_engine.store.schema import (
     visit,
     zone_revision,
 )
+from geo_engine.store.shared_sql import SqlShared, note_changes
 from geo_engine.store.webhook_events import events_of_history, withdrawn_event
 from geo_engine.store.webhooks_sql import SqlWebhooks, drop_zone_events
 
 __all__ = ["SqlStore"]
 
-_BUSY_TIMEOUT_MS: Final = 5_000
 _IDS_PER_QUERY: Final = 500
 _SMALL_BYTES: Final = 32 * 1024 * 1024
 """A file up to this size is written anew after an erasure: about half a second in which nothing is committed."""
 # A queue is short, because warnings expire within minutes: sorting it costs less than a column to sort it by.
 _GRAVITY: Final = case({kind.value: int(grade_of(kind, Severity.NORMAL)) for kind in ZoneKind}, value=decision.c.kind)
-_WRITES: Final = "geo_engine_writes"
 
 
 class SqlStore(SqlIdentities, SqlReach):
@@ -88,30 +86,35 @@ class SqlStore(SqlIdentities, SqlReach):
     something.
     """
 
-    def __init__(self, url: str | URL, *, create: bool = True) -> None:
+    def __init__(self, url: str | URL, *, create: bool = True, notes: bool = False) -> None:
         """Open the database at ``url`` (``sqlite:///path``); directories must exist.
 
         Args:
             url: an SQLAlchemy URL.
             create: create the tables in an empty database instead of refusing it.
+            notes: note what is changed of people for the process that has the engine; see ``Shared``.
 
         Raises:
             StoreError: it cannot be opened, is not ours, or its schema has another version.
         """
-        self._engine = create_engine(url, hide_parameters=True, pool_timeout=_BUSY_TIMEOUT_MS / 1_000)
+        self._engine = create_engine(url, hide_parameters=True, pool_timeout=sqlite.BUSY_TIMEOUT_MS / 1_000)
         self._place = make_url(url).render_as_string(hide_password=True)
         self._closed = False
         self._write_lock = threading.Lock()
-        event.listen(self._engine, "connect", _on_connect)
-        event.listen(self._engine, "begin", _on_begin)
-        self._writer = self._engine.execution_options(**{_WRITES: True})
+        event.listen(self._engine, "connect", sqlite.set_up)
+        event.listen(self._engine, "begin", sqlite.begin)
+        self._writer = self._engine.execution_options(**{sqlite.WRITES: True})
         self.meetings = SqlMeetings(self._read, self._write)
         self.inbox = SqlInbox(self._read, self._write)
         self.webhooks = SqlWebhooks(self._read, self._write)
         self.messages = SqlMessages(self._read, self._write, self.webhooks)
+        self.shared = SqlShared(self._read, self._write, notes=notes)
         try:
             self._open(create)
             self._use_wal()
+            if notes:
+                self._engine.dispose()  # connections from now on know the tables and note what they change
+                event.listen(self._engine, "connect", note_changes)
         except StoreError:
             self.close()
             raise
@@ -362,13 +365,13 @@ class SqlStore(SqlIdentities, SqlReach):
 
     # ---- outbox
 
-    def claim(self, now_ms: int, *, limit: int, lease_ms: int) -> list[Message]:
+    def claim(self, now_ms: int, *, limit: int, lease_ms: int, holder: int = 0) -> list[Message]:
         """Take due messages, the gravest first; see ``Store.claim``."""
         with self._write() as connection:
             self._lose_leases(connection, now_ms)
             found = connection.execute(_due(now_ms).limit(max(limit, 0))).mappings().all()
             before = [rows.outbox_of(row) for row in found]
-            after = [lifecycle.claimed(row, now_ms, lease_ms) for row in before]
+            after = [lifecycle.claimed(row, now_ms, lease_ms, holder) for row in before]
             self._save(connection, after, now_ms)
             if after:
                 started = [{"outbox_id": row.outbox_id, "number": row.attempts, "started_ms": now_ms} for row in after]
@@ -398,10 +401,17 @@ class SqlStore(SqlIdentities, SqlReach):
             if was_attempted(result):
                 self.messages.attempted(connection, row, result, now_ms)
 
-    def end_leases(self, now_ms: int) -> None:
-        """Count every attempt under way as lost; see ``Store.end_leases``."""
+    def end_leases(self, now_ms: int, *, holder: int | None = None) -> None:
+        """Count attempts under way as lost; see ``Store.end_leases``."""
+        held = outbox.c.state == OutboxState.SENDING
         with self._write() as connection:
-            self._lose_leases(connection, now_ms, outbox.c.state == OutboxState.SENDING)
+            self._lose_leases(connection, now_ms, held if holder is None else held & (outbox.c.holder == holder))
+
+    def lease_holders(self) -> list[int]:
+        """Return who has messages under way; see ``Store.lease_holders``."""
+        query = select(outbox.c.holder).where(outbox.c.state == OutboxState.SENDING).distinct()
+        with self._read() as connection:
+            return sorted(connection.execute(query).scalars())
 
     def expire(self, now_ms: int) -> int:
         """End the waiting messages whose time is over; see ``Store.expire``."""
@@ -488,22 +498,6 @@ class SqlStore(SqlIdentities, SqlReach):
         # A write under way ends first; its connection would otherwise outlive the pool.
         with self._write_lock:
             self._engine.dispose()
-
-
-def _on_connect(driver: DBAPIConnection, _record: object) -> None:
-    # SQLAlchemy begins transactions itself (see _on_begin): the driver's own habit begins too late and only for writes.
-    driver.isolation_level = None
-    cursor = driver.cursor()
-    # What is deleted is overwritten: an erased person must not be readable in the free space of the file.
-    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _on_begin(connection: Connection) -> None:
-    # A writer takes the write lock at once; taking it after a read fails when another writer came between.
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _consents(u7: ColumnElement[int] = person.c.u7) -> ColumnElement[bool]:

@@ -166,6 +166,23 @@ def _add_messages(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
+def _add_shared(connection: Connection) -> None:
+    """Add what processes on one store tell one another, and who holds a message under way."""
+    for statement in (
+        "ALTER TABLE outbox ADD COLUMN holder INTEGER NOT NULL DEFAULT 0",
+        "CREATE TABLE person_change (change_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, u7 INTEGER NOT NULL,"
+        " what TEXT NOT NULL, zone_id TEXT NOT NULL DEFAULT '')",
+        "CREATE INDEX ix_person_change_u7 ON person_change (u7)",
+        "CREATE TABLE spent_state (state TEXT NOT NULL PRIMARY KEY, until_ms BIGINT NOT NULL)",
+        "CREATE INDEX ix_spent_state_until_ms ON spent_state (until_ms)",
+        "CREATE TABLE page_session (digest TEXT NOT NULL PRIMARY KEY, open_id TEXT NOT NULL, until_ms BIGINT NOT NULL,"
+        " notices TEXT NOT NULL)",
+        "CREATE INDEX ix_page_session_open_id ON page_session (open_id)",
+        "CREATE INDEX ix_page_session_until_ms ON page_session (until_ms)",
+    ):
+        connection.execute(text(statement))
+
+
 STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _add_vehicle,
     _add_policy,
@@ -176,6 +193,7 @@ STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _add_reach,
     _add_meetings,
     _add_messages,
+    _add_shared,
 )
 """The steps to the versions 2, 3 ...; a step that was released is never changed, so it is written in SQL and reads no
 table of today."""

@@ -395,7 +395,7 @@ def test_two_stores_on_one_file_claim_every_message_once(tmp_path: Path) -> None
 
 
 def test_a_locked_file_is_reported_as_a_store_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geo_engine.store.sql._BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("geo_engine.store.sqlite.BUSY_TIMEOUT_MS", 50)
     path = tmp_path / "store.db"
     store = sql(path)
     other = sqlite3.connect(path, isolation_level=None)

@@ -97,6 +97,7 @@ def described(path: Path) -> dict[str, set[tuple[str, str, int, str | None, int]
     return {name: {(row[0], row[1].partition(" ")[0], *row[2:]) for row in rows} for name, rows in columns.items()}
 
 
+SHARED = ("person_change", "spent_state", "page_session")
 REACH = ("reply_window", "template_grant", "standing", "dispatch", "shared_token")
 MESSAGES = ("message_zone", "message", "message_tally", "webhook")
 
@@ -107,11 +108,13 @@ def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(p
     store.commit([an_alert()], [], now_ms=noon_ms)
     store.close()
     change(path, "ALTER TABLE person DROP COLUMN vehicle")
+    change(path, "ALTER TABLE outbox DROP COLUMN holder")
     for column in ("why", "until_ms", "told_by", "also", "also_names", "opens_ms"):
         change(path, f"ALTER TABLE decision DROP COLUMN {column}")
     later = ("phone", "phone_code", "code_sent", "vehicle", "erasure", "tombstone", "free_number")
     meetings = ("meeting_told", "meeting_member", "meeting")
-    for table in ("mute", "quiet_hours", "quota_use", "history", "inbound", *later, *REACH, *meetings, *MESSAGES):
+    newest = (*MESSAGES, *SHARED)
+    for table in ("mute", "quiet_hours", "quota_use", "history", "inbound", *later, *REACH, *meetings, *newest):
         change(path, f"DROP TABLE {table}")
     change(path, "UPDATE schema_version SET version = 1")
     assert f"found schema version 1, expected {SCHEMA_VERSION}" in run("check", "--store", path)[1]
