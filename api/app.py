@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter, FastAPI
 
 from api.errors import install_error_handlers
+from api.straight import Straight, straight_ways
 from geo_engine import __version__
 
 __all__ = ["make_app"]
@@ -19,6 +20,9 @@ def make_app(routers: Sequence[APIRouter]) -> FastAPI:
     a closed operation must not; ``/openapi.json`` is served alone.
     """
     app = FastAPI(title="geo_engine", version=__version__, docs_url=None, redoc_url=None)
+    ways = straight_ways(routers)
+    if ways:
+        app.add_middleware(Straight, ways=ways)
     for router in routers:
         app.include_router(router)
     install_error_handlers(app)

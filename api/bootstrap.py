@@ -174,7 +174,9 @@ def bootstrap(
         continued = _continue(engine, store, state, now_ms)
 
         def after_commit(decisions: Decisions) -> None:
-            relay.notify()
+            # Waking it costs two transactions, and most steps decide nothing.
+            if len(decisions.alerts):
+                relay.notify()
             on_decisions(decisions)
 
         metrics = Metrics()
@@ -197,7 +199,6 @@ def bootstrap(
         owners = People(store, ingest, sms_sender(settings), clocks.wall, key)
         binding = binding_page(settings, store, owners, key, clocks)
         chat = _chat(settings, (ingest, store, owners, zones), key, clocks, stack)
-        changes = Changes(store, owners, ingest, None if chat is None else chat.handler, clocks.wall)
         relay = _relay(store, sender, chat, clocks, on_delivered)
         inbound = _inbound(settings, (ingest, store, metrics), chat, clocks)
         if chat is not None:
@@ -206,11 +207,17 @@ def bootstrap(
         binding += callback_route(settings, (store, metrics), clocks, on_kept=inbound.notify, greets=greets)
         app = _app(settings, (ingest, relay, inbound, store, metrics), zones, binding)
         timers = [
-            Timer("changes", CHANGES_EVERY_S, changes.once),
+            _changes(store, owners, ingest, chat, clocks),
             dead_freeing(settings, store, ENGINE, relay, clocks),
         ]
         workers = (ingest, relay, inbound, webhooks)
         return Service(app, zones, store, *workers, metrics, owners, chat, timers, continued, stack.pop_all())
+
+
+def _changes(store: Store, people: People, ingest: IngestWorker, chat: Chat | None, clocks: Clocks) -> Timer:
+    """Return what tells the engine what doors changed."""
+    changes = Changes(store, people, ingest, None if chat is None else chat.handler, clocks.wall)
+    return Timer("changes", CHANGES_EVERY_S, changes.once)
 
 
 def _forecasts(stack: ExitStack) -> Background:
@@ -354,7 +361,7 @@ def _inbound(
         )
 
     # Whose a position is must be asked each time: people follow and leave while the service runs.
-    pings = WeChatPings(ingest, store.u7_of, metrics)
+    pings = WeChatPings(ingest, store.numbers_of, metrics)
     handler = ReceiptHandler(store) if chat is None else chat.handler
     return InboundWorker(store.inbox, handler, pings, clocks.steady, metrics, settings=chosen, on_sweep=sweep)
 

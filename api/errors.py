@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from geo_engine.errors import Fault, GeoEngineError, InputError, StoreError
 from geo_engine.wechat.push_tree import PushReason
 
-__all__ = ["PROBLEM", "PUSH_STATUS", "fault_row", "install_error_handlers", "problem"]
+__all__ = ["PROBLEM", "PUSH_STATUS", "fault_row", "install_error_handlers", "library_problem", "problem"]
 
 PROBLEM: Final = "application/problem+json"
 _STATUS: Final[tuple[tuple[type[GeoEngineError], HTTPStatus], ...]] = (
@@ -65,14 +65,20 @@ def problem(
     return JSONResponse(body, status, headers, PROBLEM)
 
 
+def library_problem(error: GeoEngineError) -> JSONResponse:
+    """Return the problem document of an error of the library."""
+    status = next(code for kind, code in _STATUS if isinstance(error, kind))
+    faults = error.faults if isinstance(error, InputError) else ()
+    headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    return problem(status, str(error).splitlines()[0], faults=faults, headers=headers)
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Answer every error of ``app`` as a problem document, never with a traceback."""
 
     async def library(_request: Request, error: Exception) -> JSONResponse:
-        status = next(code for kind, code in _STATUS if isinstance(error, kind))
-        faults = error.faults if isinstance(error, InputError) else ()
-        headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
-        return problem(status, str(error).splitlines()[0], faults=faults, headers=headers)
+        assert isinstance(error, GeoEngineError)  # noqa: S101 - the handler is registered for it
+        return library_problem(error)
 
     async def protocol(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for it

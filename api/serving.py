@@ -221,6 +221,8 @@ class HttpServer:
             log_level="warning",
             access_log=False,
             lifespan="off",
+            # LOCATION comes every 5 s, which is when a connection would be closed by default.
+            timeout_keep_alive=75,
             # A client that holds a half-sent body must not hold up the end of the service.
             timeout_graceful_shutdown=self._drain_s,
         )

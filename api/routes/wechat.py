@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
-from fastapi.routing import APIRoute
 
 from api.errors import PROBLEM, PUSH_STATUS, problem
 from api.metrics import Metrics
+from api.straight import RawRoute
 from api.workers.inbox_journal import InboxJournal
 from geo_engine.errors import StoreError
 from geo_engine.store.inbox import NewInbound
@@ -71,15 +71,6 @@ _PUSH: Final[dict[str, Any]] = {
 }
 
 
-class _RawRoute(APIRoute):
-    """A route whose endpoint gets the request as it is: FastAPI's own reading of it costs more than ours in all."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the endpoint itself."""
-        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
-        return endpoint
-
-
 def wechat_router(
     callback: Callback,
     journal: InboxJournal,
@@ -96,7 +87,7 @@ def wechat_router(
         metrics: counters.
         greets: says what the answer to a push that may be answered says, None = ``success``. It may read the store.
     """
-    router = APIRouter(tags=["wechat"], route_class=_RawRoute)
+    router = APIRouter(tags=["wechat"], route_class=RawRoute)
 
     # Looking a counter up by its label costs more than counting.
     by_kind = {kind: metrics.pushes.labels(kind.value) for kind in Kind}

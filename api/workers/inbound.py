@@ -118,6 +118,7 @@ class InboundSettings:
         batch: most messages taken at a time.
         lease_ms: afterwards a message without an answer is taken again.
         idle_s: longest wait before it looks again.
+        gather_s: pause before it looks, so that positions come in batches: their cost is that of the batches.
         retry_first_ms: wait before the second attempt; it doubles with each.
         retry_max_ms: longest wait.
         max_attempts: then a message is set aside.
@@ -129,6 +130,7 @@ class InboundSettings:
     batch: int = 256
     lease_ms: int = 60_000
     idle_s: float = 0.5
+    gather_s: float = 0.02
     retry_first_ms: int = 1_000
     retry_max_ms: int = 60_000
     max_attempts: int = 8
@@ -226,6 +228,7 @@ class InboundWorker:
             # Those whose earlier message was just handled are due now.
             if not taken:
                 self._wake.wait(self._settings.idle_s)
+                self._stopping.wait(self._settings.gather_s)
                 self._wake.clear()
 
     def _take(self, positions: Sequence[tuple[InboundRecord, PingEvent]]) -> list[Handled]:

@@ -25,19 +25,21 @@ class WeChatPings:
 
     Args:
         ingest: judges pings.
-        u7_of: the number of a person by OpenID, None = not bound.
+        numbers_of: the numbers of people by OpenID, of those who are bound.
         metrics: counters.
     """
 
-    def __init__(self, ingest: IngestWorker, u7_of: Callable[[str], int | None], metrics: Metrics) -> None:
+    def __init__(
+        self, ingest: IngestWorker, numbers_of: Callable[[Sequence[str]], dict[str, int]], metrics: Metrics
+    ) -> None:
         self._ingest = ingest
-        self._u7_of = u7_of
+        self._numbers_of = numbers_of
         self._metrics = metrics
 
     def take(self, located: Sequence[Located]) -> set[str]:
         """Take positions; see ``PingSource.take``. A repeat is the engine's ``duplicate``."""
-        numbers = {one.openid: self._u7_of(one.openid) for one in located}
-        bound = [(u7, one) for one in located if (u7 := numbers[one.openid]) is not None]
+        numbers = self._numbers_of([one.openid for one in located])
+        bound = [(u7, one) for one in located if (u7 := numbers.get(one.openid)) is not None]
         self._metrics.pushes_unbound.inc(len(located) - len(bound))
         for datum in {one.datum for _u7, one in bound}:
             chosen = [(u7, one) for u7, one in bound if one.datum is datum]
@@ -47,4 +49,4 @@ class WeChatPings:
                 [u7 for u7, _ in chosen], [one.time_ms for _, one in chosen], lon, lat, accuracy_m=accuracy_m
             )
             self._ingest.submit(batch).result(_TIMEOUT_S)
-        return {openid for openid, u7 in numbers.items() if u7 is None}
+        return {one.openid for one in located if one.openid not in numbers}

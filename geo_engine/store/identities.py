@@ -31,6 +31,10 @@ class Identities(Protocol):
         """Return the number of the person with an OpenID, None = nobody's."""
         ...
 
+    def numbers_of(self, open_ids: Sequence[str]) -> dict[str, int]:
+        """Return the numbers of many people by OpenID, of those who are known."""
+        ...
+
     def set_language(self, u7: int, language: Language) -> None:
         """Set the language of a person and of their vehicles; nothing happens to somebody unknown."""
         ...

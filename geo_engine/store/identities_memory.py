@@ -61,6 +61,16 @@ class MemoryIdentities:
         with self._locked():
             return self._number_of(open_id)
 
+    def numbers_of(self, open_ids: Sequence[str]) -> dict[str, int]:
+        """Return many numbers; see ``Identities.numbers_of``."""
+        wanted = set(open_ids)
+        with self._locked():
+            return {
+                person.open_id: u7
+                for u7, person in self._people.items()
+                if person.open_id is not None and person.open_id in wanted
+            }
+
     def set_language(self, u7: int, language: Language) -> None:
         """Set somebody's language; see ``Identities.set_language``."""
         with self._locked():

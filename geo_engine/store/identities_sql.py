@@ -45,6 +45,7 @@ IMPERSONAL: Final = frozenset(
 )
 """Tables an erasure leaves alone: no row of theirs names a person, or it is the erasure's own."""
 
+_IDS_PER_QUERY: Final = 500
 _VEHICLE_COLUMNS: Final = ("kind", "size_class", "gross_weight_t", "plate", "service", "language", "vehicle")
 
 
@@ -81,6 +82,16 @@ class SqlIdentities:
         """Return somebody's number; see ``Identities.u7_of``."""
         with self._read() as connection:
             return connection.execute(select(person.c.u7).where(person.c.open_id == open_id)).scalar()
+
+    def numbers_of(self, open_ids: Sequence[str]) -> dict[str, int]:
+        """Return many numbers; see ``Identities.numbers_of``."""
+        found: dict[str, int] = {}
+        with self._read() as connection:
+            for first in range(0, len(open_ids), _IDS_PER_QUERY):
+                wanted = person.c.open_id.in_(open_ids[first : first + _IDS_PER_QUERY])
+                rows_found = connection.execute(select(person.c.open_id, person.c.u7).where(wanted))
+                found.update((row.open_id, row.u7) for row in rows_found)
+        return found
 
     def set_language(self, u7: int, language: Language) -> None:
         """Set somebody's language; see ``Identities.set_language``."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, case, delete, exists, func, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from geo_engine.store.inbox import Handled, InboundRecord, InboundState, NewInbound
 from geo_engine.store.schema import inbound
@@ -15,6 +15,19 @@ from geo_engine.store.schema import inbound
 __all__ = ["SqlInbox"]
 
 _WAITING = inbound.c.state == InboundState.WAITING.value
+# One statement for all rows: the driver lets other threads run while it is carried out, and is not woken for each row.
+_ADD: Final = (
+    "INSERT INTO inbound (key, received_ms, open_id, kind, time_ms, payload, state, next_ms)"
+    " SELECT value ->> 0, ?, value ->> 1, value ->> 2, value ->> 3, value ->> 4, 'waiting', ? FROM json_each(?)"
+    " WHERE true ON CONFLICT (key) DO NOTHING"
+)
+_BEGIN: Final = (
+    "UPDATE inbound SET attempts = attempts + 1, next_ms = ? WHERE inbound_id IN (SELECT value FROM json_each(?))"
+)
+_FORGET: Final = (
+    "UPDATE inbound SET state = 'done', reason = '', payload = ''"
+    " WHERE state = 'waiting' AND inbound_id IN (SELECT value FROM json_each(?))"
+)
 _Transaction = Callable[[], AbstractContextManager[Connection]]
 
 
@@ -34,13 +47,9 @@ class SqlInbox:
         """Keep messages; see ``Inbox.add``."""
         if not messages:
             return 0
-        values = [_values(message, now_ms) for message in messages]
+        rows = [(one.key, one.openid, one.kind, one.time_ms, one.payload) for one in messages]
         with self._write() as connection:
-            before = _last_number(connection)
-            connection.execute(upsert(inbound).on_conflict_do_nothing(index_elements=[inbound.c.key]), values)
-            # The transaction holds the write lock, so what has a greater number is ours.
-            query = select(func.count()).select_from(inbound).where(inbound.c.inbound_id > before)
-            return int(connection.execute(query).scalar_one())
+            return connection.exec_driver_sql(_ADD, (now_ms, now_ms, json.dumps(rows, ensure_ascii=False))).rowcount
 
     def claim(self, now_ms: int, *, limit: int, lease_ms: int) -> list[InboundRecord]:
         """Take waiting messages; see ``Inbox.claim``."""
@@ -60,12 +69,11 @@ class SqlInbox:
         with self._read() as connection:
             if connection.execute(query.limit(1)).first() is None:
                 return []
-        begun = update(inbound).where(inbound.c.inbound_id == bindparam("this_id"))
-        begun = begun.values(attempts=inbound.c.attempts + 1, next_ms=now_ms + lease_ms)
         with self._write() as connection:
             found = connection.execute(query).mappings().all()
             if found:
-                connection.execute(begun, [{"this_id": row["inbound_id"]} for row in found])
+                numbers = json.dumps([row["inbound_id"] for row in found])
+                connection.exec_driver_sql(_BEGIN, (now_ms + lease_ms, numbers))
         return [_record(row, row["attempts"] + 1) for row in found]
 
     def finish(self, results: Sequence[Handled]) -> None:
@@ -79,9 +87,13 @@ class SqlInbox:
             state=bindparam("new_state"), reason=bindparam("new_reason"), payload=payload, next_ms=next_ms
         )
         dropped = delete(inbound).where(_WAITING, inbound.c.inbound_id == bindparam("this_id"))
-        kept = [_result_values(result) for result in results if not result.drop]
-        gone = [{"this_id": result.number} for result in results if result.drop]
+        # Positions that were judged, nearly all there is, take one statement.
+        judged = [one.number for one in results if _is_judged(one)]
+        kept = [_result_values(one) for one in results if not (one.drop or _is_judged(one))]
+        gone = [{"this_id": one.number} for one in results if one.drop]
         with self._write() as connection:
+            if judged:
+                connection.exec_driver_sql(_FORGET, (json.dumps(judged),))
             for statement, values in ((changed, kept), (dropped, gone)):
                 if values:
                     connection.execute(statement, values)
@@ -132,6 +144,11 @@ def _values(message: NewInbound, now_ms: int) -> dict[str, Any]:
         "state": InboundState.WAITING.value,
         "next_ms": now_ms,
     }
+
+
+def _is_judged(result: Handled) -> bool:
+    """Say whether a position did its part: done, and nothing of it is kept but that there was one."""
+    return result.forget and not (result.reason or result.drop) and result.retry_at_ms is None
 
 
 def _result_values(result: Handled) -> dict[str, Any]:

@@ -357,3 +357,9 @@ def test_the_limit_of_a_phone_outlives_the_erasure_for_a_day_and_no_longer(empty
     erase(empty, 0)
     assert empty.put_code(pending(1, T0 + 1), ["phone"]) > 0
     assert empty.put_code(pending(1, T0 + 86_400_000), ["phone"]) == 0
+
+
+def test_many_numbers_are_found_at_once_and_strangers_are_left_out(empty: Store) -> None:
+    known = {f"o-{number:026d}": empty.follow(f"o-{number:026d}", Language.ZH, T0) for number in range(1_200)}
+    assert empty.numbers_of([*known, "o-stranger"]) == known
+    assert empty.numbers_of([]) == {}

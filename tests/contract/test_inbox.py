@@ -39,6 +39,13 @@ def test_a_message_is_claimed_as_it_was_kept(inbox: Inbox) -> None:
     assert (row.state, row.reason) == (InboundState.WAITING, "")
 
 
+def test_a_message_is_kept_letter_for_letter(inbox: Inbox) -> None:
+    odd = a_message(key='k"\\u0041\\', openid="o-'\u2028\x07", payload='{"text":"\\u0000\\ud83d 🚛\\n"}')
+    inbox.add([odd], T0)
+    [row] = inbox.claim(T0, limit=1, lease_ms=LEASE)
+    assert row.message == odd
+
+
 def test_a_message_is_kept_once_in_one_call_and_over_many(inbox: Inbox) -> None:
     assert inbox.add([a_message(1), a_message(1), a_message(2)], T0) == 2
     assert inbox.add([a_message(1, payload="other"), a_message(3)], T0 + 1) == 1

@@ -83,9 +83,9 @@ class Pair:
     def shown_warnings(self) -> Counter[str]:
         """Return how often each warning reached a phone, by its id or, of a customer-service message, its text."""
         by_text = {
-            (u7, one.alert.text): one.alert.alert_id
+            (one.alert.u7, one.alert.text): one.alert.alert_id
             for one in self.store.decisions(limit=1_000)
-            if one.alert.send and (u7 := one.alert.u7) is not None
+            if one.alert.send
         }
         shown: Counter[str] = Counter()
         for found in self.server.state.deliveries():

@@ -144,3 +144,29 @@ def test_subscription_templates_are_settings(monkeypatch: pytest.MonkeyPatch) ->
 def test_subscription_templates_that_cannot_be_are_refused(values: dict[str, str], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         Settings(**values)
+
+
+DOOR = {
+    "role": "door",
+    "wechat_app_id": "wx1",
+    "wechat_app_secret": "s",
+    "identity_secret": "a secret of sixteen",
+}
+
+
+def test_a_door_shares_account_store_and_secret_with_the_engine() -> None:
+    assert Settings(**DOOR).role == "door"  # type: ignore[arg-type]
+    assert Settings().role == "engine"
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        ({"wechat_app_id": None, "wechat_app_secret": None}, "WECHAT_APP_ID"),
+        ({"identity_secret": None}, "IDENTITY_SECRET"),
+        ({"store": "memory:"}, "store in memory"),
+    ],
+)
+def test_a_door_that_could_share_nothing_is_refused(without: dict[str, str | None], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Settings(**DOOR | without)  # type: ignore[arg-type]
