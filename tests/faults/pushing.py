@@ -154,7 +154,8 @@ class Phones:
             answer = self.http.request("POST", process.url + address, body=body.encode())
         except urllib3.exceptions.HTTPError:
             return False
-        return (answer.status, answer.data) == (200, b"success")
+        # Whoever follows is greeted in the answer itself.
+        return answer.status == 200 and (answer.data == b"success" or answer.data.startswith(b"<xml>"))
 
     def follows(self, open_id: str) -> None:
         """Let somebody follow and agree to be warned."""
