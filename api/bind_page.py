@@ -1,4 +1,7 @@
-"""The binding page as HTML: phone, vehicles, consent. No script, no outside request; every text is escaped."""
+"""The binding page as HTML: phone, vehicles, consent. Every text is escaped.
+
+No script and no outside request, but where subscription templates are offered (``bind_subscribe``).
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from enum import StrEnum
 from html import escape
 from typing import Final
 
+from api.bind_subscribe import SubscribeOffer, offer_policy, offer_scripts, offer_section
 from api.bind_words import CHOICES, FORM, NOTICES, WORDS
 from geo_engine.model import Language, Vehicle
 from geo_engine.people.consents import CONSENT_TEXTS, CONSENT_VERSION, Purpose
 from geo_engine.people.identity import OwnedVehicle, masked_phone
 
-__all__ = ["BIND_HEADERS", "BindView", "message_page", "render_bind_page"]
+__all__ = ["BindView", "bind_headers", "message_page", "render_bind_page"]
 
 _STYLE: Final = """
 body{margin:0 auto;max-width:34rem;padding:12px;background:#ededed;color:#222;
@@ -32,16 +36,21 @@ form.row{display:inline}
 """
 _HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
-BIND_HEADERS: Final[Mapping[str, str]] = {
-    "content-security-policy": (
-        f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-}
-"""Headers of every page: even a text that slipped through could load, run and send nothing, and nobody keeps a copy."""
+
+def bind_headers(offer: SubscribeOffer | None = None) -> dict[str, str]:
+    """Return the headers of a page: nobody keeps a copy, and what it may load and run is only what it has itself.
+
+    So even a text that slipped through could load, run and send nothing.
+    """
+    styles, more = offer_policy(offer)
+    policy = f"default-src 'none'; style-src 'sha256-{_HASH}'{styles}; {more}"
+    return {
+        "content-security-policy": f"{policy}form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "cache-control": "no-store",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class BindView:
         agreed: what holds for each purpose.
         csrf: the token each form carries.
         notices: what to say on top: (name of a text, what it speaks of).
+        offer: the subscription templates to offer, None = none.
     """
 
     language: Language
@@ -63,6 +73,7 @@ class BindView:
     agreed: Mapping[Purpose, bool]
     csrf: str
     notices: tuple[tuple[str, str], ...] = ()
+    offer: SubscribeOffer | None = None
 
 
 def render_bind_page(view: BindView) -> str:
@@ -73,10 +84,11 @@ def render_bind_page(view: BindView) -> str:
         f"<section><h2>{words['phone']}</h2>{_phone(view)}</section>",
         f"<section><h2>{words['vehicles']}</h2>{_vehicles(view)}</section>",
         f"<section><h2>{words['consents']}</h2>{_consents(view)}</section>",
+        "" if view.offer is None else offer_section(view.offer, words),
         f"<section><h2>{words['erase']}</h2>{_erase(view)}</section>",
         _form(view, "language", "", words["other_language"], "plain"),
     ]
-    return _page(view.language, words["title"], "".join(parts))
+    return _page(view.language, words["title"], "".join(parts) + offer_scripts(view.offer))
 
 
 def message_page(name: str) -> str:

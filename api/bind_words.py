@@ -51,6 +51,13 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "erase": "注销并删除我的全部数据",
         "erase_sure": "我确认删除，无法恢复",
         "other_language": "English",
+        "subscribe": "订阅提醒",
+        "subscribe_why": "接受后，提醒可以作为订阅通知发给您。是否提醒您，仍由上面的授权决定。",
+        "subscribe_once": "接受提醒（每接受一次，可收到一条）",
+        "subscribe_for_good": "长期接受提醒",
+        "subscribe_not": "要订阅，请在手机微信（7.0.12 及以上版本）中从公众号菜单打开本页。",
+        "subscribe_done": "微信已收到您的选择。",
+        "subscribe_later": "没有成功，请稍后再试。",
     },
     Language.EN: {
         "title": "My vehicles and consent",
@@ -72,6 +79,18 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "erase": "Erase me and all my data",
         "erase_sure": "I am sure; it cannot be undone",
         "other_language": "中文",
+        "subscribe": "Subscribe to warnings",
+        "subscribe_why": (
+            "What you accept here may bring you warnings as subscription notices. Whether you are warned at all is "
+            "still decided by your consent above."
+        ),
+        "subscribe_once": "Accept a warning (one for each time you accept)",
+        "subscribe_for_good": "Accept warnings for good",
+        "subscribe_not": (
+            "To subscribe, open this page from the account's menu in WeChat on a phone (7.0.12 or newer)."
+        ),
+        "subscribe_done": "WeChat has noted your choice.",
+        "subscribe_later": "That did not work, please try again later.",
     },
 }
 

@@ -63,6 +63,7 @@ from geo_engine.tracking.learning import Background
 from geo_engine.tracking.learnt import Forecast
 from geo_engine.tracking.roads import RoadNet, road_net
 from geo_engine.warming import warm_up
+from geo_engine.wechat.client import WeChatApi
 from geo_engine.zones.zoneset import ZoneSet
 
 __all__ = ["Enrolment", "Service", "bootstrap", "enrol"]
@@ -194,11 +195,11 @@ def bootstrap(
         # First of all who writes: from here on every change may be an event.
         webhooks = _webhooks(settings, store, metrics, clocks)
         ingest.put_vehicles(person.vehicle for person in store.people())
-        secret = settings.identity_secret
-        key = secrets.token_bytes(32) if secret is None else secret.get_secret_value().encode()
+        key = _key(settings)
         owners = People(store, ingest, sms_sender(settings), clocks.wall, key)
-        binding = binding_page(settings, store, owners, key, clocks)
-        chat = _chat(settings, (ingest, store, owners, zones), key, clocks, stack)
+        api = account_calls(settings, store, clocks, stack)
+        binding = binding_page(settings, store, owners, key, clocks, api)
+        chat = _chat(settings, (ingest, store, owners, zones), key, clocks, api)
         relay = _relay(store, sender, chat, clocks, on_delivered)
         inbound = _inbound(settings, (ingest, store, metrics), chat, clocks)
         if chat is not None:
@@ -297,18 +298,23 @@ def _continue(engine: Engine, store: Store, state: StateFile, now_ms: int) -> in
     return sum(visit.open for visit in visits) - len(gone)
 
 
+def _key(settings: Settings) -> bytes:
+    """Return what hashes and links are keyed with; without a setting a new one at each start."""
+    secret = settings.identity_secret
+    return secrets.token_bytes(32) if secret is None else secret.get_secret_value().encode()
+
+
 def _chat(
     settings: Settings,
     parts: tuple[IngestWorker, Store, People, ZoneSet],
     key: bytes,
     clocks: Clocks,
-    stack: ExitStack,
+    api: WeChatApi | None,
 ) -> Chat | None:
     """Return the chat of the account, None without one."""
-    ingest, store, people, zones = parts
-    api = account_calls(settings, store, clocks, stack)
     if api is None:
         return None
+    ingest, store, people, zones = parts
     account = account_of(settings)
     url = settings.public_url
     return join_chat(

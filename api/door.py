@@ -40,6 +40,7 @@ from geo_engine.model import Vehicle
 from geo_engine.people.erasure import ErasureReason
 from geo_engine.store.open import open_store
 from geo_engine.store.protocol import Store
+from geo_engine.wechat.client import WeChatApi
 from geo_engine.wechat.inbound import Inbound
 from geo_engine.wechat.sender import ChannelSender
 
@@ -122,7 +123,11 @@ def open_door(settings: Settings, *, clocks: Clocks | None = None) -> Door:
             raise ConfigurationError(message)
         key = settings.identity_secret.get_secret_value().encode()
         people = People(store, _EngineElsewhere(), sms_sender(settings), clocks.wall, key)
-        sender = _sender(settings, store, people, clocks, stack)
+        api = account_calls(settings, store, clocks, stack)
+        if api is None:
+            message = "found no WeChat account, expected that of the engine's process"
+            raise ConfigurationError(message)
+        sender = _sender(settings, api, store, people, clocks)
         chosen = RelaySettings(holder=lock.number)
         relay = Relay(store, sender, clocks.steady, settings=chosen, on_delivered=_noting(store))
         metrics = Metrics()
@@ -130,16 +135,11 @@ def open_door(settings: Settings, *, clocks: Clocks | None = None) -> Door:
             dead_freeing(settings, store, lock.number, relay, clocks),
             Timer("quota", _QUOTA_EVERY_S, sender.learn_quota),
         ]
-        app = _app(settings, (store, relay, people, metrics), key, clocks)
+        app = _app(settings, (store, relay, people, metrics, api), key, clocks)
         return Door(app, lock.number, store, relay, metrics, people, timers, stack.pop_all())
 
 
-def _sender(settings: Settings, store: Store, people: People, clocks: Clocks, stack: ExitStack) -> ChannelSender:
-    api = account_calls(settings, store, clocks, stack)
-    if api is None:
-        message = "found no WeChat account, expected that of the engine's process"
-        raise ConfigurationError(message)
-
+def _sender(settings: Settings, api: WeChatApi, store: Store, people: People, clocks: Clocks) -> ChannelSender:
     def gone(open_id: str) -> None:
         try:
             u7 = store.u7_of(open_id)
@@ -161,8 +161,10 @@ def _noting(store: Store) -> Callable[[Message, SendResult], None]:
     return delivered
 
 
-def _app(settings: Settings, parts: tuple[Store, Relay, People, Metrics], key: bytes, clocks: Clocks) -> FastAPI:
-    store, relay, people, metrics = parts
+def _app(
+    settings: Settings, parts: tuple[Store, Relay, People, Metrics, WeChatApi], key: bytes, clocks: Clocks
+) -> FastAPI:
+    store, relay, people, metrics, api = parts
     bind_link = None if settings.public_url is None else f"{settings.public_url.rstrip('/')}/bind"
 
     def greets(message: Inbound) -> str | None:
@@ -176,7 +178,7 @@ def _app(settings: Settings, parts: tuple[Store, Relay, People, Metrics], key: b
         ),
         # The process of the engine looks for messages twice a second; nobody needs to wake it.
         *callback_route(settings, (store, metrics), clocks, greets=greets),
-        *binding_page(settings, store, people, key, clocks),
+        *binding_page(settings, store, people, key, clocks, api),
         my_data_router(EXPORT_PATH, MyData(store, key, settings.public_url, clocks.wall).file),
     ]
     return make_app(routers)

@@ -10,10 +10,11 @@ from typing import Final
 
 from fastapi import APIRouter
 
+from api.bind_subscribe import Subscriptions
 from api.clocks import Clocks
 from api.metrics import Metrics
 from api.people import People
-from api.routes.binding import binding_router
+from api.routes.binding import BindingParts, binding_router
 from api.routes.wechat import wechat_router
 from api.settings import CONSOLE_SMS, Settings
 from api.workers.inbox_journal import InboxJournal
@@ -76,15 +77,23 @@ def account_of(settings: Settings) -> Account:
     )
 
 
-def binding_page(settings: Settings, store: Store, people: People, key: bytes, clocks: Clocks) -> list[APIRouter]:
+def binding_page(
+    settings: Settings, store: Store, people: People, key: bytes, clocks: Clocks, api: WeChatApi | None
+) -> list[APIRouter]:
     """Return the binding page, where WeChat's browser can reach one."""
     app_id, secret = settings.wechat_app_id, settings.wechat_app_secret
-    if settings.public_url is None or app_id is None or secret is None:
+    if settings.public_url is None or app_id is None or secret is None or api is None:
         return []
     oauth = WeChatOAuth(
         app_id, secret.get_secret_value(), settings.wechat_api_base, oauth_base=settings.wechat_oauth_base
     )
-    return [binding_router(people, oauth, store.shared, settings.public_url, key, clocks.wall)]
+    account = account_of(settings)
+    one_time, long_term = (
+        [template.template_id for template in templates] for templates in (account.one_time, account.long_term)
+    )
+    subscriptions = Subscriptions(app_id, one_time, long_term, api.page_ticket, clocks.wall)
+    parts = BindingParts(people, oauth, store.shared, settings.public_url, key, clocks.wall, subscriptions)
+    return [binding_router(parts)]
 
 
 def callback_route(

@@ -11,6 +11,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Final
 from urllib.parse import parse_qs, urlsplit
@@ -18,8 +19,9 @@ from urllib.parse import parse_qs, urlsplit
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from api.bind_page import BIND_HEADERS, BindView, message_page, render_bind_page
+from api.bind_page import BindView, bind_headers, message_page, render_bind_page
 from api.bind_sessions import BindSession, OneTimeStates, Sessions
+from api.bind_subscribe import SubscribeOffer, Subscriptions
 from api.bind_words import CHOICES, FORM
 from api.people import CodeRequest, People, Profile
 from geo_engine.errors import InputError, StoreError
@@ -30,7 +32,7 @@ from geo_engine.people.erasure import ErasureReason
 from geo_engine.store.shared import Shared
 from geo_engine.wechat.oauth import OAuthOutcome, WeChatOAuth
 
-__all__ = ["binding_router"]
+__all__ = ["BindingParts", "binding_router"]
 
 _log: Final = logging.getLogger(__name__)
 _SESSION: Final = "geo_bind"
@@ -56,12 +58,11 @@ _BACK: dict[int | str, dict[str, str]] = {
 }
 
 
-def binding_router(
-    people: People, oauth: WeChatOAuth, shared: Shared, public_url: str, key: bytes, clock: Callable[[], int]
-) -> APIRouter:
-    """Return the binding page.
+@dataclass(frozen=True, slots=True)
+class BindingParts:
+    """What the binding page is joined from.
 
-    Args:
+    Attributes:
         people: what the page changes.
         oauth: asks WeChat who it is.
         shared: where states and sessions are kept, so that any process on the store can show the next page.
@@ -69,8 +70,21 @@ def binding_router(
             when it is https.
         key: secret of the states and forms.
         clock: epoch milliseconds.
+        subscriptions: offers subscription templates, None = there are none.
     """
-    page = _BindingPage(people, oauth, shared, public_url.rstrip("/"), key, clock)
+
+    people: People
+    oauth: WeChatOAuth
+    shared: Shared
+    public_url: str
+    key: bytes
+    clock: Callable[[], int]
+    subscriptions: Subscriptions | None = None
+
+
+def binding_router(parts: BindingParts) -> APIRouter:
+    """Return the binding page."""
+    page = _BindingPage(parts)
     router = APIRouter(tags=["binding"])
 
     @router.get(
@@ -117,22 +131,15 @@ def _form_door(page: _BindingPage, action: str) -> Callable[[Request], Awaitable
 class _BindingPage:
     """The page without its routes: every method may block."""
 
-    def __init__(
-        self,
-        people: People,
-        oauth: WeChatOAuth,
-        shared: Shared,
-        public_url: str,
-        key: bytes,
-        clock: Callable[[], int],
-    ) -> None:
-        self._people = people
-        self._oauth = oauth
-        self._url = public_url
-        self._clock = clock
-        self._secure = urlsplit(public_url).scheme == "https"
-        self._states = OneTimeStates(key, shared)
-        self._sessions = Sessions(key, shared)
+    def __init__(self, parts: BindingParts) -> None:
+        self._people = parts.people
+        self._oauth = parts.oauth
+        self._url = parts.public_url.rstrip("/")
+        self._clock = parts.clock
+        self._subscriptions = parts.subscriptions
+        self._secure = urlsplit(self._url).scheme == "https"
+        self._states = OneTimeStates(parts.key, parts.shared)
+        self._sessions = Sessions(parts.key, parts.shared)
         self.acts: dict[str, _Act] = {
             "phone": self._send_code,
             "code": self._bind_phone,
@@ -152,8 +159,19 @@ class _BindingPage:
         notices, session.notices = session.notices, []
         if notices:
             self._sessions.keep_notices(session)
-        view = BindView(profile.language, profile.phone, profile.vehicles, profile.agreed, session.csrf, tuple(notices))
-        return HTMLResponse(render_bind_page(view), headers=dict(BIND_HEADERS))
+        offer = self._offer(request)
+        view = BindView(
+            profile.language, profile.phone, profile.vehicles, profile.agreed, session.csrf, tuple(notices), offer
+        )
+        return HTMLResponse(render_bind_page(view), headers=bind_headers(offer))
+
+    def _offer(self, request: Request) -> SubscribeOffer | None:
+        if self._subscriptions is None:
+            return None
+        # Signed is what the browser has in its line of address; behind a gateway that is not what arrives here.
+        query = request.url.query
+        url = f"{self._url}/bind?{query}" if query else f"{self._url}/bind"
+        return self._subscriptions.offer(url, request.headers.get("user-agent", ""))
 
     def _ask_wechat(self) -> Response:
         browser = secrets.token_urlsafe(16)
@@ -283,7 +301,7 @@ def _see_page() -> RedirectResponse:
 
 
 def _said(name: str, status: HTTPStatus) -> HTMLResponse:
-    return HTMLResponse(message_page(name), status, dict(BIND_HEADERS))
+    return HTMLResponse(message_page(name), status, bind_headers())
 
 
 def _form_of(body: bytes) -> Form:

@@ -1,4 +1,7 @@
-"""The one owner of an account's access token: cached, shared, renewed by one at a time, never in a loop."""
+"""The one owner of an account's access token: cached, shared, renewed by one at a time, never in a loop.
+
+The ticket of pages (``jsapi_ticket``) has the same life and is kept the same way, by an owner of its own.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ class TokenOwner:
             (time limit), because the others wait for it.
         clock: milliseconds; only differences count, but with a ``shelf`` it must be one that all processes share.
         shelf: where the token is shared, None = this process is alone.
-        account: whose token it is.
+        account: whose token it is; names it on the shelf.
         lease_ms: how long one renewal may take, all its calls together.
         wait: pauses for some seconds between two looks at a renewal of another process.
     """

@@ -62,6 +62,7 @@ _LONGEST_SCENE: Final = 64
 _QUOTA: Final = "openapi/quota/get"
 _CLEAR_QUOTA: Final = "clear_quota"
 _STABLE: Final = "stable_token"
+_TICKET: Final = "ticket/getticket"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _CONNECTIONS: Final = 64
 _DETAIL_LIMIT: Final = 300
@@ -137,6 +138,14 @@ class WeChatApi:
         self._client = _new_client(app_id, self._api_base, timeout_s)
         lease_ms = round(3_000 * timeout_s)  # A renewal is two requests at most.
         self._tokens = TokenOwner(self._fetch_token, clock, shelf=shelf, account=app_id, lease_ms=lease_ms)
+        # As the token: two hours, one for all processes, renewed by one of them. A space is in no app id.
+        self._tickets = TokenOwner(
+            self._fetch_ticket,
+            clock,
+            shelf=shelf,
+            account=f"{app_id} jsapi_ticket",
+            lease_ms=round(4_000 * timeout_s),  # The call, a token, a forced token, and the call again.
+        )
         _hide_tokens_in_logs()
 
     def __repr__(self) -> str:
@@ -214,6 +223,16 @@ class WeChatApi:
             return SendResult(Outcome.RETRY, detail="QR code: answer without ticket or life")
         return QrCode(ticket, str(answer.get("url", "")), given_s)
 
+    def page_ticket(self) -> str | SendResult:
+        """Return the ticket that signs pages which use the JS-SDK (``crypto.page_signature``), or why there is none.
+
+        It is fetched (``ticket/getticket``) five minutes before the last one ends, by one caller for all.
+        """
+        try:
+            return self._tickets.current()
+        except TokenError as error:
+            return error.result
+
     def clear_quota(self) -> SendResult:
         """Have every daily quota of the account begin anew; WeChat allows that ten times a month (then 48006)."""
         answer = self._ask(_CLEAR_QUOTA, {"appid": self._app_id})
@@ -222,26 +241,35 @@ class WeChatApi:
         return SendResult(Outcome.ACCEPTED, errcode=0)
 
     def _ask(
-        self, path: str, body: Mapping[str, object], why_not: Callable[[], str] = lambda: ""
+        self,
+        path: str,
+        body: Mapping[str, object] | None,
+        why_not: Callable[[], str] = lambda: "",
+        query: Mapping[str, str] | None = None,
     ) -> Mapping[str, object] | SendResult:
-        """Call with the token; when it is refused, once more with another one."""
+        """Call with the token, by GET without a body; when the token is refused, once more with another one."""
         try:
             token = self._tokens.current()
-            answer = self._ask_unless(why_not, path, body, token)
+            answer = self._ask_unless(why_not, path, body, token, query)
             if isinstance(answer, SendResult) and answer.errcode in TOKEN_ERRCODES:
                 token = self._tokens.replace(token)
-                answer = self._ask_unless(why_not, path, body, token)
+                answer = self._ask_unless(why_not, path, body, token, query)
         except TokenError as error:
             return replace(error.result, reached=False)
         return answer
 
     def _ask_unless(
-        self, why_not: Callable[[], str], path: str, body: Mapping[str, object], token: str
+        self,
+        why_not: Callable[[], str],
+        path: str,
+        body: Mapping[str, object] | None,
+        token: str,
+        query: Mapping[str, str] | None,
     ) -> Mapping[str, object] | SendResult:
         why = why_not()
         if why:
             return SendResult(Outcome.RETRY, detail=f"not sent: {why}")
-        return self._call(path, {"access_token": token}, body, token)
+        return self._call(path, {"access_token": token, **(query or {})}, body, token)
 
     def _fetch_token(self, force: bool) -> TokenGrant:
         body = {
@@ -262,13 +290,25 @@ class WeChatApi:
             raise TokenError(SendResult(Outcome.RETRY, detail="token: answer without access_token or expires_in"))
         return TokenGrant(value, lifetime_s * 1_000)
 
+    def _fetch_ticket(self, _force: bool) -> TokenGrant:
+        answer = self._ask(_TICKET, None, query={"type": "jsapi"})
+        if isinstance(answer, SendResult):
+            raise TokenError(_with_rule(answer, attempts=0))
+        value, lifetime_s = answer.get("ticket"), answer.get("expires_in")
+        if not isinstance(value, str) or not value or not isinstance(lifetime_s, int) or lifetime_s <= 0:
+            raise TokenError(SendResult(Outcome.RETRY, detail="page ticket: answer without ticket or expires_in"))
+        return TokenGrant(value, lifetime_s * 1_000)
+
     def _call(
-        self, path: str, params: Mapping[str, str] | list[str], body: Mapping[str, object], hidden: str
+        self, path: str, params: Mapping[str, str] | list[str], body: Mapping[str, object] | None, hidden: str
     ) -> Mapping[str, object] | SendResult:
         """Return the JSON object WeChat answered, or what went wrong as a result without its rule applied yet."""
         try:
-            # wechatpy writes the token it is given into the mapping and needs a plain dict to build the body.
-            answer = self._client.post(path, params=params, data=dict(body), allow_redirects=False)
+            if body is None:
+                answer = self._client.get(path, params=params, allow_redirects=False)
+            else:
+                # wechatpy writes the token it is given into the mapping and needs a plain dict to build the body.
+                answer = self._client.post(path, params=params, data=dict(body), allow_redirects=False)
         except WeChatClientException as error:
             return _refusal(error, (hidden, self._app_secret))
         except requests.RequestException as error:

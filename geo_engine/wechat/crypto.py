@@ -62,7 +62,7 @@ def signature(token: str, *parts: str) -> str:
 def page_signature(ticket: str, nonce: str, timestamp_s: int, url: str) -> str:
     """Return the signature ``wx.config`` wants of a page that uses the JS-SDK, in lower-case hexadecimal.
 
-    The binding page needs none, as it has no script; a page of one's own does.
+    The binding page has one where it offers subscription templates.
 
     Args:
         ticket: the account's ``jsapi_ticket``.

@@ -77,6 +77,9 @@ class FakeWeChat:
         clock: epoch milliseconds; a test's own clock makes tokens expire and days pass.
         on_delivery: called with each delivery before its sender is answered (log, receipt).
         delivered: deliveries of an earlier run, so that a restart does not forget what people have seen.
+
+    Attributes:
+        ticket_calls: calls of ``ticket/getticket`` with a good token since the start.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class FakeWeChat:
         self.tokens = FakeTokens()
         self.oauth = FakeOAuth()
         self.faults = FaultPlan()
+        self.ticket_calls = 0
         self._clock = clock
         self._on_delivery = on_delivery
         self._templates = {template.template_id: template for template in settings.templates}

@@ -64,6 +64,7 @@ class FakeCalls:
         kind = query.get("type", "")
 
         def work(now_ms: int) -> JsonObject:
+            self._account.ticket_calls += 1
             if kind not in {"jsapi", "wx_card"}:
                 return self._account.error(40097)
             ticket, ends_ms = self._tickets.get(kind, ("", 0))

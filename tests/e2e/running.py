@@ -11,7 +11,7 @@ from typing import Any
 
 from api.bootstrap import Service, bootstrap
 from api.serving import HttpServer
-from api.settings import Settings
+from api.settings import CONSOLE_SMS, Settings
 from geo_engine.wechat.fake import CallbackTarget, FakeSettings
 from geo_engine.wechat.fake_server import FakeServer, start_fake_wechat
 
@@ -29,10 +29,11 @@ VENUE = {
 
 @dataclass
 class Running:
-    """The service and the fake WeChat that pushes to it."""
+    """The service, the fake WeChat that pushes to it, and the address of the service."""
 
     service: Service
     wechat: FakeServer
+    url: str
 
 
 @contextmanager
@@ -51,7 +52,10 @@ def a_running_service(folder: Path, fake: FakeSettings | None = None, **values: 
             "wechat_app_id": fake.app_id,
             "wechat_app_secret": fake.app_secret,
             "wechat_api_base": wechat.url,
+            "wechat_oauth_base": wechat.url,
             "wechat_qr_base": wechat.url,
+            "public_url": http.url,
+            "sms_url": CONSOLE_SMS,
             "wechat_token": TOKEN,
             "wechat_aes_key": KEY,
         }
@@ -60,4 +64,4 @@ def a_running_service(folder: Path, fake: FakeSettings | None = None, **values: 
         service.start()
         http.start(service)
         stack.callback(http.stop)
-        yield Running(service, wechat)
+        yield Running(service, wechat, http.url)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
+import urllib3
 
 from api.clocks import wall_clock_ms
 from geo_engine.model import Vehicle
@@ -38,6 +41,40 @@ def enrolled(running: Running, person: str, u7: int) -> str:
     store.put_people([Person(u7, open_id, Vehicle(u7))])
     store.set_consent(u7, "warnings", True, "v1", wall_clock_ms(), "test")
     return open_id
+
+
+def page_of(running: Running, open_id: str) -> str:
+    """Open the page in the browser of a person's WeChat and return it."""
+    running.wechat.phone(open_id).opens("any")
+    cookies: dict[str, str] = {}
+    address = f"{running.url}/bind"
+    with urllib3.PoolManager(retries=False, timeout=10.0) as pool:
+        for _ in range(6):
+            headers = {"user-agent": "MicroMessenger/8.0.50"}
+            headers["cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+            answer = pool.request("GET", address, headers=headers, redirect=False)
+            if answer.status == 200:
+                return answer.data.decode()
+            for cookie in answer.headers.getlist("set-cookie"):
+                name, _, value = cookie.partition(";")[0].partition("=")
+                cookies[name] = value
+            address = urljoin(address, answer.headers["location"].partition("#")[0])
+    message = f"the page sends on and on, lastly to {address}"
+    raise AssertionError(message)
+
+
+def test_the_page_of_the_service_offers_the_templates_of_the_settings(tmp_path: Path) -> None:
+    values = {"wechat_one_time_templates": ONCE, "wechat_long_term_templates": FOR_GOOD}
+    with a_running_service(tmp_path, FAKE, **values) as running:
+        page = page_of(running, enrolled(running, "anna", 1))
+        assert re.findall(r'wx-open-subscribe template="([^"]+)"', page) == ["once", "good,other"]
+
+
+def test_the_page_of_a_service_without_templates_offers_nothing(tmp_path: Path) -> None:
+    with a_running_service(tmp_path, FAKE) as running:
+        page = page_of(running, enrolled(running, "anna", 1))
+        assert "我的车辆与授权" in page
+        assert "wx-open-subscribe" not in page
 
 
 def test_an_acceptance_carries_one_warning_and_a_long_term_one_carries_all(tmp_path: Path) -> None:

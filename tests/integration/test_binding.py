@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from api.app import make_app
 from api.bind_words import CHOICES, FORM, NOTICES, WORDS
 from api.people import People
-from api.routes.binding import binding_router
+from api.routes.binding import BindingParts, binding_router
 from geo_engine.errors import ConfigurationError
 from geo_engine.ingest.vehicles import read_vehicle
 from geo_engine.model import BodyType, Energy, Language, PlateColour, Vehicle, VehicleClass, VehicleKind
@@ -78,7 +78,7 @@ class Phone:
         self.store = MemoryStore()
         self.people = People(self.store, self.engine, self.sms, self.clock, KEY)
         oauth = WeChatOAuth(SETTINGS.app_id, SETTINGS.app_secret, server.url, oauth_base=server.url)
-        router = binding_router(self.people, oauth, self.store.shared, public_url, KEY, self.clock)
+        router = binding_router(BindingParts(self.people, oauth, self.store.shared, public_url, KEY, self.clock))
         self.client = TestClient(make_app([router]), base_url=public_url, follow_redirects=False)
         self.pool = urllib3.PoolManager(retries=False, timeout=10.0)
         self.csrf = ""
