@@ -112,11 +112,6 @@ class Service:
         if self.chat is not None:
             self.chat.rounds.start()
 
-    def keep_quiet(self, u7: int, hours: QuietHours | None, *, at_ms: int) -> None:
-        """Set a person's own quiet hours, None = those of the policy."""
-        self.store.set_quiet_hours(u7, hours, at_ms)
-        self.ingest.tell(lambda engine: engine.keep_quiet(u7, hours))
-
     def stop(self, drain_s: float) -> None:
         """Judge what was accepted, send what is due for at most ``drain_s`` seconds, close the store."""
         for timer in self.timers:
@@ -330,6 +325,7 @@ def _chat(
             has_page=url is not None,
             clock=clocks.wall,
             qr_base=settings.wechat_qr_base,
+            quiet_hours=QuietHours.parse(settings.quiet_hours),
         )
     )
 

@@ -35,6 +35,7 @@ from api.store_lock import StoreLock
 from api.workers.relay import Relay, RelaySettings
 from api.workers.timer import Timer
 from geo_engine.alerting.message import Message, SendResult
+from geo_engine.alerting.policy import QuietHours
 from geo_engine.errors import ConfigurationError, StoreError
 from geo_engine.model import Vehicle
 from geo_engine.people.erasure import ErasureReason
@@ -57,6 +58,9 @@ class _EngineElsewhere:
         """Do nothing: the store has noted it, or will with the record that follows."""
 
     def keep_history(self, u7: int, granted: bool) -> None:
+        """Do nothing, as above."""
+
+    def keep_quiet(self, u7: int, hours: QuietHours | None) -> None:
         """Do nothing, as above."""
 
     def forget(self, u7: int) -> Future[None]:  # noqa: ARG002 - the erasure in the store says whom

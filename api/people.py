@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Protocol
 
+from geo_engine.alerting.policy import QuietHours
 from geo_engine.errors import Fault, InputError, StoreError
 from geo_engine.model import Language, Vehicle
 from geo_engine.people.codes import (
@@ -43,6 +44,10 @@ class EngineDoor(Protocol):
 
     def keep_history(self, u7: int, granted: bool) -> None:
         """Keep or stop keeping somebody's history."""
+        ...
+
+    def keep_quiet(self, u7: int, hours: QuietHours | None) -> None:
+        """Tell somebody's own quiet hours, None = those of the policy; they hold for the next pings."""
         ...
 
     def forget(self, u7: int) -> Future[None]:
@@ -173,6 +178,18 @@ class People:
             u7 = self.follow(open_id, language)
             self._store.set_language(u7, language)
             self._tell(u7)
+
+    def quiet_hours(self, open_id: str) -> QuietHours | None:
+        """Return a person's own quiet hours, None = those of the policy hold."""
+        u7 = self._store.u7_of(open_id)
+        return None if u7 is None else self._store.quiet_hours(u7=u7).get(u7)
+
+    def keep_quiet(self, open_id: str, hours: QuietHours | None) -> None:
+        """Set a person's own quiet hours, None = those of the policy; the engine goes by them from the next ping on."""
+        with self._lock:
+            u7 = self.follow(open_id)
+            self._store.set_quiet_hours(u7, hours, self._clock())
+            self._engine.keep_quiet(u7, hours)
 
     # ---- phone
 

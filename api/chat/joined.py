@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from api.chat.handler import ChatHandler, ChatParts
 from api.chat.inviting import Inviter
 from api.chat.my_data import MyData
-from api.chat.ports import Agreements, Around, LastSeen, MutedZones, Persons, Told
+from api.chat.ports import Agreements, Around, LastSeen, MutedZones, Persons, QuietTimes, Told
 from api.chat.rounds import Rounds
 from api.chat.speaking import Speaker
 from api.people import People
 from api.workers.ingest import IngestWorker
+from geo_engine.alerting.policy import QuietHours
 from geo_engine.answers.places import PlaceBook
 from geo_engine.meetings.service import MeetingDesk
 from geo_engine.store.protocol import Store
@@ -42,6 +43,7 @@ class ChatNeeds:
         public_url: where WeChat's browser sees the service, None = nowhere.
         has_page: there is a page on which vehicles are bound.
         clock: the time of day, epoch milliseconds UTC.
+        quiet_hours: those of the policy, for people who have none of their own.
         qr_base: scheme and host that show the pictures of QR codes.
     """
 
@@ -55,6 +57,7 @@ class ChatNeeds:
     public_url: str | None
     has_page: bool
     clock: Callable[[], int]
+    quiet_hours: QuietHours
     qr_base: str = WECHAT_QR_BASE
 
 
@@ -84,6 +87,7 @@ def join_chat(needs: ChatNeeds) -> Chat:
         rules=Around(needs.zones, persons.vehicle, settings.zones_m),
         warnings=Told(store),
         mutes=MutedZones(store, needs.ingest, needs.zones, clock),
+        quiet=QuietTimes(persons, needs.people, needs.quiet_hours),
         exporter=my_data,
         eraser=persons,
         consents=persons,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from typing import Any, Final
 
+from geo_engine.alerting.policy import QuietHours
 from geo_engine.store.messages import Cursor, MessageFilter, MessageRecord
 from geo_engine.store.protocol import Store
 
@@ -78,7 +79,7 @@ class MyData:
             "vehicles": store.vehicles_of(u7),
             "consents": store.consents(u7),
             "muted": [mute for mute in store.mutes(now_ms) if mute.u7 == u7],
-            "quiet_hours": store.quiet_hours().get(u7),
+            "quiet_hours": _hours(store.quiet_hours(u7=u7).get(u7)),
             "history": store.history(u7, 0, now_ms + 1),
             "decisions": self._decisions(u7),
             "messages": self._messages(u7),
@@ -104,6 +105,11 @@ class MyData:
             found += page
             after = page[-1].cursor
         return found
+
+
+def _hours(own: QuietHours | None) -> str | None:
+    """Return own quiet hours as people write them, ``none`` of who wants none; None = those of the service hold."""
+    return None if own is None else own.text or "none"
 
 
 def _plain(value: object) -> object:

@@ -12,6 +12,7 @@ import numpy as np
 from api.chat.words import agreed, withdrawn
 from api.people import People
 from api.workers.ingest import IngestWorker
+from geo_engine.alerting.policy import QuietHours
 from geo_engine.answers.around import ZoneAround, ZonesAround
 from geo_engine.engine import Engine
 from geo_engine.errors import StoreError
@@ -27,7 +28,7 @@ from geo_engine.wechat.conversation.heard import Heard, Texted
 from geo_engine.wechat.conversation.intents import Intent, recognise
 from geo_engine.zones.zoneset import ZoneSet
 
-__all__ = ["Agreements", "Around", "LastSeen", "MutedZones", "Persons", "Told"]
+__all__ = ["Agreements", "Around", "LastSeen", "MutedZones", "Persons", "QuietTimes", "Told"]
 
 _log: Final = logging.getLogger(__name__)
 _ENGINE_S: Final = 1.0
@@ -199,6 +200,25 @@ class MutedZones:
         if zone is None:
             return zone_id
         return zone.name_en if language is Language.EN and zone.name_en else zone.name
+
+
+class QuietTimes:
+    """The port ``Quiet``."""
+
+    def __init__(self, persons: Persons, people: People, usual: QuietHours) -> None:
+        """Join the parts; ``usual`` are the hours of the policy."""
+        self._persons, self._people, self.usual = persons, people, usual
+
+    def own(self, u7: int) -> QuietHours | None:
+        """Return the hours somebody set."""
+        open_id = self._persons.open_id(u7)
+        return None if open_id is None else self._people.quiet_hours(open_id)
+
+    def keep(self, u7: int, hours: QuietHours | None) -> None:
+        """Set them; of who was erased meanwhile nothing is kept."""
+        open_id = self._persons.open_id(u7)
+        if open_id is not None:
+            self._people.keep_quiet(open_id, hours)
 
 
 class Agreements:

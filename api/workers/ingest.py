@@ -17,6 +17,7 @@ import numpy as np
 from api.clocks import Clocks
 from api.metrics import Metrics
 from api.workers.history import History
+from geo_engine.alerting.policy import QuietHours
 from geo_engine.alerting.quota import Arbiter
 from geo_engine.engine import Decisions, Engine
 from geo_engine.errors import StoreError
@@ -221,6 +222,10 @@ class IngestWorker:
     def keep_history(self, u7: int, granted: bool) -> None:
         """Keep or stop keeping a person's history, before the next pings are judged; the store decides by consent."""
         self._told.put(lambda _engine: (self._history.follow if granted else self._history.forget)([u7]))
+
+    def keep_quiet(self, u7: int, hours: QuietHours | None) -> None:
+        """Keep to a person's own quiet hours, None = those of the policy, before the next pings are judged."""
+        self.tell(lambda engine: engine.keep_quiet(u7, hours))
 
     def ready(self) -> str | None:
         """Return why the worker is not ready, None when it is."""

@@ -88,7 +88,7 @@ class Changes:
     def _tell_wishes(self, u7: int) -> None:
         # Read in the engine's own thread: a wish that comes by the chat meanwhile is told after it.
         def take(engine: Engine) -> None:
-            mutes, hours = self._mutes(u7), self._store.quiet_hours().get(u7)
+            mutes, hours = self._mutes(u7), self._store.quiet_hours(u7=u7).get(u7)
             engine.wishes.forget(np.array([u7]))
             for mute in mutes:
                 engine.mute(u7, mute.zone_id, mute.until_ms)

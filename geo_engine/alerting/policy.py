@@ -89,6 +89,13 @@ class QuietHours:
         hour, minute, until_hour, until_minute = map(int, found.groups())
         return cls(60 * hour + minute, 60 * until_hour + until_minute)
 
+    @property
+    def text(self) -> str:
+        """Return what ``parse`` reads: ``22:00-07:00``, or an empty text for no quiet hours."""
+        if self.from_min == self.until_min:
+            return ""
+        return "-".join(f"{minute // 60:02d}:{minute % 60:02d}" for minute in (self.from_min, self.until_min))
+
     def hold(self, minute: int) -> bool:
         """Say whether a minute of the day is quiet."""
         if self.from_min <= self.until_min:

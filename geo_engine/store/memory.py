@@ -163,10 +163,10 @@ class MemoryStore(MemoryIdentities, MemoryReach):
             if hours is not None:
                 self._quiet_hours[u7] = hours
 
-    def quiet_hours(self) -> dict[int, QuietHours]:
-        """Return everybody's own quiet hours; see ``Store.quiet_hours``."""
+    def quiet_hours(self, *, u7: int | None = None) -> dict[int, QuietHours]:
+        """Return everybody's own quiet hours, or one person's; see ``Store.quiet_hours``."""
         with self._locked():
-            return dict(sorted(self._quiet_hours.items()))
+            return {one: hours for one, hours in sorted(self._quiet_hours.items()) if u7 in (None, one)}
 
     def forget_wishes(self, u7: int) -> None:
         """Erase what somebody did not want to hear; see ``Store.forget_wishes``."""

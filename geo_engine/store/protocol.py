@@ -224,8 +224,8 @@ class Store(Identities, ReachLedger, TokenShelf, Protocol):
         """Set a person's own quiet hours, None = those of the policy hold for them again."""
         ...
 
-    def quiet_hours(self) -> dict[int, QuietHours]:
-        """Return the quiet hours of everybody who has their own, by user."""
+    def quiet_hours(self, *, u7: int | None = None) -> dict[int, QuietHours]:
+        """Return the quiet hours of everybody who has their own, by user; or of one person, if they have."""
         ...
 
     def forget_wishes(self, u7: int) -> None:

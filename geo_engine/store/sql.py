@@ -259,12 +259,14 @@ class SqlStore(SqlIdentities, SqlReach):
                 values = {"u7": u7, "from_min": hours.from_min, "until_min": hours.until_min, "at_ms": at_ms}
                 _put(connection, schema.quiet_hours, [values])
 
-    def quiet_hours(self) -> dict[int, QuietHours]:
-        """Return everybody's own quiet hours; see ``Store.quiet_hours``."""
+    def quiet_hours(self, *, u7: int | None = None) -> dict[int, QuietHours]:
+        """Return everybody's own quiet hours, or one person's; see ``Store.quiet_hours``."""
         columns = schema.quiet_hours.c
         query = select(columns.u7, columns.from_min, columns.until_min).order_by(columns.u7)
+        if u7 is not None:
+            query = query.where(columns.u7 == u7)
         with self._read() as connection:
-            return {u7: QuietHours(from_min, until_min) for u7, from_min, until_min in connection.execute(query)}
+            return {one: QuietHours(from_min, until_min) for one, from_min, until_min in connection.execute(query)}
 
     def forget_wishes(self, u7: int) -> None:
         """Erase what somebody did not want to hear; see ``Store.forget_wishes``."""

@@ -443,6 +443,7 @@ def test_own_quiet_hours_are_kept_until_they_are_taken_back(empty: Store) -> Non
     empty.set_quiet_hours(3, None, T0)
     empty.set_quiet_hours(4, None, T0)
     assert empty.quiet_hours() == {1: QuietHours(3, 4), 2: QuietHours(0, 0)}
+    assert [empty.quiet_hours(u7=u7) for u7 in (2, 3, 0)] == [{2: QuietHours(0, 0)}, {}, {}]
 
 
 def test_what_a_person_does_not_want_to_hear_is_erased_and_others_stay(empty: Store) -> None:

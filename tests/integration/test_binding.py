@@ -18,6 +18,7 @@ from api.app import make_app
 from api.bind_words import CHOICES, FORM, NOTICES, WORDS
 from api.people import People
 from api.routes.binding import BindingParts, binding_router
+from geo_engine.alerting.policy import QuietHours
 from geo_engine.errors import ConfigurationError
 from geo_engine.ingest.vehicles import read_vehicle
 from geo_engine.model import BodyType, Energy, Language, PlateColour, Vehicle, VehicleClass, VehicleKind
@@ -48,6 +49,9 @@ class QuietEngine:
         self.vehicles.append(vehicle)
 
     def keep_history(self, u7: int, granted: bool) -> None:
+        pass
+
+    def keep_quiet(self, u7: int, hours: QuietHours | None) -> None:
         pass
 
     def forget(self, u7: int) -> Future[None]:

@@ -11,10 +11,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from api.bootstrap import Service, bootstrap
-from api.chat.ports import MutedZones
+from api.chat.ports import MutedZones, Persons, QuietTimes
 from api.clocks import Clocks
 from api.settings import Settings
 from geo_engine.alerting.policy import QuietHours
+from geo_engine.meetings.service import MeetingDesk
 from geo_engine.model import Vehicle, VehicleKind
 from geo_engine.people.consents import ConsentChannel, Purpose
 from geo_engine.people.erasure import ErasureReason
@@ -24,11 +25,25 @@ from tests.integration.test_pings_door import ZONES, enrolled
 PEOPLE = [enrolled(u7, f"o{u7:027d}", Vehicle(u7=u7, kind=VehicleKind.GOODS)) for u7 in (1, 2, 3)]
 
 
+WORKS_LON = 114.505
+WORKS = {
+    "type": "Feature",
+    "id": "works",
+    "properties": {"kind": "construction", "name": "施工"},
+    "geometry": {
+        "type": "Polygon",
+        "coordinates": [[[114.5, 30.59], [114.51, 30.59], [114.51, 30.61], [114.5, 30.61], [114.5, 30.59]]],
+    },
+}
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     zones = tmp_path / "zones"
     zones.mkdir()
-    (zones / "zones.geojson").write_text(json.dumps(ZONES), encoding="utf-8")
+    (zones / "zones.geojson").write_text(
+        json.dumps({**ZONES, "features": [*ZONES["features"], WORKS]}), encoding="utf-8"
+    )
     running: list[Service] = []
 
     def started(now_ms: int = noon_ms, **settings: object) -> Service:
@@ -51,8 +66,8 @@ def muted_by(service: Service) -> MutedZones:
     return MutedZones(service.store, service.ingest, service.zones, lambda: noon_ms)
 
 
-def reasons(service: Service, u7: int, at_ms: int = noon_ms) -> list[str]:
-    service.ingest.submit(straight_drive(u7, pings=1, lon=114.305, start_ms=at_ms)).result(10)
+def reasons(service: Service, u7: int, at_ms: int = noon_ms, *, lon: float = 114.305) -> list[str]:
+    service.ingest.submit(straight_drive(u7, pings=1, lon=lon, start_ms=at_ms)).result(10)
     return [record.alert.reason for record in service.store.decisions(limit=9, u7=u7)]
 
 
@@ -74,11 +89,43 @@ def test_a_mute_said_while_the_service_runs_holds_at_once_and_after_a_restart(st
 def test_everything_a_person_said_can_be_erased(start: Callable[..., Service]) -> None:
     service = start()
     muted_by(service).mute(1, "bridge", noon_ms)
-    service.keep_quiet(1, QuietHours(0, 60), at_ms=noon_ms)
-    service.keep_quiet(2, QuietHours(0, 60), at_ms=noon_ms)
+    for enrolment in PEOPLE[:2]:
+        service.people.keep_quiet(enrolment.person.open_id, QuietHours(0, 60))
     service.people.erase(1, ErasureReason.ASKED)
     assert reasons(service, 1) == [], "nobody's pings are judged"
     assert (service.store.mutes(noon_ms), list(service.store.quiet_hours())) == ([], [2])
+
+
+def quiet_by(service: Service) -> QuietTimes:
+    """Return what the chat sets own quiet hours by."""
+    desk = MeetingDesk(service.store.meetings, [b"k" * 32])
+    return QuietTimes(Persons(service.store, service.people, lambda: desk), service.people, QuietHours(0, 0))
+
+
+def test_own_quiet_hours_hold_at_once_and_leave_restrictions_alone(start: Callable[..., Service]) -> None:
+    service = start(quiet_hours="")
+    quiet = quiet_by(service)
+    for u7, hours in ((1, "11:00-13:00"), (2, "11:00-12:00"), (3, "11:00-13:00")):
+        quiet.keep(u7, QuietHours.parse(hours))
+    assert [quiet.own(u7) for u7 in (1, 2)] == [QuietHours(660, 780), QuietHours(660, 720)]
+    # It is noon: the first's hours go on, the second's have just ended.
+    assert [reasons(service, u7, lon=WORKS_LON) for u7 in (1, 2)] == [["quiet_hours"], ["enter"]]
+    assert reasons(service, 3) == ["enter"], "a restriction is told of in quiet hours too"
+    quiet.keep(3, None)
+    assert quiet.own(3) is None
+
+
+def test_own_quiet_hours_outlive_the_process_and_no_hours_lift_those_of_the_service(
+    start: Callable[..., Service],
+) -> None:
+    first = quiet_by(start(quiet_hours="11:00-13:00"))
+    first.keep(1, QuietHours(0, 0))
+    first.keep(2, QuietHours.parse("01:00-02:00"))
+    again = start(quiet_hours="11:00-13:00")
+    assert [reasons(again, u7, lon=WORKS_LON) for u7 in (1, 2, 3)] == [["enter"], ["enter"], ["quiet_hours"]]
+    assert quiet_by(again).own(9) is None
+    quiet_by(again).keep(9, QuietHours(0, 0))
+    assert list(again.store.quiet_hours()) == [1, 2], "of nobody nothing is kept"
 
 
 def test_a_wish_of_nobody_costs_the_pings_beside_it_nothing(start: Callable[..., Service]) -> None:

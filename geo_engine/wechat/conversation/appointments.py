@@ -9,15 +9,18 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-__all__ = ["Appointment", "read_appointment"]
+__all__ = ["Appointment", "read_appointment", "read_hours"]
 
 # The begin says that it is a time of day ("9:00", "9点"), so that the date "11-26" is not taken for one.
 _CLOCK: Final = r"(?<!\d)(\d{1,2})(?:[:点时](\d{2})?分?(半)?)"
-_WINDOW: Final = re.compile(rf"{_CLOCK}\s*(?:-|~|到|至|–|—|to)\s*{_CLOCK}?(?!\d)", re.IGNORECASE)
+_TO: Final = r"\s*(?:-|~|到|至|–|—|to|until)\s*"
+_WINDOW: Final = re.compile(rf"{_CLOCK}{_TO}{_CLOCK}?(?!\d)", re.IGNORECASE)
+_HOURS: Final = re.compile(rf"(?:从|from)?\s*{_CLOCK}?{_TO}{_CLOCK}?", re.IGNORECASE)
 _DAY: Final = re.compile(
     r"(?P<word>今天|今日|明天|明日|后天|today|tomorrow)|(?:(?P<year>\d{4})[-/年])?(?P<month>\d{1,2})[-/月](?P<day>\d{1,2})日?(?=\s|$)",
     re.IGNORECASE,
 )
+_DAY_MIN: Final = 24 * 60
 _DAYS_ON: Final = {"今天": 0, "今日": 0, "today": 0, "明天": 1, "明日": 1, "tomorrow": 1, "后天": 2}
 
 
@@ -55,6 +58,20 @@ def read_appointment(line: str, now_ms: int, timezone: str) -> Appointment | Non
         day += timedelta(days=1)
     title = " ".join(rest.split()).strip(" ,，。;；:")
     return Appointment(title, _epoch_ms(day, begin, timezone), _epoch_ms(day, end, timezone))
+
+
+def read_hours(line: str) -> tuple[int, int] | None:
+    """Return the begin and the end of a stretch of the day (``22:00-07:00``, ``22点到7点``) in minutes of the day.
+
+    None when the line holds anything else, or they are the same moment. Midnight is minute 0, at either end.
+    """
+    found = _HOURS.fullmatch(unicodedata.normalize("NFKC", line).strip(" ,，。;；:"))
+    if found is None:
+        return None
+    begin, end = _minutes(found.group(1, 2, 3)), _minutes(found.group(4, 5, 6))
+    if begin is None or end is None or begin % _DAY_MIN == end % _DAY_MIN:
+        return None
+    return begin % _DAY_MIN, end % _DAY_MIN
 
 
 def _minutes(parts: tuple[str | None, ...]) -> int | None:

@@ -26,6 +26,9 @@ class Intent(StrEnum):
     WARNINGS = "warnings"
     MUTE = "mute"
     UNMUTE = "unmute"
+    QUIET = "quiet"
+    """Own quiet hours; with words after it, these."""
+    NO_QUIET = "no_quiet"
     MY_DATA = "my_data"
     FORGET_ME = "forget_me"
     STOP = "stop"
@@ -89,6 +92,14 @@ WORDS: Final[dict[Intent, tuple[str, ...]]] = {
         *("mute", "mute this zone", "dont warn me here again", "do not warn me again"),
     ),
     Intent.UNMUTE: ("恢复提醒", "重新提醒", "取消屏蔽", "unmute", "warn me again"),
+    Intent.QUIET: (
+        *("免打扰", "勿扰", "免打扰时段", "静音时段", "夜间免打扰"),
+        *("quiet", "quiet hours", "do not disturb"),
+    ),
+    Intent.NO_QUIET: (
+        *("免打扰关闭", "关闭免打扰", "取消免打扰", "不要免打扰", "免打扰取消"),
+        *("quiet off", "quiet hours off", "no quiet hours", "turn off quiet hours"),
+    ),
     Intent.MY_DATA: ("我的数据", "导出数据", "导出我的数据", "导出", "my data", "export my data", "export"),
     Intent.FORGET_ME: (
         *("忘记我", "删除我的数据", "删除数据", "注销", "注销账号", "清除我的数据", "forget me", "delete my data"),
@@ -128,11 +139,13 @@ class Meant:
 
 # The characters of the words above, as they are written traditionally.
 _SIMPLER: Final = str.maketrans(
-    "謝請幫單麼說門點會場議伴誰圍開關閉區屏蔽復數據導註銷刪除記憶號創發參離結達簽確認靠這裡裏個醒點邊別們歷語漢",
-    "谢请帮单么说门点会场议伴谁围开关闭区屏蔽复数据导注销删除记忆号创发参离结达签确认靠这里里个醒点边别们历语汉",
+    "擾時謝請幫單麼說門點會場議伴誰圍開關閉區屏蔽復數據導註銷刪除記憶號創發參離結達簽確認靠這裡裏個醒點邊別們歷語漢",
+    "扰时谢请帮单么说门点会场议伴谁围开关闭区屏蔽复数据导注销删除记忆号创发参离结达签确认靠这里里个醒点边别们历语汉",
 )
 _FILLER: Final = frozenset("。，、！？；：,.!;:'\"“”‘’「」（）()~～…-_ \t\r\n吗呢啊吧请嘛呀")
-_TAKES_REST: Final = frozenset({Intent.NEAREST, Intent.CREATE, Intent.JOIN, Intent.NOTICE, Intent.MUTE, Intent.UNMUTE})
+_TAKES_REST: Final = frozenset(
+    {Intent.NEAREST, Intent.CREATE, Intent.JOIN, Intent.NOTICE, Intent.MUTE, Intent.UNMUTE, Intent.QUIET}
+)
 _SLIP_FROM: Final = 4
 """Latin words from this length on may hold one slip, Chinese ones from this length on as well."""
 

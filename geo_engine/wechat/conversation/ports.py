@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from geo_engine.alerting.policy import QuietHours
 from geo_engine.answers.around import ZoneAround
 from geo_engine.answers.places import NearPlace, Place
 from geo_engine.model import Alert, Language
@@ -19,6 +20,7 @@ __all__ = [
     "Mutes",
     "People",
     "Places",
+    "Quiet",
     "Rules",
     "Warnings",
     "Whereabouts",
@@ -96,6 +98,24 @@ class Mutes(Protocol):
 
     def zone_name(self, zone_id: str, language: Language) -> str:
         """Return what a zone is called, its id when it is not there any more."""
+        ...
+
+
+class Quiet(Protocol):
+    """Hours of the local day in which people are told of restrictions only.
+
+    Attributes:
+        usual: those of who set none.
+    """
+
+    usual: QuietHours
+
+    def own(self, u7: int) -> QuietHours | None:
+        """Return the hours somebody set, None = the usual ones hold."""
+        ...
+
+    def keep(self, u7: int, hours: QuietHours | None) -> None:
+        """Set somebody's hours, None = the usual ones hold again."""
         ...
 
 

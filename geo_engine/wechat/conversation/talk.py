@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from geo_engine.alerting.policy import QuietHours
 from geo_engine.errors import StoreError
 from geo_engine.kinds import Language
 from geo_engine.meetings.meeting import read_code
 from geo_engine.wechat.conversation import talk_meetings
+from geo_engine.wechat.conversation.appointments import read_hours
 from geo_engine.wechat.conversation.dialogue import Dialogues, Spot
 from geo_engine.wechat.conversation.heard import Clicked, Heard, Located, Scanned, Texted
 from geo_engine.wechat.conversation.intents import Intent, Meant, normalised, recognise, recognise_key
@@ -213,6 +215,43 @@ def _zone_name(turn: Turn, zone_id: str) -> str:
     return plain(turn.ports.mutes.zone_name(zone_id, turn.language))
 
 
+_USUAL: Final = frozenset({"默认", "恢复默认", "恢复", "default", "usual"})
+
+
+def _quiet(turn: Turn, meant: Meant) -> str:
+    if not meant.rest:
+        return f"{_quiet_state(turn)}\n{turn.say('quiet_how')}"
+    hours = None
+    if normalised(meant.rest) not in _USUAL:
+        found = read_hours(meant.rest)
+        if found is None:
+            said = cut_text(plain(meant.rest), _LONGEST_SAID)
+            return f"{turn.say('quiet_wrong', said=said)}\n{turn.say('quiet_how')}"
+        hours = QuietHours(*found)
+    turn.ports.quiet.keep(turn.u7, hours)
+    return _quiet_state(turn)
+
+
+_LONGEST_SAID: Final = 90
+"""Bytes of what somebody wrote that are said back to them."""
+
+
+def _no_quiet(turn: Turn, _meant: Meant) -> str:
+    turn.ports.quiet.keep(turn.u7, QuietHours(0, 0))
+    return f"{_quiet_state(turn)}\n{turn.say('quiet_how')}"
+
+
+def _quiet_state(turn: Turn) -> str:
+    """Say which hours hold, and what that means."""
+    quiet = turn.ports.quiet
+    own = quiet.own(turn.u7)
+    hours = (quiet.usual if own is None else own).text
+    if not hours:
+        return turn.say("quiet_none")
+    gap = "" if turn.language is Language.ZH else " "
+    return f"{turn.say('quiet_usual' if own is None else 'quiet_own', hours=hours)}{gap}{turn.say('quiet_rule')}"
+
+
 # ---- one's own data
 
 
@@ -274,6 +313,8 @@ _ACTS: Final[dict[Intent, Callable[[Turn, Meant], str]]] = {
     Intent.WARNINGS: _warnings,
     Intent.MUTE: _mute,
     Intent.UNMUTE: _unmute,
+    Intent.QUIET: _quiet,
+    Intent.NO_QUIET: _no_quiet,
     Intent.MY_DATA: _my_data,
     Intent.FORGET_ME: _forget_me,
     Intent.STOP: _stop,

@@ -13,12 +13,12 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "help": (
         "您可以发送：\n附近 — 最近的门店和场所（也可说“最近的加油站”）\n限行 — 附近现在和今天对您车辆的限行\n"
         "会场 / 同伴 — 会议地点、同行的人\n开会 / 加入 会议码 / 我到了 / 退出会议\n"
-        "我的提醒 / 不再提醒此区域\n我的数据 / 忘记我\n同意 / 停止 — 开启或停止定位与提醒\n"
+        "我的提醒 / 不再提醒此区域 / 免打扰 22:00-07:00\n我的数据 / 忘记我\n同意 / 停止 — 开启或停止定位与提醒\n"
         "English — switch language\n也可以直接发送位置。",
         "You can send:\nnearest - stores and venues near you (or: nearest fuel)\n"
         "zones - restrictions for your vehicle, "
         "now and today\nvenue / companions - of your meeting\nnew meeting / join CODE / arrived / leave meeting\n"
-        "my warnings / mute\nmy data / forget me\nagree / stop - locate and warn you, or not\n"
+        "my warnings / mute / quiet 22:00-07:00\nmy data / forget me\nagree / stop - locate and warn you, or not\n"
         "中文 — 切换语言\nOr simply send your location.",
     ),
     "not_understood": ("没有听懂。", "Sorry, that was not understood."),
@@ -59,6 +59,32 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "unmuted": ("好的，恢复提醒“{zone}”。", "You will be warned about “{zone}” again."),
     "nothing_muted": ("您没有屏蔽任何区域。", "You have muted no zone."),
+    "quiet_own": (
+        "您的免打扰时段是每天{hours}（北京时间）。",
+        "Your quiet hours are {hours} every day (Beijing time).",
+    ),
+    "quiet_usual": (
+        "您没有设置免打扰时段，按默认时段：每天{hours}（北京时间）。",
+        "You have set no quiet hours; the usual ones hold: {hours} every day (Beijing time).",
+    ),
+    "quiet_none": (
+        "您没有免打扰时段：夜间的提醒和白天一样。",
+        "You have no quiet hours: you are warned at night as by day.",
+    ),
+    "quiet_rule": (
+        "其间货车禁限行照常提醒，因为夜里误入同样违规；其他提醒不发送，之后也不补发。对您的回答和会议通知照常。",
+        "In them you are still warned of truck restrictions, which hold at night as well; other warnings are not sent, "
+        "nor later. Answers to you and notices of meetings come as ever.",
+    ),
+    "quiet_how": (
+        "设置：免打扰 22:00-07:00\n关闭：免打扰 关闭\n恢复默认：免打扰 默认",
+        "To set them: quiet 22:00-07:00\nNone: quiet off\nThe usual ones: quiet default",
+    ),
+    "quiet_wrong": (
+        "没有听懂时段“{said}”：应为一天中的开始和结束时间，两者不同。要全天不提醒，请发送“停止”。",
+        "“{said}” are no hours: expected a begin and an end within the day, not the same. For no warnings at all send "
+        "“stop”.",
+    ),
     "export": (
         "您的全部数据在这里（链接会过期，请勿转发）：\n{link}",
         "Everything that is known about you (the link expires, do not pass it on):\n{link}",

@@ -20,6 +20,7 @@ from geo_engine.wechat.conversation.ports import (
     Mutes,
     People,
     Places,
+    Quiet,
     Rules,
     Warnings,
     Whereabouts,
@@ -69,6 +70,7 @@ class Ports:
     rules: Rules
     warnings: Warnings
     mutes: Mutes
+    quiet: Quiet
     exporter: Exporter
     eraser: Eraser
     consents: Consents

@@ -14,6 +14,7 @@ from api.chat.my_data import MyData
 from api.chat.ports import Agreements, Persons, Told
 from api.chat.words import agreed, withdrawn
 from api.people import People
+from geo_engine.alerting.policy import QuietHours
 from geo_engine.meetings.service import MeetingDesk, Wanted
 from geo_engine.model import Language, Vehicle
 from geo_engine.people.consents import Purpose
@@ -38,6 +39,9 @@ class Engine:
         """Take it."""
 
     def keep_history(self, u7: int, granted: bool) -> None:
+        """Take it."""
+
+    def keep_quiet(self, u7: int, hours: QuietHours | None) -> None:
         """Take it."""
 
     def forget(self, u7: int) -> Future[None]:
@@ -108,6 +112,9 @@ def test_a_link_to_my_data_is_mine_for_fifteen_minutes_and_void_when_i_am_gone(w
     assert link.startswith("https://a.cn/bind/data/")
     token = link.rsplit("/", 1)[1]
     assert json.loads(data.file(token) or b"")["person"]["open_id"] == OPEN_ID
+    for hours, shown in ((None, None), (QuietHours(60, 300), "01:00-05:00"), (QuietHours(0, 0), "none")):
+        world.people.keep_quiet(OPEN_ID, hours)
+        assert json.loads(data.file(token) or b"")["quiet_hours"] == shown
     for wrong in ("", "x", token[:-2] + "AA", token.replace(".", "1.", 1)):
         assert data.file(wrong) is None
     assert MyData(world.store, b"q" * 32, "https://a.cn", world.clock).file(token) is None

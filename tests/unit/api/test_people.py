@@ -15,6 +15,7 @@ from api.metrics import Metrics
 from api.people import CodeRequest, People
 from api.workers.ingest import IngestWorker
 from geo_engine import Engine, PingBatch, Vehicle, ZoneSet
+from geo_engine.alerting.policy import QuietHours
 from geo_engine.errors import InputError, StoreError
 from geo_engine.model import IntColumn, Language, VehicleKind
 from geo_engine.people.codes import CodeVerdict
@@ -332,6 +333,9 @@ def test_an_engine_that_never_answers_holds_nobody_up() -> None:
             pass
 
         def keep_history(self, u7: int, granted: bool) -> None:
+            pass
+
+        def keep_quiet(self, u7: int, hours: QuietHours | None) -> None:
             pass
 
         def forget(self, u7: int) -> Future[None]:

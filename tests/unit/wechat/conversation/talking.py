@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+from geo_engine.alerting.policy import QuietHours
 from geo_engine.answers.around import ZoneAround, ZonesAround
 from geo_engine.answers.places import Place, PlaceBook
 from geo_engine.errors import StoreError
@@ -46,6 +47,7 @@ class Chat:
         self.spots: dict[int, Spot] = {}
         self.alerts: dict[int, list[Alert]] = {}
         self.muted: dict[int, list[str]] = {}
+        self.quiet = _Quiet()
         self.located, self.seen = {ANNA, BEN, CARL}, {ANNA, BEN, CARL}
         self.organisers = {ANNA, BEN, CARL}
         self.vehicles: dict[int, Vehicle] = {}
@@ -71,6 +73,7 @@ class Chat:
             rules=self,
             warnings=_Warnings(self),
             mutes=_Mutes(self),
+            quiet=self.quiet,
             exporter=self,
             eraser=self,
             consents=self,
@@ -182,6 +185,20 @@ class _Warnings:
             message = "store test: away"
             raise StoreError(message)
         return self._chat.alerts.get(u7, [])[:limit]
+
+
+class _Quiet:
+    def __init__(self) -> None:
+        self.usual = QuietHours.parse("22:00-07:00")
+        self.kept: dict[int, QuietHours] = {}
+
+    def own(self, u7: int) -> QuietHours | None:
+        return self.kept.get(u7)
+
+    def keep(self, u7: int, hours: QuietHours | None) -> None:
+        self.kept.pop(u7, None)
+        if hours is not None:
+            self.kept[u7] = hours
 
 
 class _Mutes:

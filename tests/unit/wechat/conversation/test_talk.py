@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
+from geo_engine.alerting.policy import QuietHours
 from geo_engine.answers.places import Place
 from geo_engine.geodesy.datum import Datum, from_wgs84
 from geo_engine.model import Language, Vehicle, VehicleKind
@@ -225,6 +226,72 @@ def test_without_a_recent_warning_nothing_is_muted(chat: Chat) -> None:
     chat.warn("b", u7=BEN)
     assert chat.say("不再提醒") == TEXTS["mute_what"][0]
     assert chat.muted == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "hours"),
+    [
+        ("免打扰 22:00-07:00", "22:00-07:00"),
+        ("免打扰22点到7点半", "22:00-07:30"),
+        ("免打擾 ２１：３０～６：００", "21:30-06:00"),
+        ("勿扰 13-14", "13:00-14:00"),
+        ("免打扰 从23:00到24:00", "23:00-00:00"),
+        ("quiet 22:00-07:00", "22:00-07:00"),
+        ("Quiet hours from 0:00 to 6:00", "00:00-06:00"),
+    ],
+)
+def test_own_quiet_hours_are_set_and_restrictions_are_named_as_what_still_comes(
+    chat: Chat, said: str, hours: str
+) -> None:
+    answer = chat.say(said)
+    assert chat.quiet.kept == {ANNA: QuietHours.parse(hours)}
+    assert hours in answer
+    assert "货车禁限行照常提醒" in answer
+    assert "之后也不补发" in answer
+
+
+@pytest.mark.parametrize(
+    "said", ["免打扰 晚上", "免打扰 25:00-07:00", "免打扰 22:60-07:00", "免打扰 22:00-22:00", "免打扰 0:00-24:00"]
+)
+def test_hours_that_are_none_are_said_back_and_change_nothing(chat: Chat, said: str) -> None:
+    chat.say("免打扰 21:00-06:00")
+    answer = chat.say(said)
+    assert answer.startswith(f"没有听懂时段“{said.removeprefix('免打扰 ')}”")
+    assert "免打扰 22:00-07:00" in answer
+    assert chat.quiet.kept == {ANNA: QuietHours.parse("21:00-06:00")}
+
+
+@pytest.mark.parametrize(
+    "said", [Texted("免打扰 关闭"), Texted("关闭免打扰"), Texted("quiet off"), Clicked("no_quiet")]
+)
+def test_quiet_hours_are_switched_off_also_those_of_the_service(chat: Chat, said: Texted | Clicked) -> None:
+    assert "没有免打扰时段" in chat.hear(said).text
+    assert chat.quiet.kept == {ANNA: QuietHours(0, 0)}
+
+
+def test_the_usual_hours_are_taken_up_again(chat: Chat) -> None:
+    chat.say("免打扰 关闭")
+    assert "默认时段：每天22:00-07:00" in chat.say("免打扰 默认")
+    assert chat.quiet.kept == {}
+
+
+def test_the_word_alone_says_which_hours_hold_and_changes_nothing(chat: Chat) -> None:
+    assert "按默认时段：每天22:00-07:00" in chat.say("免打扰")
+    chat.quiet.usual = QuietHours(0, 0)
+    answer = chat.hear(Clicked("quiet")).text
+    assert "没有免打扰时段" in answer
+    assert "免打扰 关闭" in answer
+    chat.say("免打扰 01:00-05:00")
+    assert "是每天01:00-05:00" in chat.say("免打扰？")
+    chat.languages[ANNA] = Language.EN
+    assert chat.say("quiet").startswith("Your quiet hours are 01:00-05:00 every day (Beijing time). In them you")
+    assert chat.quiet.kept == {ANNA: QuietHours(60, 300)}
+
+
+def test_the_help_names_quiet_hours_in_both_languages(chat: Chat) -> None:
+    assert "免打扰 22:00-07:00" in chat.say("帮助")
+    chat.languages[ANNA] = Language.EN
+    assert "quiet 22:00-07:00" in chat.say("help")
 
 
 def test_a_mute_is_taken_back_and_without_one_that_is_said(chat: Chat) -> None:
