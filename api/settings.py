@@ -217,6 +217,15 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
+    @field_validator("wechat_api_base", "wechat_oauth_base", "wechat_qr_base")
+    @classmethod
+    def _wechat_is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            message = f"found {value!r}, expected a scheme and a host such as https://api.weixin.qq.com"
+            raise ValueError(message)
+        return value
+
     @property
     def webhook_endpoints(self) -> list[Endpoint]:
         """Return where events are posted."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 import time
@@ -21,13 +20,12 @@ from api.bootstrap import Enrolment, Service, bootstrap
 from api.clocks import wall_clock_ms
 from api.serving import HttpServer
 from api.settings import Settings
-from geo_engine.geodesy.datum import Datum, from_wgs84
-from geo_engine.wechat.crypto import Sealer, signature
 from geo_engine.wechat.fake import CallbackTarget, FakeSettings
+from geo_engine.wechat.fake_push import PushRecord
+from geo_engine.wechat.fake_qr import FakeCode
 from geo_engine.wechat.fake_server import FakeServer, start_fake_wechat
-from geo_engine.wechat.push_tree import parse_xml
 
-__all__ = ["SECRET", "Phone", "World", "a_world", "until"]
+__all__ = ["SECRET", "Phone", "World", "a_world", "answered", "until"]
 
 TOKEN: Final = "story-token"  # noqa: S105 - made up
 KEY: Final = "storyABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl"
@@ -63,7 +61,6 @@ class World:
     folder: Path
     codes: dict[str, str]
     http: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(retries=_AGAIN, timeout=10.0))
-    pushed: int = 0
     stop: Callable[[], None] = lambda: None
 
 
@@ -127,12 +124,22 @@ def _sms_gateway(codes: dict[str, str]) -> Iterator[str]:
         server.server_close()
 
 
+def answered(record: PushRecord | None) -> None:
+    """Hold a push to having been taken at its first try."""
+    assert record is not None
+    assert (record.outcome in {"silent", "replied"}, record.tries, record.problem) == (True, 1, "")
+
+
 class Phone:
-    """One person's WeChat: pushes as WeChat does, sealed and signed, shows what arrives, and opens pages."""
+    """One person's WeChat, as a story needs it: it waits for answers, and opens pages.
+
+    Attributes:
+        wechat: the phone of the fake server, which pushes sealed and signed.
+    """
 
     def __init__(self, world: World, open_id: str) -> None:
         self.world, self.open_id = world, open_id
-        self.replies: list[str] = []
+        self.wechat = world.wechat.phone(open_id)
         self.positions: list[tuple[float, float]] = []
         self._located_s = self._wrote_s = self._wrote = 0
         self._cookies: dict[str, str] = {}
@@ -147,43 +154,13 @@ class Phone:
 
     # ---- the chat
 
-    def push(self, msg_type: str, fields: str, trigger: str = "") -> None:
-        """Push a message or event; what the answer says itself is kept in ``replies``."""
-        world = self.world
-        world.pushed += 1
-        now_s = wall_clock_ms() // 1000
-        body = (
-            f"<xml><ToUserName><![CDATA[gh_1]]></ToUserName><FromUserName><![CDATA[{self.open_id}]]></FromUserName>"
-            f"<CreateTime>{now_s}</CreateTime><MsgType><![CDATA[{msg_type}]]></MsgType>{fields}"
-        )
-        body += "</xml>" if msg_type == "event" else f"<MsgId>{7_000_000_000 + world.pushed}</MsgId></xml>"
-        if trigger:
-            world.wechat.state.touch(self.open_id, trigger)
-        sealer = Sealer(world.wechat.state.settings.app_id, [KEY])
-        sealed, nonce = sealer.seal(body.encode(), os.urandom(16)), f"n{world.pushed}"
-        query = {
-            "timestamp": str(now_s),
-            "nonce": nonce,
-            "openid": self.open_id,
-            "signature": signature(TOKEN, str(now_s), nonce),
-            "encrypt_type": "aes",
-            "msg_signature": signature(TOKEN, str(now_s), nonce, sealed),
-        }
-        envelope = f"<xml><ToUserName><![CDATA[gh_1]]></ToUserName><Encrypt><![CDATA[{sealed}]]></Encrypt></xml>"
-        answer = world.http.request("POST", f"{world.url}/wechat?{urlencode(query)}", body=envelope.encode())
-        assert answer.status == 200
-        if answer.data == b"success":
-            return
-        root = parse_xml(answer.data)
-        signed = signature(TOKEN, root.text("TimeStamp"), root.text("Nonce"), root.text("Encrypt"))
-        assert root.text("MsgSignature") == signed
-        reply = parse_xml(sealer.open(root.text("Encrypt")).message)
-        assert (reply.text("ToUserName"), reply.text("FromUserName")) == (self.open_id, "gh_1")
-        self.replies.append(reply.text("Content"))
+    def follows(self) -> None:
+        """Follow the account."""
+        answered(self.wechat.follows())
 
-    def event(self, name: str, more: str = "", trigger: str = "") -> None:
-        """Push an event."""
-        self.push("event", f"<Event><![CDATA[{name}]]></Event>{more}", trigger)
+    def leaves(self) -> None:
+        """Stop following it."""
+        answered(self.wechat.leaves())
 
     def says(self, text: str) -> str:
         """Send a text and return the answer on the phone."""
@@ -193,39 +170,45 @@ class Phone:
             assert until(lambda: wall_clock_ms() // 1000 > now_s)
             self._wrote = 1
         self._wrote_s = wall_clock_ms() // 1000
-        return self._answered(lambda: self.push("text", f"<Content><![CDATA[{text}]]></Content>", "message"), text)
+        return self._answered(lambda: self.wechat.says(text), text)
 
     def scans(self, scene: str) -> str:
         """Scan a QR code of this scene and return the answer."""
-        key = f"<EventKey><![CDATA[{scene}]]></EventKey><Ticket><![CDATA[T]]></Ticket>"
-        return self._answered(lambda: self.event("SCAN", key, "scan"), scene)
+        state = self.world.wechat.state
+        body = {"action_name": "QR_STR_SCENE", "action_info": {"scene": {"scene_str": scene}}, "expire_seconds": 60}
+        code = state.codes.create(body, state.now_ms())
+        assert isinstance(code, FakeCode)
+        return self._answered(lambda: self.wechat.scans(code.ticket), scene)
 
     def sends_place(self, lon: float, lat: float, label: str) -> str:
         """Send a place (WGS-84) from Tencent's map, which is in GCJ-02, and return the answer."""
-        east, north = from_wgs84(lon, lat, Datum.GCJ02)
-        fields = (
-            f"<Location_X>{float(north):.6f}</Location_X><Location_Y>{float(east):.6f}</Location_Y>"
-            f"<Scale>15</Scale><Label><![CDATA[{label}]]></Label>"
-        )
-        return self._answered(lambda: self.push("location", fields, "message"), label)
+        return self._answered(lambda: self.wechat.sends_place(lon, lat, label), label)
 
-    def _answered(self, ask: Callable[[], None], about: str) -> str:
+    def _answered(self, ask: Callable[[], PushRecord | None], about: str) -> str:
         before = len(self.shows())
-        ask()
+        answered(ask())
         assert until(lambda: len(self.shows()) > before), f"no answer to {about}"
         return self.shows()[-1]
 
     def shows(self) -> list[str]:
         """Return the texts of the account's messages on the phone."""
-        return ["\n".join(found.data.values()) for found in self.world.wechat.state.deliveries(self.open_id)]
+        return self._texts(reply=False)
+
+    @property
+    def replies(self) -> list[str]:
+        """Return the texts that came in the answers to pushes."""
+        return self._texts(reply=True)
+
+    def _texts(self, *, reply: bool) -> list[str]:
+        messages = [found for found in self.wechat.messages() if (found.channel == "reply") is reply]
+        return ["\n".join(found.data.values()) for found in messages]
 
     def is_at(self, lon: float, lat: float) -> None:
         """Report a position (WGS-84); two reports of one second are one to WeChat and to us."""
         assert until(lambda: wall_clock_ms() // 1000 > self._located_s)
         self._located_s = wall_clock_ms() // 1000
         self.positions.append((float(f"{lon:.6f}"), float(f"{lat:.6f}")))
-        place = f"<Latitude>{lat:.6f}</Latitude><Longitude>{lon:.6f}</Longitude><Precision>10.000000</Precision>"
-        self.event("LOCATION", place)
+        answered(self.wechat.is_at(lon, lat, accuracy_m=10.0))
         inbox = self.world.service.store.inbox
         assert until(lambda: inbox.counts()["waiting"] == 0)
 
@@ -233,10 +216,8 @@ class Phone:
 
     def opens_page(self) -> str:
         """Open ``/bind`` in WeChat's browser, by the way of WeChat's OAuth, and return the page."""
-        wechat = self.world.wechat.url
-        body = json.dumps({"openid": self.open_id}).encode()
-        assert self.world.http.request("POST", f"{wechat}/_fake/phone", body=body).status == 200
         address = f"{self.world.url}/bind"
+        answered(self.wechat.opens(address))
         for _ in range(6):
             answer = self._browse("GET", address)
             if answer.status == 200:

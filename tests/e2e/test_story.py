@@ -22,8 +22,9 @@ from geo_engine.model import SuppressReason, Vehicle, VehicleKind
 from geo_engine.people.consents import CONSENT_VERSION, Purpose
 from geo_engine.store.messages import Direction, MessageFilter
 from geo_engine.store.protocol import Person
+from geo_engine.wechat.fake_xml import event
 from tests.e2e.leftovers import cells_of, files_with, placed
-from tests.e2e.phones import SECRET, Phone, World, a_world, until
+from tests.e2e.phones import SECRET, Phone, World, a_world, answered, until
 
 pytestmark = [pytest.mark.network, pytest.mark.enable_socket]
 
@@ -89,7 +90,7 @@ def test_a_driver_follows_is_warned_meets_others_mutes_leaves_and_is_forgotten(w
 def follows_and_agrees(driver: Phone) -> None:
     """Followers are greeted and asked by the answer to the push; nothing is agreed to or used before a yes."""
     store = driver.world.service.store
-    driver.event("subscribe", "<EventKey></EventKey>", "follow")
+    driver.follows()
     [hello] = driver.replies
     assert "同意请回复" in hello
     assert f"{driver.world.url}/bind" in hello
@@ -157,7 +158,7 @@ def calls_a_meeting(driver: Phone) -> str:
 def join(code: str, anna: Phone, ben: Phone) -> None:
     """By the code or by the QR code; a wrong code and a scene of somebody else's making join nobody."""
     for friend in (anna, ben):
-        friend.event("subscribe", "<EventKey></EventKey>", "follow")
+        friend.follows()
         friend.says("同意")
     meeting = anna.world.service.store.meetings.by_code(code)
     assert meeting is not None
@@ -261,11 +262,14 @@ def leaves_and_is_forgotten(driver: Phone, link: str) -> None:
         assert cell in before
     for needles in ([DRIVER.encode()], [PHONE.encode()], [PLATE.encode()], placed(driver.positions)):
         assert files_with(driver.world.folder, needles)
-    driver.event("unsubscribe", "<EventKey></EventKey>")
+    driver.leaves()
     assert until(lambda: service.store.u7_of(DRIVER) is None)
-    driver.event("TEMPLATESENDJOBFINISH", "<MsgID>77</MsgID><Status><![CDATA[success]]></Status>")
+    late = {"MsgID": 77, "Status": "success"}
+    pushes = driver.world.wechat.pushes
+    assert pushes is not None
+    answered(pushes.now(event(DRIVER, wall_clock_ms(), "TEMPLATESENDJOBFINISH", late)))
     driver.is_at(114.2911, LAT_DEG)
-    driver.event("VIEW", "<EventKey><![CDATA[https://a.example]]></EventKey>")
+    answered(driver.wechat.opens("https://a.example"))
     assert until(lambda: service.store.inbox.counts()["waiting"] == 0)
     assert driver.world.http.request("GET", link).status == 404
     # All that stays of the messages is how many there were.

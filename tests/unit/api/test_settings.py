@@ -77,6 +77,16 @@ def test_a_public_address_is_a_scheme_and_a_host(url: str) -> None:
         Settings(public_url=url)
 
 
+@pytest.mark.parametrize("name", ["wechat_api_base", "wechat_oauth_base", "wechat_qr_base"])
+@pytest.mark.parametrize(
+    "url", ["", "mp.weixin.qq.com", "ftp://mp.weixin.qq.com", "https://", "https://x?y", "https://x#y"]
+)
+def test_an_address_of_wechat_that_is_none_is_refused_and_one_taken(name: str, url: str) -> None:
+    with pytest.raises(ValidationError, match=rf"{name}\n.*expected a scheme and a host"):
+        Settings(**{name: url})
+    assert getattr(Settings(**{name: "http://127.0.0.1:8901"}), name) == "http://127.0.0.1:8901"
+
+
 def test_a_short_identity_secret_is_refused_and_a_long_one_not_shown() -> None:
     with pytest.raises(ValidationError, match="identity_secret"):
         Settings(identity_secret="short")  # noqa: S106 - made up
