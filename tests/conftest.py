@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-__all__ = ["shared_data"]
+from tests.postgres import CannotRunError, Server, emptied, running
+
+__all__ = ["postgres", "postgres_url", "shared_data"]
 
 # A build server repeats the same examples, so that a red build is the change's; at a desk new ones are drawn.
 settings.register_profile("ci", derandomize=True)
@@ -42,3 +45,19 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("recorded data absent: expected the folder ../shared/data beside the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server with PostGIS for as long as the tests run; the test is skipped where none can run."""
+    try:
+        with running() as server:
+            yield server
+    except CannotRunError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def postgres_url(postgres: Server) -> str:
+    """The address of an empty database on it."""
+    return emptied(postgres)

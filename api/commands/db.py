@@ -20,7 +20,10 @@ app = typer.Typer(no_args_is_help=True, help="The store: create its schema, chec
 _Store = Annotated[
     str,
     typer.Option(
-        "--store", envvar="GEO_ENGINE_STORE", metavar="URL", help="sqlite:///path/to/file.db, or a path, or memory:"
+        "--store",
+        envvar="GEO_ENGINE_STORE",
+        metavar="URL",
+        help="sqlite:///path/to/file.db, a path, or postgresql+psycopg://NAME@HOST/DATABASE",
     ),
 ]
 

@@ -32,7 +32,13 @@ _LONGEST_TEXT: Final = 200
 _CURSOR: Final = re.compile(r"([0-9]{1,15})-([0-9]{1,15})", re.ASCII)
 
 _Store = Annotated[
-    str, typer.Option("--store", envvar="GEO_ENGINE_STORE", metavar="URL", help="sqlite:///path/to/file.db, or a path")
+    str,
+    typer.Option(
+        "--store",
+        envvar="GEO_ENGINE_STORE",
+        metavar="URL",
+        help="sqlite:///path/to/file.db, a path, or postgresql+psycopg://...",
+    ),
 ]
 _U7 = Annotated[int | None, typer.Option("--u7", min=0, max=U7_COUNT - 1, help="The person's number.")]
 _Phone = Annotated[str | None, typer.Option(help="Their phone, as it was bound then.")]

@@ -22,7 +22,10 @@ __all__ = ["run"]
 
 
 def run(
-    store: Annotated[str | None, typer.Option(help="Where decisions live: sqlite:///PATH, a path, or memory:.")] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(help="Where decisions live: sqlite:///PATH, a path, postgresql+psycopg://..., or memory:."),
+    ] = None,
     zones: Annotated[Path | None, typer.Option(help="Zone file or folder; default: the example city.")] = None,
     roads: Annotated[
         Path | None,

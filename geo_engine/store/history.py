@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, func, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from geo_engine.store import rows
+from geo_engine.store.dialects import upsert
 from geo_engine.store.protocol import HISTORY, HistoryChange, TransitionRecord, in_history_order
 from geo_engine.store.schema import consent, history
 
@@ -30,7 +30,7 @@ def change_history(connection: Connection, changes: Sequence[HistoryChange]) -> 
             connection.execute(this_one, [{f"this_{name}": one[name] for name in _KEY} for one in values])
         added = [rows.transition_values(record) for record in change.added if record.u7 in willing]
         if added:
-            connection.execute(upsert(history).on_conflict_do_nothing(), added)
+            connection.execute(upsert(connection, history).on_conflict_do_nothing(), added)
     return willing
 
 

@@ -153,8 +153,8 @@ class SqlIdentities:
             if connection.execute(select(person.c.u7).where(person.c.u7 == u7)).scalar() is None:
                 message = f"found no person {u7} to own a vehicle, expected one who follows"
                 raise StoreError(message)
-            new = connection.execute(insert(vehicle).values(**values, u7=u7, active=False, at_ms=at_ms))
-            vehicle_id = int(new.lastrowid)
+            new = insert(vehicle).values(**values, u7=u7, active=False, at_ms=at_ms)
+            vehicle_id = int(connection.execute(new.returning(vehicle.c.vehicle_id)).scalar_one())
             _activate(connection, u7, vehicle_id)
             return vehicle_id
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, case, delete, exists, func, select, update
+from sqlalchemy import (ColumnElement, Connection, RowMapping, TextClause, bindparam, case, delete, exists, func, select, text, update)
 
+from geo_engine.store.dialects import POSTGRESQL, SQLITE
 from geo_engine.store.inbox import Handled, InboundRecord, InboundState, NewInbound
 from geo_engine.store.schema import inbound
 
@@ -18,16 +19,24 @@ _WAITING = inbound.c.state == InboundState.WAITING.value
 # One statement for all rows: the driver lets other threads run while it is carried out, and is not woken for each row.
 _ADD: Final = (
     "INSERT INTO inbound (key, received_ms, open_id, kind, time_ms, payload, state, next_ms)"
-    " SELECT value ->> 0, ?, value ->> 1, value ->> 2, value ->> 3, value ->> 4, 'waiting', ? FROM json_each(?)"
-    " WHERE true ON CONFLICT (key) DO NOTHING"
+    " SELECT value ->> 0, :now_ms, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), value ->> 4, 'waiting', :now_ms"
+    " FROM {rows} WHERE true ON CONFLICT (key) DO NOTHING"
 )
-_BEGIN: Final = (
-    "UPDATE inbound SET attempts = attempts + 1, next_ms = ? WHERE inbound_id IN (SELECT value FROM json_each(?))"
-)
-_FORGET: Final = (
-    "UPDATE inbound SET state = 'done', reason = '', payload = ''"
-    " WHERE state = 'waiting' AND inbound_id IN (SELECT value FROM json_each(?))"
-)
+_NUMBERS: Final = "inbound_id IN (SELECT CAST(value AS BIGINT) FROM {words})"
+_BEGIN: Final = f"UPDATE inbound SET attempts = attempts + 1, next_ms = :next_ms WHERE {_NUMBERS}"  # noqa: S608
+_FORGET: Final = f"UPDATE inbound SET state = 'done', reason = '', payload = '' WHERE state = 'waiting' AND {_NUMBERS}"  # noqa: S608
+_JSON: Final = {
+    SQLITE: {"rows": "json_each(:items)", "words": "json_each(:items)"},
+    POSTGRESQL: {
+        "rows": "json_array_elements(CAST(:items AS json))",
+        "words": "json_array_elements_text(CAST(:items AS json))",
+    },
+}
+_SAID: Final = {
+    (name, words): text(words.format(**functions))
+    for name, functions in _JSON.items()
+    for words in (_ADD, _BEGIN, _FORGET)
+}
 _Transaction = Callable[[], AbstractContextManager[Connection]]
 
 
@@ -37,11 +46,13 @@ class SqlInbox:
     Args:
         read: begins a reading transaction of the store.
         write: begins a writing one.
+        write_beside: begins a writing one that locks its rows by itself.
     """
 
-    def __init__(self, read: _Transaction, write: _Transaction) -> None:
+    def __init__(self, read: _Transaction, write: _Transaction, write_beside: _Transaction) -> None:
         self._read = read
         self._write = write
+        self._write_beside = write_beside
 
     def add(self, messages: Sequence[NewInbound], now_ms: int) -> int:
         """Keep messages; see ``Inbox.add``."""
@@ -49,7 +60,8 @@ class SqlInbox:
             return 0
         rows = [(one.key, one.openid, one.kind, one.time_ms, one.payload) for one in messages]
         with self._write() as connection:
-            return connection.exec_driver_sql(_ADD, (now_ms, now_ms, json.dumps(rows, ensure_ascii=False))).rowcount
+            values = {"now_ms": now_ms, "items": json.dumps(rows, ensure_ascii=False)}
+            return connection.execute(_said(connection, _ADD), values).rowcount
 
     def claim(self, now_ms: int, *, limit: int, lease_ms: int) -> list[InboundRecord]:
         """Take waiting messages; see ``Inbox.claim``."""
@@ -69,11 +81,11 @@ class SqlInbox:
         with self._read() as connection:
             if connection.execute(query.limit(1)).first() is None:
                 return []
-        with self._write() as connection:
-            found = connection.execute(query).mappings().all()
+        with self._write_beside() as connection:
+            found = connection.execute(query.with_for_update(of=inbound, skip_locked=True)).mappings().all()
             if found:
                 numbers = json.dumps([row["inbound_id"] for row in found])
-                connection.exec_driver_sql(_BEGIN, (now_ms + lease_ms, numbers))
+                connection.execute(_said(connection, _BEGIN), {"next_ms": now_ms + lease_ms, "items": numbers})
         return [_record(row, row["attempts"] + 1) for row in found]
 
     def finish(self, results: Sequence[Handled]) -> None:
@@ -91,9 +103,9 @@ class SqlInbox:
         judged = [one.number for one in results if _is_judged(one)]
         kept = [_result_values(one) for one in results if not (one.drop or _is_judged(one))]
         gone = [{"this_id": one.number} for one in results if one.drop]
-        with self._write() as connection:
+        with self._write_beside() as connection:
             if judged:
-                connection.exec_driver_sql(_FORGET, (json.dumps(judged),))
+                connection.execute(_said(connection, _FORGET), {"items": json.dumps(judged)})
             for statement, values in ((changed, kept), (dropped, gone)):
                 if values:
                     connection.execute(statement, values)
@@ -129,8 +141,8 @@ class SqlInbox:
         return {state.value: found.get(state.value, 0) for state in InboundState}
 
 
-def _last_number(connection: Connection) -> int:
-    return int(connection.execute(select(func.coalesce(func.max(inbound.c.inbound_id), 0))).scalar_one())
+def _said(connection: Connection, words: str) -> TextClause:
+    return _SAID[connection.dialect.name, words]
 
 
 def _values(message: NewInbound, now_ms: int) -> dict[str, Any]:

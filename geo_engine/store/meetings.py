@@ -8,9 +8,9 @@ from dataclasses import asdict, replace
 from typing import Final
 
 from sqlalchemy import Connection, case, delete, func, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from geo_engine.meetings.meeting import Meeting, Member, is_open
+from geo_engine.store.dialects import insert_new
 from geo_engine.store.schema import meeting, meeting_member, meeting_told
 
 __all__ = ["MemoryMeetings", "SqlMeetings", "forget_member"]
@@ -36,7 +36,7 @@ class SqlMeetings:
     def add(self, new: Meeting, organiser: Member) -> bool:
         """Keep a new meeting; see ``MeetingStore.add``."""
         with self._write() as connection:
-            if not connection.execute(upsert(meeting).on_conflict_do_nothing(), asdict(new)).rowcount:
+            if not insert_new(connection, meeting, asdict(new)):
                 return False
             connection.execute(insert(meeting_member), asdict(organiser))
         return True
@@ -111,7 +111,7 @@ class SqlMeetings:
         with self._write() as connection:
             if connection.execute(is_member).one_or_none() is None:
                 return False
-            return bool(connection.execute(upsert(meeting_told).on_conflict_do_nothing(), values).rowcount)
+            return insert_new(connection, meeting_told, values)
 
     def drop(self, before_ms: int) -> int:
         """Erase old meetings; see ``MeetingStore.drop``."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, text
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, Table, text
+
+from geo_engine.store.dialects import RowNumber, Text
 
 __all__ = ["MessageTables", "message_tables"]
 
@@ -19,19 +20,18 @@ class MessageTables(NamedTuple):
     webhook: Table
 
 
-def message_tables(metadata: MetaData, row_number: TypeEngine[int]) -> MessageTables:
+def message_tables(metadata: MetaData) -> MessageTables:
     """Define the tables.
 
     Args:
         metadata: what they belong to.
-        row_number: type of a number the database gives.
     """
     # One row per message; of a row only its outcome changes. Each index ends with the row's number by itself, so a
     # search reads its page in order and sorts nothing.
     message = Table(
         "message",
         metadata,
-        Column("message_id", row_number, primary_key=True),
+        Column("message_id", RowNumber, primary_key=True),
         Column("key", Text, nullable=False, unique=True),
         Column("u7", Integer, nullable=False),
         Column("phone", Text),
@@ -77,7 +77,7 @@ def message_tables(metadata: MetaData, row_number: TypeEngine[int]) -> MessageTa
         Column("event_ms", BigInteger, primary_key=True, autoincrement=False),
         Column(
             "message_id",
-            row_number,
+            RowNumber,
             ForeignKey(message.c.message_id),
             primary_key=True,
             autoincrement=False,
@@ -98,7 +98,7 @@ def message_tables(metadata: MetaData, row_number: TypeEngine[int]) -> MessageTa
     webhook = Table(
         "webhook",
         metadata,
-        Column("webhook_id", row_number, primary_key=True),
+        Column("webhook_id", RowNumber, primary_key=True),
         Column("event_id", Text, nullable=False),
         Column("endpoint", Text, nullable=False),
         Column("u7", Integer, index=True),

@@ -20,11 +20,11 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from geo_engine.alerting.message import SendResult
 from geo_engine.alerting.reach import Channel
 from geo_engine.store import rows
+from geo_engine.store.dialects import upsert
 from geo_engine.store.lifecycle import NO_ANSWER, OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.messages import (
     Cursor,
@@ -61,11 +61,8 @@ _DROP: Final = 10_000
 # Built once: a message takes six of them, and building costs more than running.
 _BY_KEY: Final = select(message).where(message.c.key == bindparam("this_key"))
 _DECISION: Final = select(decision).where(decision.c.alert_id == bindparam("alert"))
-_INSERT: Final = insert(message)
+_INSERT: Final = insert(message).returning(message.c.message_id)
 _INSERT_ZONES: Final = insert(message_zone)
-_ONE_MORE: Final = upsert(message_tally).on_conflict_do_update(
-    index_elements=list(message_tally.primary_key.columns), set_={"messages": message_tally.c.messages + 1}
-)
 _KEEPS_PLACES: Final = (
     select(consent.c.granted)
     .where(consent.c.u7 == person.c.u7, consent.c.purpose == HISTORY)
@@ -171,7 +168,7 @@ class SqlMessages:
         if new.lon is not None and not owner.keeps_places:
             new = replace(new, lon=None, lat=None, datum="")
         values = {**_values(new), "phone": owner.phone, "plate": owner.plate}
-        number = int(connection.execute(_INSERT, values).lastrowid)
+        number = int(connection.execute(_INSERT, values).scalar_one())
         zones = [
             {"zone_id": zone, "event_ms": new.event_ms, "message_id": number, "u7": new.u7}
             for zone in dict.fromkeys(new.zones)
@@ -259,7 +256,10 @@ def _values(new: NewMessage) -> dict[str, object]:
 
 def _count(connection: Connection, new: NewMessage) -> None:
     values = {"day": day_of(new.event_ms), "direction": new.direction.value, "kind": str(new.kind), "messages": 1}
-    connection.execute(_ONE_MORE, values)
+    one_more = upsert(connection, message_tally).on_conflict_do_update(
+        index_elements=list(message_tally.primary_key.columns), set_={"messages": message_tally.c.messages + 1}
+    )
+    connection.execute(one_more, values)
 
 
 def _query(wanted: MessageFilter, after: Cursor | None) -> Select[Any]:
@@ -287,7 +287,7 @@ def _query(wanted: MessageFilter, after: Cursor | None) -> Select[Any]:
         # The first condition is what the index begins at, the second leaves out the rest of the same moment.
         query = query.where(order[0] <= after.event_ms, tuple_(*order) < (after.event_ms, after.number))
     if wanted.text:
-        parts = [columns[name].contains(wanted.text, autoescape=True) for name in ("text", "title", "why")]
+        parts = [columns[name].icontains(wanted.text, autoescape=True) for name in ("text", "title", "why")]
         query = query.where(parts[0] | parts[1] | parts[2])
     return query.order_by(order[0].desc(), order[1].desc())
 

@@ -6,8 +6,7 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, case, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import ColumnElement, Connection, case, delete, select, update
 
 from geo_engine.alerting.reach import (
     Begun,
@@ -21,6 +20,7 @@ from geo_engine.alerting.reach import (
     Trigger,
     Window,
 )
+from geo_engine.store.dialects import insert_new, upsert
 from geo_engine.store.schema import dispatch as dispatches
 from geo_engine.store.schema import reply_window, shared_token, standing, template_grant
 
@@ -67,24 +67,24 @@ class SqlReach(ABC):
     def _note_standing(self, open_id: str, said: dict[str, object]) -> None:
         """Write what was said; of a person nothing is known of, the rest is open and calm for nobody."""
         first = {"open_id": open_id, "standing": Standing.OPEN.value, "at_ms": _LONG_AGO, "calm_until_ms": 0, **said}
-        statement = upsert(standing).values(first)
-        newer: ColumnElement[bool] = (
-            standing.c.at_ms <= statement.excluded.at_ms
-            if "at_ms" in said
-            else standing.c.calm_until_ms < statement.excluded.calm_until_ms
-        )
         with self._write() as connection:
+            statement = upsert(connection, standing).values(first)
+            newer: ColumnElement[bool] = (
+                standing.c.at_ms <= statement.excluded.at_ms
+                if "at_ms" in said
+                else standing.c.calm_until_ms < statement.excluded.calm_until_ms
+            )
             connection.execute(statement.on_conflict_do_update(index_elements=["open_id"], set_=said, where=newer))
 
     def open_window(self, open_id: str, trigger: Trigger, at_ms: int) -> None:
         """Open a window anew; see ``ReachLedger.open_window``."""
         values = {"open_id": open_id, "trigger": trigger.value, "opened_ms": at_ms, "used": 0}
-        changed = upsert(reply_window).on_conflict_do_update(
-            index_elements=["open_id", "trigger"],
-            set_={"opened_ms": at_ms, "used": 0},
-            where=reply_window.c.opened_ms < at_ms,
-        )
         with self._write() as connection:
+            changed = upsert(connection, reply_window).on_conflict_do_update(
+                index_elements=["open_id", "trigger"],
+                set_={"opened_ms": at_ms, "used": 0},
+                where=reply_window.c.opened_ms < at_ms,
+            )
             connection.execute(changed, values)
 
     def close_window(self, open_id: str, window: Window) -> None:
@@ -113,10 +113,10 @@ class SqlReach(ABC):
     ) -> None:
         """Write what a person said of a template: what is left when nothing was known, else what becomes of it."""
         values = {"open_id": open_id, "template_id": template_id, "left": left[0], "at_ms": at_ms}
-        changed = upsert(template_grant).on_conflict_do_update(
-            index_elements=["open_id", "template_id"], set_={"left": left[1], "at_ms": at_ms}, where=newer
-        )
         with self._write() as connection:
+            changed = upsert(connection, template_grant).on_conflict_do_update(
+                index_elements=["open_id", "template_id"], set_={"left": left[1], "at_ms": at_ms}, where=newer
+            )
             connection.execute(changed, values)
 
     def begin(self, dispatch: Dispatch, spends: Window | Grant | None) -> Begun:
@@ -128,7 +128,7 @@ class SqlReach(ABC):
             if not _spend(connection, dispatch.open_id, spends):
                 return Begun(ok=False)
             values = _dispatch_values(dispatch, spends)
-            statement = upsert(dispatches)
+            statement = upsert(connection, dispatches)
             connection.execute(statement.on_conflict_do_update(index_elements=["client_msg_id"], set_=values), values)
         return Begun(ok=True)
 
@@ -188,8 +188,7 @@ class SqlReach(ABC):
         mine = (shared_token.c.account == account) & (shared_token.c.version == seen)
         with self._write() as connection:
             if seen == 0:
-                first = upsert(shared_token).on_conflict_do_nothing()
-                return bool(connection.execute(first, {"account": account, **values}).rowcount)
+                return insert_new(connection, shared_token, {"account": account, **values})
             return bool(connection.execute(update(shared_token).where(mine).values(values)).rowcount)
 
 
@@ -214,7 +213,7 @@ def _spend(connection: Connection, open_id: str, spends: Window | Grant | None) 
     same = given.left.is_not_distinct_from(spends.left) & (given.at_ms == spends.at_ms)
     key = _grant_key(open_id, spends.template_id)
     # NULL, which is for good, stays NULL; below nothing there is nothing.
-    fewer = case((given.left.is_(None), None), else_=func.max(given.left - 1, 0))
+    fewer = case((given.left.is_(None), None), (given.left > 0, given.left - 1), else_=0)
     return bool(connection.execute(update(template_grant).where(*key, same).values(left=fewer)).rowcount)
 
 

@@ -19,13 +19,13 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
-    Text,
     inspect,
     select,
     text,
 )
 
 from geo_engine.errors import StoreError
+from geo_engine.store.dialects import RowNumber, Text
 from geo_engine.store.message_tables import message_tables
 from geo_engine.store.shared_tables import shared_tables
 from geo_engine.store.steps import STEPS
@@ -77,10 +77,9 @@ __all__ = [
 SCHEMA_VERSION: Final = 11
 """The version this program reads and writes."""
 
-metadata = MetaData()
+_OF_POSTGIS: Final = {"spatial_ref_sys"}
 
-# SQLite numbers rows by itself only in a column declared INTEGER, which holds 64 bits there anyway.
-_RowNumber = BigInteger().with_variant(Integer, "sqlite")
+metadata = MetaData()
 
 schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
 
@@ -103,7 +102,7 @@ person = Table(
 consent = Table(
     "consent",
     metadata,
-    Column("consent_id", _RowNumber, primary_key=True),
+    Column("consent_id", RowNumber, primary_key=True),
     Column("u7", Integer, nullable=False),
     Column("purpose", Text, nullable=False),
     Column("granted", Boolean, nullable=False),
@@ -117,7 +116,7 @@ consent = Table(
 decision = Table(
     "decision",
     metadata,
-    Column("decision_id", _RowNumber, primary_key=True),
+    Column("decision_id", RowNumber, primary_key=True),
     Column("alert_id", Text, nullable=False, unique=True),
     Column("u7", Integer, nullable=False),
     Column("time_ms", BigInteger, nullable=False),
@@ -155,7 +154,7 @@ decision = Table(
 outbox = Table(
     "outbox",
     metadata,
-    Column("outbox_id", _RowNumber, primary_key=True),
+    Column("outbox_id", RowNumber, primary_key=True),
     Column("alert_id", Text, ForeignKey(decision.c.alert_id), nullable=False, unique=True),
     Column("u7", Integer, nullable=False),
     Column("state", Text, nullable=False),
@@ -178,7 +177,7 @@ outbox = Table(
 attempt = Table(
     "attempt",
     metadata,
-    Column("outbox_id", _RowNumber, ForeignKey(outbox.c.outbox_id), primary_key=True, autoincrement=False),
+    Column("outbox_id", RowNumber, ForeignKey(outbox.c.outbox_id), primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("started_ms", BigInteger, nullable=False),
     Column("finished_ms", BigInteger),
@@ -260,7 +259,7 @@ quota_use = Table(
 inbound = Table(
     "inbound",
     metadata,
-    Column("inbound_id", _RowNumber, primary_key=True),
+    Column("inbound_id", RowNumber, primary_key=True),
     Column("key", Text, nullable=False, unique=True),
     Column("received_ms", BigInteger, nullable=False),
     Column("open_id", Text, nullable=False),
@@ -310,7 +309,7 @@ phone_code = Table(
 code_sent = Table(
     "code_sent",
     metadata,
-    Column("sent_id", _RowNumber, primary_key=True),
+    Column("sent_id", RowNumber, primary_key=True),
     Column("key", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Index("ix_code_sent_key", "key", "at_ms"),
@@ -321,7 +320,7 @@ code_sent = Table(
 vehicle = Table(
     "vehicle",
     metadata,
-    Column("vehicle_id", _RowNumber, primary_key=True),
+    Column("vehicle_id", RowNumber, primary_key=True),
     Column("u7", Integer, nullable=False, index=True),
     Column("active", Boolean, nullable=False),
     Column("kind", Text),
@@ -455,8 +454,8 @@ meeting_told = Table(
     Column("about", Integer, primary_key=True, autoincrement=False),
 )
 
-message, message_zone, message_tally, webhook = message_tables(metadata, _RowNumber)
-person_change, spent_state, page_session = shared_tables(metadata, _RowNumber)
+message, message_zone, message_tally, webhook = message_tables(metadata)
+person_change, spent_state, page_session = shared_tables(metadata)
 
 
 def found_version(connection: Connection) -> int | None:
@@ -465,7 +464,7 @@ def found_version(connection: Connection) -> int | None:
     Raises:
         StoreError: the database holds other tables, so it belongs to somebody else.
     """
-    names = set(inspect(connection).get_table_names())
+    names = set(inspect(connection).get_table_names()) - _OF_POSTGIS
     if schema_version.name in names:
         return int(connection.execute(select(schema_version.c.version)).scalar_one())
     if names:

@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
+from geo_engine.store.dialects import insert_new
 from geo_engine.store.schema import page_session, person_change, spent_state
 from geo_engine.store.shared import Change, Changed, PageSession
 
-__all__ = ["SqlShared", "note_changes"]
+__all__ = ["NOTES_SETTING", "SqlShared", "note_changes", "note_triggers"]
 
 _Transaction = Callable[[], AbstractContextManager[Connection]]
 _NOTED: Final = (
@@ -30,6 +30,10 @@ _NOTED: Final = (
 """What the engine holds in memory: a row of these tables that is written by another process is noted."""
 
 
+NOTES_SETTING: Final = "geo_engine.notes"
+"""The setting of a PostgreSQL connection that notes what it changes."""
+
+
 def note_changes(driver: DBAPIConnection, _record: object) -> None:
     """Have a new connection note what it changes.
 
@@ -43,6 +47,23 @@ def note_changes(driver: DBAPIConnection, _record: object) -> None:
             f" INSERT INTO person_change (u7, what) VALUES ({row}.u7, '{what.value}'); END"
         )
     cursor.close()
+
+
+def note_triggers(connection: Connection) -> None:
+    """Make the triggers in a new PostgreSQL database; they work only where ``NOTES_SETTING`` is on.
+
+    PostgreSQL has no triggers of one connection on a table of all.
+    """
+    for table, event, row, what in _NOTED:
+        name = f"note_{table}_{event.lower()}"
+        connection.exec_driver_sql(
+            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"  # noqa: S608
+            f" INSERT INTO person_change (u7, what) VALUES ({row}.u7, '{what.value}'); RETURN NULL; END $$"
+        )
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW"
+            f" WHEN (current_setting('{NOTES_SETTING}', true) = 'on') EXECUTE FUNCTION {name}()"
+        )
 
 
 class SqlShared:
@@ -81,8 +102,7 @@ class SqlShared:
         """Use something up; see ``Shared.spend``."""
         with self._write() as connection:
             connection.execute(delete(spent_state).where(spent_state.c.until_ms <= now_ms))
-            first = upsert(spent_state).on_conflict_do_nothing()
-            return connection.execute(first, {"state": key, "until_ms": until_ms}).rowcount == 1
+            return insert_new(connection, spent_state, {"state": key, "until_ms": until_ms})
 
     def begin_session(self, session: PageSession, now_ms: int) -> None:
         """Begin a session; see ``Shared.begin_session``."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table
+
+from geo_engine.store.dialects import RowNumber, Text
 
 __all__ = ["shared_tables"]
 
 
-def shared_tables(metadata: MetaData, row_number: TypeEngine[int]) -> tuple[Table, Table, Table]:
-    """Return ``person_change``, ``spent_state`` and ``page_session``; ``row_number`` is the type of numbered rows."""
+def shared_tables(metadata: MetaData) -> tuple[Table, Table, Table]:
+    """Return ``person_change``, ``spent_state`` and ``page_session``."""
     person_change = Table(
         "person_change",
         metadata,
-        Column("change_id", row_number, primary_key=True),
+        Column("change_id", RowNumber, primary_key=True),
         Column("u7", Integer, nullable=False, index=True),
         Column("what", Text, nullable=False),
         Column("zone_id", Text, nullable=False, server_default=""),

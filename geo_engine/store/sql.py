@@ -1,10 +1,9 @@
-"""The store in a database, through SQLAlchemy Core. Today SQLite in one file; the statements are plain SQL."""
+"""The store in a database, SQLite or PostgreSQL, through SQLAlchemy Core; the statements are plain SQL."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any, Final
 
@@ -16,9 +15,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     case,
-    create_engine,
     delete,
-    event,
     exists,
     false,
     func,
@@ -27,15 +24,15 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from geo_engine.alerting.message import Message, Outcome, SendResult
 from geo_engine.alerting.policy import QuietHours, grade_of
 from geo_engine.alerting.quota import QuotaUse
-from geo_engine.errors import StoreError
+from geo_engine.errors import ConfigurationError, StoreError
 from geo_engine.model import Alert, Mute, Severity, Visit, ZoneKind
-from geo_engine.store import lifecycle, rows, schema, sqlite
+from geo_engine.store import lifecycle, rows, schema
+from geo_engine.store.database import Database
+from geo_engine.store.dialects import POSTGRESQL, SQLITE, insert_new, upsert
 from geo_engine.store.history import change_history, consenting, drop_before, erase_history, read_history
 from geo_engine.store.identities_sql import SqlIdentities
 from geo_engine.store.inbox_sql import SqlInbox
@@ -43,6 +40,7 @@ from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.meetings import SqlMeetings
 from geo_engine.store.messages import was_attempted
 from geo_engine.store.messages_sql import SqlMessages, forget_places
+from geo_engine.store.postgres import PostgresDatabase, postgres_url
 from geo_engine.store.protocol import (
     HISTORY,
     WARNINGS,
@@ -65,29 +63,26 @@ from geo_engine.store.schema import (
     visit,
     zone_revision,
 )
-from geo_engine.store.shared_sql import SqlShared, note_changes
+from geo_engine.store.shared_sql import SqlShared
+from geo_engine.store.sqlite import SqliteDatabase
 from geo_engine.store.webhook_events import events_of_history, withdrawn_event
 from geo_engine.store.webhooks_sql import SqlWebhooks, drop_zone_events
 
 __all__ = ["SqlStore"]
 
 _IDS_PER_QUERY: Final = 500
-_SMALL_BYTES: Final = 32 * 1024 * 1024
-"""A file up to this size is written anew after an erasure: about half a second in which nothing is committed."""
 # A queue is short, because warnings expire within minutes: sorting it costs less than a column to sort it by.
 _GRAVITY: Final = case({kind.value: int(grade_of(kind, Severity.NORMAL)) for kind in ZoneKind}, value=decision.c.kind)
 
 
 class SqlStore(SqlIdentities, SqlReach):
-    """A ``Store`` in one SQLite file (WAL, ``synchronous=FULL``: a returned commit is on disk).
+    """A ``Store`` in a database; ``SqliteDatabase`` and ``PostgresDatabase`` say what holds of their transactions.
 
-    Writers of this process queue at a lock, writers of other processes at SQLite's own (5 s at most), so a
-    transaction never has to be repeated. Readers wait for nobody. Cost: one fsync per writing call that changes
-    something.
+    A returned commit is on disk. Cost: one fsync per writing call that changes something.
     """
 
     def __init__(self, url: str | URL, *, create: bool = True, notes: bool = False) -> None:
-        """Open the database at ``url`` (``sqlite:///path``); directories must exist.
+        """Open the database at ``url`` (``sqlite:///path`` or ``postgresql+psycopg://...``); both must exist.
 
         Args:
             url: an SQLAlchemy URL.
@@ -97,24 +92,18 @@ class SqlStore(SqlIdentities, SqlReach):
         Raises:
             StoreError: it cannot be opened, is not ours, or its schema has another version.
         """
-        self._engine = create_engine(url, hide_parameters=True, pool_timeout=sqlite.BUSY_TIMEOUT_MS / 1_000)
-        self._place = make_url(url).render_as_string(hide_password=True)
-        self._closed = False
-        self._write_lock = threading.Lock()
-        event.listen(self._engine, "connect", sqlite.set_up)
-        event.listen(self._engine, "begin", sqlite.begin)
-        self._writer = self._engine.execution_options(**{sqlite.WRITES: True})
+        self._database = _database(make_url(url))
+        self._place = self._database.place
         self.meetings = SqlMeetings(self._read, self._write)
-        self.inbox = SqlInbox(self._read, self._write)
-        self.webhooks = SqlWebhooks(self._read, self._write)
+        self.inbox = SqlInbox(self._read, self._write, self._database.write_beside)
+        self.webhooks = SqlWebhooks(self._read, self._write, self._database.write_beside)
         self.messages = SqlMessages(self._read, self._write, self.webhooks)
         self.shared = SqlShared(self._read, self._write, notes=notes)
         try:
             self._open(create)
-            self._use_wal()
+            self._database.opened()
             if notes:
-                self._engine.dispose()  # connections from now on know the tables and note what they change
-                event.listen(self._engine, "connect", note_changes)
+                self._database.note()
         except StoreError:
             self.close()
             raise
@@ -127,15 +116,6 @@ class SqlStore(SqlIdentities, SqlReach):
         with self._write() as connection:
             self._placed(schema.upgrade, connection)
 
-    def _use_wal(self) -> None:
-        """Switch to write-ahead logging, once the file is known to be ours: the mode stays in the file."""
-        with self._named_errors():
-            connection = self._engine.raw_connection()
-            try:
-                connection.cursor().execute("PRAGMA journal_mode=WAL").close()
-            finally:
-                connection.close()
-
     def _placed(self, step: Callable[[Connection], object], connection: Connection) -> None:
         try:
             step(connection)
@@ -143,49 +123,15 @@ class SqlStore(SqlIdentities, SqlReach):
             message = f"store {self._place}: {error}"
             raise StoreError(message) from error
 
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with self._named_errors(), self._engine.begin() as connection:
-            yield connection
+    def _read(self) -> AbstractContextManager[Connection]:
+        return self._database.read()
 
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with self._named_errors(), self._write_lock, self._writer.begin() as connection:
-            yield connection
+    def _write(self) -> AbstractContextManager[Connection]:
+        return self._database.write()
 
     def scrub(self, *, whole: bool = False) -> bool:
         """Take deleted values out of the files; see ``Identities.scrub``."""
-        with self._named_errors(), self._write_lock:
-            connection = self._engine.raw_connection()
-            try:
-                cursor = connection.cursor()
-                (pages,), (page_bytes,) = (
-                    cursor.execute(f"PRAGMA {of}").fetchone() for of in ("page_count", "page_size")
-                )
-                anew = whole or pages * page_bytes <= _SMALL_BYTES
-                if anew:
-                    cursor.execute("VACUUM")
-                busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                cursor.close()
-            finally:
-                connection.close()
-        if busy:
-            message = f"store {self._place}: found readers that keep the log from being folded in, expected a pause"
-            raise StoreError(message)
-        return anew
-
-    @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        if self._closed:
-            message = f"store {self._place}: found it closed, expected it open"
-            raise StoreError(message)
-        try:
-            yield
-        except (SQLAlchemyError, OverflowError, UnicodeError) as error:
-            # The driver's own words without the statement: a statement would show personal data.
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            message = f"store {self._place}: {cause}"
-            raise StoreError(message) from error
+        return self._database.scrub(whole=whole)
 
     # ---- people and consent
 
@@ -369,9 +315,10 @@ class SqlStore(SqlIdentities, SqlReach):
 
     def claim(self, now_ms: int, *, limit: int, lease_ms: int, holder: int = 0) -> list[Message]:
         """Take due messages, the gravest first; see ``Store.claim``."""
-        with self._write() as connection:
+        due = _due(now_ms).limit(max(limit, 0)).with_for_update(of=outbox, skip_locked=True)
+        with self._database.write_beside() as connection:
             self._lose_leases(connection, now_ms)
-            found = connection.execute(_due(now_ms).limit(max(limit, 0))).mappings().all()
+            found = connection.execute(due).mappings().all()
             before = [rows.outbox_of(row) for row in found]
             after = [lifecycle.claimed(row, now_ms, lease_ms, holder) for row in before]
             self._save(connection, after, now_ms)
@@ -384,11 +331,11 @@ class SqlStore(SqlIdentities, SqlReach):
         """Record the outcome of an attempt; see ``Store.finish``."""
         columns = attempt.c
         newest = select(attempt).where(columns.outbox_id == outbox_id).order_by(columns.number.desc()).limit(1)
-        with self._write() as connection:
-            found = connection.execute(newest).one_or_none()
+        with self._database.write_beside() as connection:
             there = _outbox(connection, outbox.c.outbox_id == outbox_id)
             if not there:
                 return  # Its person was erased while it was on its way.
+            found = connection.execute(newest).one_or_none()
             if found is None:
                 message = f"store {self._place}: found no attempt for outbox_id {outbox_id}, expected a claimed one"
                 raise StoreError(message)
@@ -438,7 +385,7 @@ class SqlStore(SqlIdentities, SqlReach):
         values = {"msg_id": msg_id, "status": status, "at_ms": at_ms}
         sent_with_it = select(attempt.c.outbox_id).where(attempt.c.msg_id == msg_id)
         with self._write() as connection:
-            new = connection.execute(upsert(receipt).on_conflict_do_nothing(), values).rowcount
+            new = insert_new(connection, receipt, values)
             affected = _outbox(connection, outbox.c.outbox_id.in_(sent_with_it))
             if new:
                 self._save(connection, [lifecycle.contradicted(row, status) for row in affected], at_ms)
@@ -454,10 +401,15 @@ class SqlStore(SqlIdentities, SqlReach):
     def _lose_leases(self, connection: Connection, now_ms: int, lost: ColumnElement[bool] | None = None) -> None:
         if lost is None:
             lost = (outbox.c.state == OutboxState.SENDING) & (outbox.c.lease_until_ms <= now_ms)
-        ids = select(outbox.c.outbox_id).where(lost)
-        unanswered = attempt.c.finished_ms.is_(None) & attempt.c.outbox_id.in_(ids)
-        connection.execute(update(attempt).where(unanswered).values(rows.outcome_values(lifecycle.NO_ANSWER, now_ms)))
-        self._save(connection, map(lifecycle.lease_lost, _outbox(connection, lost)), now_ms)
+        found = _outbox(connection, lost, skip_locked=True)
+        if not found:
+            return
+        this_one = (attempt.c.outbox_id == bindparam("this_id")) & attempt.c.finished_ms.is_(None)
+        values = rows.outcome_values(lifecycle.NO_ANSWER, now_ms)
+        connection.execute(
+            update(attempt).where(this_one).values(values), [{"this_id": row.outbox_id} for row in found]
+        )
+        self._save(connection, map(lifecycle.lease_lost, found), now_ms)
 
     def attempts(self, alert_id: str) -> list[AttemptRecord]:
         """Return the attempts to send a decision; see ``Store.attempts``."""
@@ -491,15 +443,22 @@ class SqlStore(SqlIdentities, SqlReach):
         """Return when the store can be written; see ``Store.ready``."""
         with self._write() as connection:
             self._placed(schema.check, connection)
-            # SQLite begins a write even on a file it may only read; it says so at the first statement that writes.
+            # A write begins even on a file, or a standby server, that may only be read: the first statement that writes
+            # is refused.
             connection.execute(update(person).where(false()).values(open_id=None))
 
     def close(self) -> None:
         """Close every connection; see ``Store.close``."""
-        self._closed = True
-        # A write under way ends first; its connection would otherwise outlive the pool.
-        with self._write_lock:
-            self._engine.dispose()
+        self._database.close()
+
+
+def _database(url: URL) -> Database:
+    if url.get_backend_name() == POSTGRESQL:
+        return PostgresDatabase(postgres_url(url))
+    if url.get_backend_name() == SQLITE:
+        return SqliteDatabase(url)
+    message = f"store: found a database of the kind {url.get_backend_name()}, expected {SQLITE} or {POSTGRESQL}"
+    raise ConfigurationError(message)
 
 
 def _consents(u7: ColumnElement[int] = person.c.u7) -> ColumnElement[bool]:
@@ -534,14 +493,16 @@ def _put(connection: Connection, table: Table, values: Sequence[Mapping[str, obj
     """Write rows, each over the one with its key; the last of several wins."""
     if not values:
         return
-    statement = upsert(table)
+    statement = upsert(connection, table)
     others = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     keys = list(table.primary_key.columns)
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), list(values))
 
 
-def _outbox(connection: Connection, condition: ColumnElement[bool]) -> list[OutboxRow]:
-    found = connection.execute(select(outbox).where(condition).order_by(outbox.c.outbox_id)).mappings()
+def _outbox(connection: Connection, condition: ColumnElement[bool], *, skip_locked: bool = False) -> list[OutboxRow]:
+    """Read rows and, where writers work side by side, lock them; what another one has locked is waited for or left."""
+    query = select(outbox).where(condition).order_by(outbox.c.outbox_id).with_for_update(skip_locked=skip_locked)
+    found = connection.execute(query).mappings()
     return [rows.outbox_of(row) for row in found]
 
 

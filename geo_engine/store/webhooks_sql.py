@@ -30,11 +30,13 @@ class SqlWebhooks:
     Args:
         read: begins a reading transaction of the store.
         write: begins a writing one.
+        write_beside: begins a writing one that locks its rows by itself.
     """
 
-    def __init__(self, read: _Transaction, write: _Transaction) -> None:
+    def __init__(self, read: _Transaction, write: _Transaction, write_beside: _Transaction) -> None:
         self._read = read
         self._write = write
+        self._write_beside = write_beside
         self._endpoints: tuple[str, ...] = ()
         self._lasts_ms = 0
 
@@ -83,8 +85,8 @@ class SqlWebhooks:
                 return []
         begun = update(webhook).where(webhook.c.webhook_id == bindparam("this_id"))
         begun = begun.values(attempts=webhook.c.attempts + 1, next_ms=now_ms + lease_ms)
-        with self._write() as connection:
-            found = connection.execute(query).mappings().all()
+        with self._write_beside() as connection:
+            found = connection.execute(query.with_for_update(of=webhook, skip_locked=True)).mappings().all()
             if found:
                 connection.execute(begun, [{"this_id": row["webhook_id"]} for row in found])
         return [_row(row) for row in found]
@@ -111,7 +113,7 @@ class SqlWebhooks:
             reason=bindparam("new_reason"),
             next_ms=func.coalesce(bindparam("again_ms"), webhook.c.next_ms),
         )
-        with self._write() as connection:
+        with self._write_beside() as connection:
             if taken:
                 connection.execute(delete(webhook).where(this_one), taken)
             if failed:

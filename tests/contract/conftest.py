@@ -9,12 +9,17 @@ import pytest
 
 from geo_engine.store import Store
 from geo_engine.store.memory import MemoryStore
+from geo_engine.store.sql import SqlStore
 from tests.contract.stores import a_person, consent, sql
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    store: Store = MemoryStore() if request.param == "memory" else sql(tmp_path / "store.db")
+    store: Store
+    if request.param == "postgres":
+        store = SqlStore(request.getfixturevalue("postgres_url"))
+    else:
+        store = MemoryStore() if request.param == "memory" else sql(tmp_path / "store.db")
     yield store
     store.close()
 

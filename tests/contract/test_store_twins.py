@@ -5,8 +5,9 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -29,6 +30,7 @@ from geo_engine.store import HistoryChange, Person, TransitionRecord
 from geo_engine.store.memory import MemoryStore
 from geo_engine.store.messages import MessageFilter
 from geo_engine.store.sql import SqlStore
+from tests.postgres import Server, emptied
 
 T0 = 1_700_000_000_000
 
@@ -101,11 +103,14 @@ ways = st.none() | st.sampled_from(list(Channel))
 class Twins(RuleBasedStateMachine):
     """Both stores get the same calls; every answer and all that can be read must agree."""
 
+    def database(self) -> SqlStore:
+        """Open an empty database."""
+        return SqlStore(URL.create("sqlite", database=str(Path(self.folder.name) / "store.db")))
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        path = Path(self.folder.name) / "store.db"
-        self.stores = (MemoryStore(), SqlStore(URL.create("sqlite", database=str(path))))
+        self.stores = (MemoryStore(), self.database())
         self.now_ms = T0
         self.claimed: list[Message] = []
         for store in self.stores:
@@ -223,6 +228,16 @@ class Twins(RuleBasedStateMachine):
             self.both("attempts", found.alert.alert_id)
 
 
+class PostgresTwins(Twins):
+    """The same with a server; what it holds is deleted before each try."""
+
+    server: ClassVar[Server]
+
+    def database(self) -> SqlStore:
+        """Open the emptied database."""
+        return SqlStore(emptied(self.server))
+
+
 Twins.TestCase.settings = settings(
     max_examples=40,
     stateful_step_count=30,
@@ -232,3 +247,12 @@ Twins.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow],
 )
 TestTwins = Twins.TestCase
+PostgresTwins.TestCase.settings = settings(Twins.TestCase.settings, max_examples=8)
+
+
+class TestPostgresTwins(PostgresTwins.TestCase):  # type: ignore[misc, valid-type]
+    """The machine above with the server of the session."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, postgres: Server) -> None:
+        PostgresTwins.server = postgres

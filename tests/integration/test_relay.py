@@ -79,9 +79,10 @@ def numbered(number: int, u7: int | None = None, life_ms: int = LIFE_MS) -> Aler
     return an_alert(alert_id=f"{number:032x}", u7=owner, time_ms=T0, visit_ms=T0, expires_at_ms=T0 + life_ms)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    store = open_store("memory:" if request.param == "memory" else str(tmp_path / "store.db"))
+    url = {"memory": "memory:", "sqlite": str(tmp_path / "store.db")}.get(request.param)
+    store = open_store(url or request.getfixturevalue("postgres_url"))
     store.put_people([Person(u7, f"o-{u7}", Vehicle(u7)) for u7 in range(60)])
     for u7 in range(60):
         store.set_consent(u7, "warnings", True, "v1", T0, "test")

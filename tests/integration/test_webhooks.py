@@ -28,6 +28,7 @@ from geo_engine.people.erasure import Erasure, ErasureReason
 from geo_engine.store import HISTORY, HistoryChange, Store
 from geo_engine.store.memory import MemoryStore
 from geo_engine.store.messages import Direction, NewMessage
+from geo_engine.store.sql import SqlStore
 from geo_engine.testing import ManualClock
 from geo_engine.webhooks.endpoint import Endpoint, read_endpoints
 from tests.contract.stores import T0, a_person, a_transition, sql
@@ -90,9 +91,13 @@ def receiver() -> Iterator[Receiver]:
     thread.join()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = MemoryStore() if request.param == "memory" else sql(tmp_path / "store.db")
+    made: Store
+    if request.param == "postgres":
+        made = SqlStore(request.getfixturevalue("postgres_url"))
+    else:
+        made = MemoryStore() if request.param == "memory" else sql(tmp_path / "store.db")
     made.put_people([a_person(7), a_person(8)])
     yield made
     made.close()
