@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from geo_engine.errors import StoreError
+from geo_engine.store import schema
 
 __all__ = ["BUSY_TIMEOUT_MS", "Database"]
 
@@ -47,6 +48,10 @@ class Database(ABC):
 
         It locks the rows it goes by before it reads them (``with_for_update``).
         """
+
+    def upgrade(self, connection: Connection) -> None:
+        """Bring the schema up to date inside a writing transaction; see ``schema.upgrade``."""
+        schema.upgrade(connection)
 
     @abstractmethod
     def opened(self) -> None:

@@ -39,7 +39,16 @@ __all__ = ["IMPERSONAL", "SqlIdentities"]
 
 IMPERSONAL: Final = frozenset(
     (
-        *("schema_version", "quota_use", "zone_revision", "code_sent", "erasure", "tombstone", "free_number"),
+        *(
+            "schema_version",
+            "alembic_version",
+            "quota_use",
+            "zone_revision",
+            "code_sent",
+            "erasure",
+            "tombstone",
+            "free_number",
+        ),
         *("shared_token", "message_tally", "spent_state"),
     )
 )

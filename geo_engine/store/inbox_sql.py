@@ -7,7 +7,20 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from sqlalchemy import (ColumnElement, Connection, RowMapping, TextClause, bindparam, case, delete, exists, func, select, text, update)
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    TextClause,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    select,
+    text,
+    update,
+)
 
 from geo_engine.store.dialects import POSTGRESQL, SQLITE
 from geo_engine.store.inbox import Handled, InboundRecord, InboundState, NewInbound
@@ -19,7 +32,8 @@ _WAITING = inbound.c.state == InboundState.WAITING.value
 # One statement for all rows: the driver lets other threads run while it is carried out, and is not woken for each row.
 _ADD: Final = (
     "INSERT INTO inbound (key, received_ms, open_id, kind, time_ms, payload, state, next_ms)"
-    " SELECT value ->> 0, :now_ms, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), value ->> 4, 'waiting', :now_ms"
+    " SELECT value ->> 0, :now_ms, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), value ->> 4,"
+    " 'waiting', :now_ms"
     " FROM {rows} WHERE true ON CONFLICT (key) DO NOTHING"
 )
 _NUMBERS: Final = "inbound_id IN (SELECT CAST(value AS BIGINT) FROM {words})"

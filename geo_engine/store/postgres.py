@@ -11,8 +11,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from geo_engine.errors import ConfigurationError
+from geo_engine.store import schema
 from geo_engine.store.database import BUSY_TIMEOUT_MS, Database
-from geo_engine.store.shared_sql import NOTES_SETTING
+from geo_engine.store.shared_sql import NOTES_SETTING, note_triggers
 
 __all__ = ["PostgresDatabase", "postgres_url"]
 
@@ -78,6 +79,13 @@ class PostgresDatabase(Database):
         with self.named_errors(), self._engine.begin() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
             yield connection
+
+    def upgrade(self, connection: Connection) -> None:
+        """Bring the schema up to date; a new one gets what SQLite does not have; see ``Database.upgrade``."""
+        is_new = schema.found_version(connection) is None
+        schema.upgrade(connection)
+        if is_new:
+            note_triggers(connection)
 
     def opened(self) -> None:
         """Do nothing: the server keeps its own log."""

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    String,
     Table,
     inspect,
     select,
@@ -27,8 +28,8 @@ from sqlalchemy import (
 from geo_engine.errors import StoreError
 from geo_engine.store.dialects import RowNumber, Text
 from geo_engine.store.message_tables import message_tables
+from geo_engine.store.migrations import migrate, name_of
 from geo_engine.store.shared_tables import shared_tables
-from geo_engine.store.steps import STEPS
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -81,7 +82,10 @@ _OF_POSTGIS: Final = {"spatial_ref_sys"}
 
 metadata = MetaData()
 
+# The number is what every release looks at, so that an older one refuses a newer store by name. Alembic's own table
+# follows it (``env.py``).
 schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+alembic_version = Table("alembic_version", metadata, Column("version_num", String(32), primary_key=True))
 
 person = Table(
     "person",
@@ -502,11 +506,17 @@ def upgrade(connection: Connection) -> bool:
     if version is None:
         metadata.create_all(connection)
         connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+        _note_revision(connection, SCHEMA_VERSION)
         return True
     if not 1 <= version < SCHEMA_VERSION:
         check(connection)
         return False
-    for step in STEPS[version - 1 :]:
-        step(connection)
-    connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
+    alembic_version.create(connection, checkfirst=True)  # a store of a release without Alembic has none
+    _note_revision(connection, version)
+    migrate(connection, SCHEMA_VERSION)
     return True
+
+
+def _note_revision(connection: Connection, version: int) -> None:
+    connection.execute(alembic_version.delete())
+    connection.execute(alembic_version.insert().values(version_num=name_of(version)))

@@ -114,7 +114,7 @@ class SqlStore(SqlIdentities, SqlReach):
                 self._placed(schema.check, connection)
             return
         with self._write() as connection:
-            self._placed(schema.upgrade, connection)
+            self._placed(self._database.upgrade, connection)
 
     def _placed(self, step: Callable[[Connection], object], connection: Connection) -> None:
         try:

@@ -101,7 +101,7 @@ def test_a_reader_that_holds_the_log_open_is_named_and_the_next_erasure_makes_up
 def test_a_large_store_is_written_anew_only_when_asked(
     store: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geo_engine.store.database._SMALL_BYTES", 0)
+    monkeypatch.setattr("geo_engine.store.sqlite._SMALL_BYTES", 0)
     store.follow("o" * 28, Language.ZH, noon_ms)
     assert not store.scrub()
     assert store.scrub(whole=True)

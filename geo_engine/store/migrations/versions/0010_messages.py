@@ -1,0 +1,15 @@
+"""Add the history of messages, its tally, and the events that wait for other systems."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from geo_engine.store import steps
+
+revision = "0010"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    """Add the history of messages, its tally, and the events that wait for other systems."""
+    steps.STEPS[8](op.get_bind())

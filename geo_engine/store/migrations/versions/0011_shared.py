@@ -1,0 +1,15 @@
+"""Add what processes on one store tell one another, and who holds a message under way."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from geo_engine.store import steps
+
+revision = "0011"
+down_revision = "0010"
+
+
+def upgrade() -> None:
+    """Add what processes on one store tell one another, and who holds a message under way."""
+    steps.STEPS[9](op.get_bind())
