@@ -5,8 +5,8 @@
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\): ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-run: ## Run the service with the example city, simulated trucks and the fake WeChat server
-	@.ci/start $(ARGS)
+run: ## Run the service with the example city, simulated trucks and the fake WeChat server (STORE=postgis: on PostgreSQL)
+	@STORE="$(STORE)" .ci/start $(ARGS)
 
 test: ## Run every test (ARGS go to pytest)
 	@.ci/test $(ARGS)

@@ -163,7 +163,9 @@ def bootstrap(
         # This process has the engine's number: whoever was sending under it before is dead. Doors may live.
         store.end_leases(now_ms, holder=ENGINE)
         enrol(store, people, now_ms)
-        zones = replace(loaded.zone_set, revision=store.zone_revision(_content_hash(source), now_ms))
+        zones = replace(
+            loaded.zone_set, revision=store.zone_revision(_content_hash(source), now_ms, loaded.zone_set.zones)
+        )
         _warm_up()
         arbiter = _arbiter(settings, store, clocks.wall())
         engine, state = _engine(settings, zones, arbiter, _forecasts(stack)), StateFile(settings.store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from geo_engine.errors import StoreError
 from geo_engine.store import schema
+from geo_engine.zones.zone import Zone
 
 __all__ = ["BUSY_TIMEOUT_MS", "Database"]
 
@@ -52,6 +53,10 @@ class Database(ABC):
     def upgrade(self, connection: Connection) -> None:
         """Bring the schema up to date inside a writing transaction; see ``schema.upgrade``."""
         schema.upgrade(connection)
+
+    @abstractmethod
+    def keep_zones(self, connection: Connection, revision: int, zones: Sequence[Zone]) -> None:
+        """Keep the zones of a new revision where a map program can read them, if there is such a place."""
 
     @abstractmethod
     def opened(self) -> None:

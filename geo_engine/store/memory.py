@@ -36,6 +36,7 @@ from geo_engine.store.reach_memory import MemoryReach
 from geo_engine.store.shared_memory import MemoryShared
 from geo_engine.store.webhook_events import events_of_history, withdrawn_event
 from geo_engine.store.webhooks_memory import MemoryWebhooks
+from geo_engine.zones.zone import Zone
 
 __all__ = ["MemoryStore"]
 
@@ -291,7 +292,7 @@ class MemoryStore(MemoryIdentities, MemoryReach):
         row = self._outbox[outbox_id]
         return DecisionRecord(number, alert, decided_ms, state=row.state, ended=row.ended, attempts=row.attempts)
 
-    def zone_revision(self, sha256: str, now_ms: int) -> int:
+    def zone_revision(self, sha256: str, now_ms: int, zones: Sequence[Zone] = ()) -> int:  # noqa: ARG002 - no map reads it
         """Return the number of a zone set by its content; see ``Store.zone_revision``."""
         with self._locked():
             if not self._revisions or self._revisions[-1][0] != sha256:

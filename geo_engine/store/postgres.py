@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -10,33 +10,17 @@ from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from geo_engine.errors import ConfigurationError
-from geo_engine.store import schema
+from geo_engine.store import postgis, schema
 from geo_engine.store.database import BUSY_TIMEOUT_MS, Database
 from geo_engine.store.shared_sql import NOTES_SETTING, note_triggers
+from geo_engine.zones.zone import Zone
 
-__all__ = ["PostgresDatabase", "postgres_url"]
+__all__ = ["PostgresDatabase"]
 
 _CONNECT_S: Final = 5
 _LOCK: Final = 0x67656F5F  # "geo_": advisory locks belong to one database, so the number need not differ elsewhere
 _SMALL_BYTES: Final = 256 * 1024 * 1024
 """A database up to this size is written anew after an erasure."""
-
-
-def postgres_url(url: str | URL) -> URL:
-    """Return the address with the driver this program uses.
-
-    Raises:
-        ConfigurationError: psycopg is not installed.
-    """
-    try:
-        import psycopg  # noqa: F401, PLC0415 (only this store needs it)
-    except ImportError as error:
-        message = "store: found no driver for PostgreSQL, expected one by: pip install 'geo-engine[postgres]'"
-        raise ConfigurationError(message) from error
-    from sqlalchemy import make_url  # noqa: PLC0415
-
-    return make_url(url).set(drivername="postgresql+psycopg")
 
 
 class PostgresDatabase(Database):
@@ -86,6 +70,11 @@ class PostgresDatabase(Database):
         schema.upgrade(connection)
         if is_new:
             note_triggers(connection)
+            postgis.add_geometry(connection)
+
+    def keep_zones(self, connection: Connection, revision: int, zones: Sequence[Zone]) -> None:
+        """Keep the zones of a new revision for maps; see ``Database.keep_zones``."""
+        postgis.keep_zones(connection, revision, zones)
 
     def opened(self) -> None:
         """Do nothing: the server keeps its own log."""

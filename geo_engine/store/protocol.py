@@ -18,6 +18,7 @@ from geo_engine.store.lifecycle import OutboxState
 from geo_engine.store.messages import MessageLog
 from geo_engine.store.shared import Shared
 from geo_engine.store.webhooks import WebhookOutbox
+from geo_engine.zones.zone import Zone
 
 __all__ = [
     "HISTORY",
@@ -336,8 +337,11 @@ class Store(Identities, ReachLedger, TokenShelf, Protocol):
         """Return per user the decisions to send whose event time is ``since_ms`` or later, whatever became of them."""
         ...
 
-    def zone_revision(self, sha256: str, now_ms: int) -> int:
-        """Return the revision number of a zone set with this content: the latest one if unchanged, else the next."""
+    def zone_revision(self, sha256: str, now_ms: int, zones: Sequence[Zone] = ()) -> int:
+        """Return the revision number of a zone set with this content: the latest one if unchanged, else the next.
+
+        The zones of a new revision are kept where a map program can read them: in PostGIS, nowhere else.
+        """
         ...
 
     def decisions(self, *, limit: int, u7: int | None = None, before: int | None = None) -> list[DecisionRecord]:

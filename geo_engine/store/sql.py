@@ -40,7 +40,6 @@ from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.meetings import SqlMeetings
 from geo_engine.store.messages import was_attempted
 from geo_engine.store.messages_sql import SqlMessages, forget_places
-from geo_engine.store.postgres import PostgresDatabase, postgres_url
 from geo_engine.store.protocol import (
     HISTORY,
     WARNINGS,
@@ -67,6 +66,7 @@ from geo_engine.store.shared_sql import SqlShared
 from geo_engine.store.sqlite import SqliteDatabase
 from geo_engine.store.webhook_events import events_of_history, withdrawn_event
 from geo_engine.store.webhooks_sql import SqlWebhooks, drop_zone_events
+from geo_engine.zones.zone import Zone
 
 __all__ = ["SqlStore"]
 
@@ -300,7 +300,7 @@ class SqlStore(SqlIdentities, SqlReach):
         with self._read() as connection:
             return [rows.decision_record(row) for row in connection.execute(query).mappings()]
 
-    def zone_revision(self, sha256: str, now_ms: int) -> int:
+    def zone_revision(self, sha256: str, now_ms: int, zones: Sequence[Zone] = ()) -> int:
         """Return the number of a zone set by its content; see ``Store.zone_revision``."""
         latest_first = zone_revision.c.revision.desc()
         with self._write() as connection:
@@ -309,6 +309,7 @@ class SqlStore(SqlIdentities, SqlReach):
                 return int(latest.revision)
             revision = 1 if latest is None else int(latest.revision) + 1
             connection.execute(insert(zone_revision), {"revision": revision, "sha256": sha256, "at_ms": now_ms})
+            self._database.keep_zones(connection, revision, zones)
             return revision
 
     # ---- outbox
@@ -454,11 +455,22 @@ class SqlStore(SqlIdentities, SqlReach):
 
 def _database(url: URL) -> Database:
     if url.get_backend_name() == POSTGRESQL:
-        return PostgresDatabase(postgres_url(url))
+        return _postgres(url)
     if url.get_backend_name() == SQLITE:
         return SqliteDatabase(url)
     message = f"store: found a database of the kind {url.get_backend_name()}, expected {SQLITE} or {POSTGRESQL}"
     raise ConfigurationError(message)
+
+
+def _postgres(url: URL) -> Database:
+    try:
+        import psycopg  # noqa: F401, PLC0415 (as PostGIS' types it comes with an extra)
+
+        from geo_engine.store.postgres import PostgresDatabase  # noqa: PLC0415
+    except ImportError as error:
+        message = f"store: found no {error.name} for PostgreSQL, expected it by: pip install 'geo-engine[postgres]'"
+        raise ConfigurationError(message) from error
+    return PostgresDatabase(url.set(drivername="postgresql+psycopg"))
 
 
 def _consents(u7: ColumnElement[int] = person.c.u7) -> ColumnElement[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
@@ -12,6 +12,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from geo_engine.errors import StoreError
 from geo_engine.store.database import BUSY_TIMEOUT_MS, Database
 from geo_engine.store.shared_sql import note_changes
+from geo_engine.zones.zone import Zone
 
 __all__ = ["SqliteDatabase"]
 
@@ -49,6 +50,9 @@ class SqliteDatabase(Database):
     def write_beside(self) -> AbstractContextManager[Connection]:
         """Begin a transaction that writes; one file has one writer."""
         return self.write()
+
+    def keep_zones(self, connection: Connection, revision: int, zones: Sequence[Zone]) -> None:
+        """Do nothing: the zones are in their files."""
 
     def opened(self) -> None:
         """Switch to write-ahead logging, once the file is known to be ours: the mode stays in the file."""
