@@ -1,4 +1,4 @@
-"""Which processes share an embedded store: one with the engine, and doors beside it, each with a number of its own.
+"""Which processes share a store: one with the engine, and doors beside it, each with a number of its own.
 
 Two engines on one store would each warn about what the other has warned about. A process holds the lock of its number
 while it lives, and the system frees it even after ``kill -9``; so whether a number's process lives can be seen.
@@ -9,18 +9,21 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
-from geo_engine.errors import ConfigurationError
+from sqlalchemy import Connection, make_url
+
+from geo_engine.errors import ConfigurationError, StoreError
 
 __all__ = ["ENGINE", "MOST_DOORS", "StoreLock", "gone"]
 
 ENGINE: Final = 0
 """The number of the process with the engine; doors count from 1."""
 MOST_DOORS: Final = 32
+_SERVER: Final = ("postgresql:", "postgresql+")
 _PATIENCE_S: Final = 0.5
 """A neighbour who looks whether we live holds our lock for a moment."""
 
@@ -41,19 +44,31 @@ class StoreLock(AbstractContextManager["StoreLock"]):
 
     def __init__(self, url: str, *, door: bool = False) -> None:
         self.number = 1 if door else ENGINE
-        self._file: IO[str] | None = None
+        self._file: IO[str] | Connection | None = None
+        if url.startswith(_SERVER):
+            self._hold(url, door=door)
+            return
         path = _path(url, ENGINE)
         if path is None:
             return  # opening the store will say what is wrong
-        for number in range(1, MOST_DOORS + 1) if door else (ENGINE,):
-            self.number, self._file = number, _locked(_path(url, number), 0.0 if door else _PATIENCE_S)
-            if self._file is not None:
+        for number in _numbers(door=door):
+            self.number, file = number, _locked(_path(url, number), 0.0 if door else _PATIENCE_S)
+            if file is not None:
                 break
         else:
             raise ConfigurationError(_taken(url, path, door=door))
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        self._file = file
+
+    def _hold(self, url: str, *, door: bool) -> None:
+        with suppress(StoreError, ImportError):  # opening the store will say what is wrong
+            for number in _numbers(door=door):
+                self.number, self._file = number, _held(url, number, 0.0 if door else _PATIENCE_S)
+                if self._file is not None:
+                    return
+            raise ConfigurationError(_taken(url, None, door=door))
 
     def __exit__(self, *_: object) -> None:
         """Free the number."""
@@ -64,21 +79,35 @@ class StoreLock(AbstractContextManager["StoreLock"]):
 @contextmanager
 def gone(url: str, number: int) -> Iterator[bool]:
     """Say whether the process of a number is gone; no other can take the number while the caller acts on it."""
-    path = _path(url, number)
-    file = None if path is None else _locked(path, 0.0)
+    held = _held(url, number, 0.0) if url.startswith(_SERVER) else _locked(_path(url, number), 0.0)
     try:
-        yield file is not None
+        yield held is not None
     finally:
-        if file is not None:
-            file.close()
+        if held is not None:
+            held.close()
 
 
-def _taken(url: str, path: Path, *, door: bool) -> str:
+def _numbers(*, door: bool) -> Sequence[int]:
+    return range(1, MOST_DOORS + 1) if door else (ENGINE,)
+
+
+def _held(url: str, number: int, patience_s: float) -> Connection | None:
+    """Return what holds a number at a server, None when another process does."""
+    from geo_engine.store.postgres import hold  # noqa: PLC0415 (its driver comes with an extra)
+
+    end_s = time.monotonic() + patience_s
+    while (held := hold(url, number)) is None and time.monotonic() < end_s:
+        time.sleep(0.02)
+    return held
+
+
+def _taken(url: str, path: Path | None, *, door: bool) -> str:
+    place = url if path is not None else make_url(url).render_as_string(hide_password=True)
     if door:
-        return f"store {url}: found {MOST_DOORS} doors at it, expected fewer"
-    holder = path.read_text(encoding="utf-8").strip() or "unknown"
+        return f"store {place}: found {MOST_DOORS} doors at it, expected fewer"
+    holder = (path.read_text(encoding="utf-8").strip() if path is not None else "") or "unknown"
     return (
-        f"store {url}: found it in use by process {holder}, expected a store of its own for each engine; "
+        f"store {place}: found it in use by process {holder}, expected a store of its own for each engine; "
         "a further process on this store is a door: --door"
     )
 

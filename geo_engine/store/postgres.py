@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy import URL, Connection, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -15,12 +15,30 @@ from geo_engine.store.database import BUSY_TIMEOUT_MS, Database
 from geo_engine.store.shared_sql import NOTES_SETTING, note_triggers
 from geo_engine.zones.zone import Zone
 
-__all__ = ["PostgresDatabase"]
+__all__ = ["PostgresDatabase", "hold"]
 
 _CONNECT_S: Final = 5
-_LOCK: Final = 0x67656F5F  # "geo_": advisory locks belong to one database, so the number need not differ elsewhere
+_LOCK: Final = 0x67656F5F
+"""The word "geo_". Locks of one number and of two do not meet, nor do those of two databases."""
 _SMALL_BYTES: Final = 256 * 1024 * 1024
 """A database up to this size is written anew after an erasure."""
+
+
+def hold(url: str, number: int) -> Connection | None:
+    """Hold a number of the database while the connection lives; the server frees it when the process is gone.
+
+    Args:
+        url: address of the store.
+        number: which one, from 0.
+
+    Returns:
+        The connection to close; None when another process holds the number.
+
+    Raises:
+        StoreError: the server does not let us in.
+    """
+    database = PostgresDatabase(make_url(url).set(drivername="postgresql+psycopg"))
+    return database.hold(number)
 
 
 class PostgresDatabase(Database):
@@ -78,6 +96,16 @@ class PostgresDatabase(Database):
 
     def opened(self) -> None:
         """Do nothing: the server keeps its own log."""
+
+    def hold(self, number: int) -> Connection | None:
+        """Hold a number by a connection of its own; see ``hold``."""
+        with self.named_errors():
+            connection = self._engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+            connection.detach()  # closing it ends it, and with it the lock
+            if connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_LOCK}, {int(number)})").scalar_one():
+                return connection
+            connection.close()
+            return None
 
     def note(self) -> None:
         """Note what is changed; see ``Database.note``. The triggers are in the database and heed this setting."""

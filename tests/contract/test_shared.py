@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
 from geo_engine.alerting.policy import QuietHours
 from geo_engine.errors import StoreError
@@ -15,7 +15,7 @@ from geo_engine.people.erasure import Erasure, ErasureReason
 from geo_engine.store import Store
 from geo_engine.store.shared import Change, Changed, PageSession, Shared
 from geo_engine.store.sql import SqlStore
-from tests.contract.stores import T0, a_person, an_alert, claimed, consent, sql
+from tests.contract.stores import T0, a_person, an_alert, claimed, consent
 
 MINUTE = 60_000
 ANNE = "o-1"
@@ -26,13 +26,21 @@ def shared(empty: Store) -> Shared:
     return empty.shared
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+    """Where the processes of a test meet."""
+    if request.param == "postgres":
+        return make_url(request.getfixturevalue("postgres_url"))
+    return URL.create("sqlite", database=str(tmp_path / "store.db"))
+
+
 @pytest.fixture
-def beside(tmp_path: Path) -> Iterator[SqlStore]:
-    """A store as a door opens it, on the file of the engine's process."""
-    engine = sql(tmp_path / "store.db")
+def beside(place: URL) -> Iterator[SqlStore]:
+    """A store as a door opens it, on the database of the engine's process."""
+    engine = SqlStore(place)
     engine.put_people([a_person(u7) for u7 in range(1, 10)])
     engine.close()
-    store = SqlStore(URL.create("sqlite", database=str(tmp_path / "store.db")), create=False, notes=True)
+    store = SqlStore(place, create=False, notes=True)
     yield store
     store.close()
 
