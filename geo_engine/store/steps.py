@@ -183,6 +183,13 @@ def _add_shared(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
+def _add_journal_mark(connection: Connection) -> None:
+    """Add up to which record of the journal the decisions are here."""
+    connection.execute(
+        text("CREATE TABLE journal_mark (mark_id INTEGER NOT NULL, position BIGINT NOT NULL, PRIMARY KEY (mark_id))")
+    )
+
+
 STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _add_vehicle,
     _add_policy,
@@ -194,6 +201,7 @@ STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _add_meetings,
     _add_messages,
     _add_shared,
+    _add_journal_mark,
 )
 """The steps to the versions 2, 3 ...; a step that was released is never changed, so it is written in SQL and reads no
 table of today."""
