@@ -38,11 +38,12 @@ from api.routes.health import health_router
 from api.routes.my_data import my_data_router
 from api.routes.pings import pings_router
 from api.settings import DEFAULT_STORE, Settings
-from api.state_file import StateFile
+from api.state_file import Kept, StateFile
 from api.store_lock import ENGINE, StoreLock
 from api.workers.inbound import InboundSettings, InboundWorker, ReceiptHandler
 from api.workers.ingest import IngestWorker
 from api.workers.neighbours import CHANGES_EVERY_S, Changes
+from api.workers.recovery import go_on, load_state, open_journal, quota_uses, read_state, replay
 from api.workers.relay import Relay
 from api.workers.timer import Timer
 from api.workers.webhooks import WebhookSettings, WebhookWorker
@@ -51,7 +52,7 @@ from geo_engine.alerting.message import Message, MessageSender, SendResult
 from geo_engine.alerting.policy import Policy, QuietHours
 from geo_engine.alerting.quota import Arbiter, QuotaLimits
 from geo_engine.engine import Decisions, Engine, EngineConfig
-from geo_engine.errors import ConfigurationError, SnapshotError, ZoneDocumentError
+from geo_engine.errors import ConfigurationError, ZoneDocumentError
 from geo_engine.geodesy.table import DatumTables
 from geo_engine.ingest.roads import read_roads
 from geo_engine.ingest.zonefiles import CALENDAR_NOTES, calendar_path, load_zone_files, zone_file_paths
@@ -71,8 +72,6 @@ __all__ = ["Enrolment", "Service", "bootstrap", "enrol"]
 _log: Final = logging.getLogger(__name__)
 
 _DAY_MS: Final = 86_400_000
-_MEMORY_MS = 24 * 3600 * 1000
-"""How far back visits are read at a start: longer than any cooldown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +166,6 @@ def bootstrap(
             loaded.zone_set, revision=store.zone_revision(_content_hash(source), now_ms, loaded.zone_set.zones)
         )
         _warm_up()
-        arbiter = _arbiter(settings, store, clocks.wall())
-        engine, state = _engine(settings, zones, arbiter, _forecasts(stack)), StateFile(settings.store)
-        continued = _continue(engine, store, state, now_ms)
 
         def after_commit(decisions: Decisions) -> None:
             # Waking it costs two transactions, and most steps decide nothing.
@@ -178,20 +174,9 @@ def bootstrap(
             on_decisions(decisions)
 
         metrics = Metrics()
-        ingest = IngestWorker(
-            engine,
-            store,
-            clocks,
-            metrics,
-            max_waiting=settings.max_waiting_pings,
-            on_decisions=after_commit,
-            keep=state.write,
-            arbiter=arbiter,
-            history_days=settings.history_days,
-        )
         # First of all who writes: from here on every change may be an event.
         webhooks = _webhooks(settings, store, metrics, clocks)
-        ingest.put_vehicles(person.vehicle for person in store.people())
+        ingest, continued = _ingest(settings, (store, zones, metrics), clocks, after_commit, stack)
         key = _key(settings)
         owners = People(store, ingest, sms_sender(settings), clocks.wall, key)
         api = account_calls(settings, store, clocks, stack)
@@ -216,6 +201,60 @@ def _changes(store: Store, people: People, ingest: IngestWorker, chat: Chat | No
     """Return what tells the engine what doors changed."""
     changes = Changes(store, people, ingest, None if chat is None else chat.handler, clocks.wall)
     return Timer("changes", CHANGES_EVERY_S, changes.once)
+
+
+def _ingest(
+    settings: Settings,
+    parts: tuple[Store, ZoneSet, Metrics],
+    clocks: Clocks,
+    on_decisions: Callable[[Decisions], None],
+    stack: ExitStack,
+) -> tuple[IngestWorker, int]:
+    """Return the worker, its engine knowing all the one before it knew, and the number of open visits.
+
+    Whoever asks finds the service only afterwards: it listens to nobody before this returns.
+    """
+    store, zones, metrics = parts
+    state = StateFile(settings.store)
+    kept = read_state(state)
+    # The clock decisions are kept by; the wall clock may have been set back meanwhile.
+    now_ms = clocks.steady()
+    arbiter = _arbiter(settings, store, clocks.wall(), kept)
+    engine = _engine(settings, zones, arbiter, _forecasts(stack))
+    journal = open_journal(state, store, kept, zones.revision, now_ms)
+    if journal is not None:
+        stack.callback(journal.close)
+    position = load_state(engine, state, kept, None if journal is not None else now_ms)
+    ingest = IngestWorker(
+        engine,
+        store,
+        clocks,
+        metrics,
+        max_waiting=settings.max_waiting_pings,
+        on_decisions=on_decisions,
+        keep=lambda snapshot, position: state.write(snapshot, position, arbiter.known()),
+        arbiter=arbiter,
+        history_days=settings.history_days,
+        journal=journal,
+        flush_ms=settings.journal_flush_ms,
+    )
+    ingest.put_vehicles(person.vehicle for person in store.people())
+    replay(ingest, position)
+    # What the replay counted again is in the store already.
+    arbiter.restore(quota_uses(store, arbiter, clocks.wall()))
+    continued = go_on(engine, store, now_ms)
+    ingest.checkpoint()
+    return ingest, continued
+
+
+def _arbiter(settings: Settings, store: Store, now_ms: int, kept: Kept | None) -> Arbiter:
+    """Return the arbiter of the account's quota as it was when the state was kept, or as the store knows it now."""
+    limits = QuotaLimits(daily=settings.daily_quota, margin=settings.quota_margin)
+    agreed = sum(person.vehicle.consent_warnings for person in store.people())
+    arbiter = Arbiter(limits, most_possible=agreed * settings.daily_cap)
+    then = None if kept is None else kept.uses
+    arbiter.restore(quota_uses(store, arbiter, now_ms) if then is None else then)
+    return arbiter
 
 
 def _forecasts(stack: ExitStack) -> Background:
@@ -251,48 +290,12 @@ def _engine(settings: Settings, zones: ZoneSet, arbiter: Arbiter, background: Ba
     return Engine(zones, config=config, admission=arbiter, roads=_roads(settings), background=background)
 
 
-def _arbiter(settings: Settings, store: Store, now_ms: int) -> Arbiter:
-    """Return the arbiter of the account's quota, with what the store knows of today and of the days before."""
-    limits = QuotaLimits(daily=settings.daily_quota, margin=settings.quota_margin)
-    agreed = sum(person.vehicle.consent_warnings for person in store.people())
-    arbiter = Arbiter(limits, most_possible=agreed * settings.daily_cap)
-    arbiter.restore(store.quota_uses(Policy().day_of(now_ms) - 2 * limits.days))
-    return arbiter
-
-
 def _warm_up() -> None:
     """Have the kernels ready before the first ping; the first start of a new version compiles them."""
     began_s = time.monotonic()
     _log.info("preparing the kernels of the hot path (the first start of a version compiles them: about a minute)")
     warm_up()
     _log.info("kernels ready after %.1f s", time.monotonic() - began_s)
-
-
-def _load_state(engine: Engine, state: StateFile, now_ms: int) -> None:
-    """Give the engine the last kept state. Without it, or with one of other zones, the store's visits must do."""
-    try:
-        kept = state.read()
-        if kept is not None:
-            engine.load(kept, now_ms=now_ms)
-    except (SnapshotError, OSError) as error:
-        _log.warning("%s is not taken up, users begin anew where the store knows nothing: %s", state.path, error)
-
-
-def _continue(engine: Engine, store: Store, state: StateFile, now_ms: int) -> int:
-    """Give the engine what it knew before the restart; return the number of open visits.
-
-    The kept state knows everybody, up to a minute before a crash; the visits of the store are of the last moment.
-    A visit of a zone that is gone is closed: nobody can leave what does not exist.
-    """
-    _load_state(engine, state, now_ms)
-    policy = engine.config.policy
-    day_ms = (policy.day_of(now_ms) * 86_400 - policy.day_offset_s) * 1000
-    visits = store.open_visits(now_ms - _MEMORY_MS)
-    gone = [visit for visit in visits if visit.open and visit.zone_id not in engine.zones.position]
-    store.commit([], [replace(visit, open=False, inside=False, last_ms=now_ms) for visit in gone], now_ms=now_ms)
-    engine.restore(visits, store.sent_today(day_ms), now_ms=now_ms)
-    engine.wishes.replace(store.mutes(now_ms), store.quiet_hours().items())
-    return sum(visit.open for visit in visits) - len(gone)
 
 
 def _key(settings: Settings) -> bytes:

@@ -50,6 +50,9 @@ class Metrics:
         )
         self.waiting = Gauge("geo_engine_pings_waiting", "Pings accepted and not yet judged", registry=self.registry)
         self.store_failures = Counter("geo_engine_store_failures", "Commits the store refused", registry=self.registry)
+        self.journal_failures = Counter(
+            "geo_engine_journal_failures", "Writes the journal refused", registry=self.registry
+        )
         self.outbox = Gauge("geo_engine_outbox", "Outbox messages by state", ["state"], registry=self.registry)
         self.ended = Gauge(
             "geo_engine_outbox_undelivered", "Messages that ended undelivered", ["reason"], registry=self.registry

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
         ping_datum: datum of pings that do not say theirs.
         max_body_bytes: larger ping requests are refused with 413.
         max_waiting_pings: more pings than this waiting to be judged are refused with 503 and Retry-After.
+        journal_flush_ms: pings that come within this time of a write to the journal share the next one; 0 = none wait.
         lookahead_s: about how long before the border a driver is warned.
         cooldown_s: no second warning about the same zone within this time.
         daily_cap: most messages to one person a day, at most 255.
@@ -100,6 +101,7 @@ class Settings(BaseSettings):
     ping_datum: Datum = Datum.WGS84
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     max_waiting_pings: int = Field(default=1_000_000, ge=1)
+    journal_flush_ms: int = Field(default=20, ge=0, le=1000)
     lookahead_s: float = Field(default=30.0, ge=10.0, le=120.0)
     cooldown_s: float = Field(default=1800.0, ge=0.0)
     daily_cap: int = Field(default=20, ge=0, le=MAX_DAILY_CAP)

@@ -189,6 +189,15 @@ class Engine:
         )
         self._users.mark(u7)
 
+    def vehicle_of(self, u7: int) -> Vehicle:
+        """Return what is known of a user; of one nobody told about alone, the default vehicle under his number."""
+        return self._people.vehicle_of(u7)
+
+    @property
+    def judged_ms(self) -> int | None:
+        """Return the moment of the last step, None = there was none."""
+        return self._judged_ms
+
     def _tell(self, u7: IntColumn, vehicles: list[Vehicle]) -> None:
         self._judge.tell(
             u7,

@@ -12,6 +12,7 @@ import numpy as np
 from api.chat.words import agreed, withdrawn
 from api.people import People
 from api.workers.ingest import IngestWorker
+from api.workers.told import Muted, Unmuted
 from geo_engine.alerting.policy import QuietHours
 from geo_engine.answers.around import ZoneAround, ZonesAround
 from geo_engine.engine import Engine
@@ -178,12 +179,12 @@ class MutedZones:
     def mute(self, u7: int, zone_id: str, now_ms: int) -> None:
         """Warn somebody about a zone no more."""
         self._store.set_mute(Mute(u7, zone_id, None), now_ms)
-        self._ingest.tell(lambda engine: engine.mute(u7, zone_id, None))
+        self._ingest.wish(Muted(Mute(u7, zone_id, None)))
 
     def unmute(self, u7: int, zone_id: str) -> None:
         """Warn somebody about a zone again."""
         self._store.clear_mute(u7, zone_id)
-        self._ingest.tell(lambda engine: engine.unmute(u7, zone_id))
+        self._ingest.wish(Unmuted(u7, zone_id))
 
     def of(self, u7: int) -> list[str]:
         """Return the zones somebody muted, the one of the newest warning last: the store keeps no order of its own."""

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as Late
 from typing import Final, Protocol
 
-import numpy as np
-
 from api.people import People
 from api.store_lock import gone
 from api.workers.ingest import IngestWorker
+from api.workers.told import WishesTold
 from geo_engine.engine import Engine
 from geo_engine.errors import StoreError
 from geo_engine.model import Mute
@@ -89,10 +88,7 @@ class Changes:
         # Read in the engine's own thread: a wish that comes by the chat meanwhile is told after it.
         def take(engine: Engine) -> None:
             mutes, hours = self._mutes(u7), self._store.quiet_hours(u7=u7).get(u7)
-            engine.wishes.forget(np.array([u7]))
-            for mute in mutes:
-                engine.mute(u7, mute.zone_id, mute.until_ms)
-            engine.keep_quiet(u7, hours)
+            self._ingest.take_wish(engine, WishesTold(u7, tuple(mutes), hours))
 
         try:
             self._ingest.ask(take).result(_ENGINE_S)

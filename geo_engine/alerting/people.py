@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -57,6 +58,10 @@ class People:
             self.permits.put(one, ())
         self._fleets = [(fleet[~np.isin(fleet, u7)], vehicle) for fleet, vehicle in self._fleets]
         self.changes += 1
+
+    def vehicle_of(self, u7: int) -> Vehicle:
+        """Return what is known of one user; one of a fleet counts as unknown."""
+        return self._vehicles.get(u7) or replace(self.default, u7=u7)
 
     def profiles(self, profile_of: Callable[[Vehicle], int]) -> Profiles:
         """Judge everybody. Cost: a few microseconds per vehicle told about one by one, nothing per user of a fleet."""

@@ -180,6 +180,14 @@ class Arbiter:
             if self._asked[day][grade, slot]
         ]
 
+    def known(self) -> list[QuotaUse]:
+        """Return everything it goes by, for a snapshot."""
+        return [
+            QuotaUse(day, int(slot), int(grade), int(asked[grade, slot]), int(self._sent[day][grade, slot]))
+            for day, asked in sorted(self._asked.items())
+            for grade, slot in np.argwhere(asked)
+        ]
+
     def saved(self) -> None:
         """Note that what ``uses`` returned is stored."""
         self._changed.clear()

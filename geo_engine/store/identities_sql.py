@@ -39,17 +39,8 @@ __all__ = ["IMPERSONAL", "SqlIdentities"]
 
 IMPERSONAL: Final = frozenset(
     (
-        *(
-            "schema_version",
-            "alembic_version",
-            "quota_use",
-            "zone_revision",
-            "code_sent",
-            "erasure",
-            "tombstone",
-            "free_number",
-        ),
-        *("shared_token", "message_tally", "spent_state"),
+        *("schema_version", "alembic_version", "quota_use", "zone_revision", "code_sent", "erasure", "tombstone"),
+        *("free_number", "shared_token", "message_tally", "spent_state", "journal_mark"),
     )
 )
 """Tables an erasure leaves alone: no row of theirs names a person, or it is the erasure's own."""

@@ -70,6 +70,7 @@ class MemoryStore(MemoryIdentities, MemoryReach):
         self._quiet_hours: dict[int, QuietHours] = {}
         self._keeps_history: dict[int, bool] = {}
         self._history: dict[tuple[int, int, str, str], TransitionRecord] = {}
+        self._position = 0
         self._uses: dict[tuple[int, int, int], QuotaUse] = {}
         self.meetings = MemoryMeetings(self._locked)
         self.inbox = MemoryInbox(self._locked)
@@ -185,9 +186,11 @@ class MemoryStore(MemoryIdentities, MemoryReach):
         now_ms: int,
         uses: Sequence[QuotaUse] = (),
         history: Sequence[HistoryChange] = (),
+        position: int = 0,
     ) -> CommitResult:
         """Write decisions, outbox rows, visits and history at once; see ``Store.commit``."""
         with self._locked():
+            self._position = max(self._position, position)
             known, queued = len(self._decisions), self._last_outbox_id
             for alert in alerts:
                 if alert.alert_id not in self._decisions:
@@ -200,6 +203,11 @@ class MemoryStore(MemoryIdentities, MemoryReach):
             self.webhooks.add_locked(events_of_history(history, willing), now_ms)
             fresh = len(self._decisions) - known
             return CommitResult(fresh, self._last_outbox_id - queued, len(alerts) - fresh)
+
+    def journal_position(self) -> int:
+        """Return the position of the journal; see ``Store.journal_position``."""
+        with self._locked():
+            return self._position
 
     def _change_history(self, change: HistoryChange) -> None:
         for record in change.withdrawn:

@@ -241,8 +241,12 @@ class Store(Identities, ReachLedger, TokenShelf, Protocol):
         now_ms: int,
         uses: Sequence[QuotaUse] = (),
         history: Sequence[HistoryChange] = (),
+        position: int = 0,
     ) -> CommitResult:
         """Write decisions, an outbox row for each decision to send, visits, counts and history, in ONE transaction.
+
+        With it goes ``position``, the number of the record of the journal the decisions come from; it never goes back,
+        0 = there is no journal.
 
         A decision whose ``alert_id`` is known already changes nothing and is counted as a duplicate. A visit replaces
         the one of the same user and zone, a count the one of the same day, slot and grade; the last of several wins.
@@ -250,6 +254,10 @@ class Store(Identities, ReachLedger, TokenShelf, Protocol):
         again it changes nothing, as one that is not there and is withdrawn. Of users who do not consent to
         ``history`` nothing is added.
         """
+        ...
+
+    def journal_position(self) -> int:
+        """Return up to which record of the journal the decisions are here, 0 = none."""
         ...
 
     def history(self, u7: int, since_ms: int, until_ms: int) -> list[TransitionRecord]:

@@ -44,6 +44,7 @@ __all__ = [
     "free_number",
     "history",
     "inbound",
+    "journal_mark",
     "meeting",
     "meeting_member",
     "meeting_told",
@@ -75,7 +76,7 @@ __all__ = [
     "zone_revision",
 ]
 
-SCHEMA_VERSION: Final = 11
+SCHEMA_VERSION: Final = 12
 """The version this program reads and writes."""
 
 _OF_POSTGIS: Final = {"spatial_ref_sys"}
@@ -419,6 +420,14 @@ shared_token = Table(
     Column("version", Integer, nullable=False),
     Column("lease_until_ms", BigInteger, nullable=False),
     Column("forced_at_ms", BigInteger),
+)
+
+# One row: up to which record of the journal the decisions are in this database.
+journal_mark = Table(
+    "journal_mark",
+    metadata,
+    Column("mark_id", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
 )
 
 # Meetings: no position of a member is in these tables, on purpose.

@@ -36,6 +36,7 @@ from geo_engine.store.dialects import POSTGRESQL, SQLITE, insert_new, upsert
 from geo_engine.store.history import change_history, consenting, drop_before, erase_history, read_history
 from geo_engine.store.identities_sql import SqlIdentities
 from geo_engine.store.inbox_sql import SqlInbox
+from geo_engine.store.journal_mark import put_position, read_position
 from geo_engine.store.lifecycle import OPEN_STATES, OutboxRow, OutboxState
 from geo_engine.store.meetings import SqlMeetings
 from geo_engine.store.messages import was_attempted
@@ -230,6 +231,7 @@ class SqlStore(SqlIdentities, SqlReach):
         now_ms: int,
         uses: Sequence[QuotaUse] = (),
         history: Sequence[HistoryChange] = (),
+        position: int = 0,
     ) -> CommitResult:
         """Write decisions, outbox rows, visits and history at once; see ``Store.commit``."""
         with self._write() as connection:
@@ -246,10 +248,17 @@ class SqlStore(SqlIdentities, SqlReach):
                 connection.execute(insert(outbox), queued)
             _put(connection, visit, [rows.visit_values(value) for value in visits])
             _put(connection, quota_use, [rows.use_values(value) for value in uses])
+            if position:
+                put_position(connection, position)
             willing = change_history(connection, history)
             if self.webhooks.wanted:
                 self.webhooks.add(connection, events_of_history(history, willing), now_ms)
         return CommitResult(decisions=len(fresh), queued=len(queued), duplicates=len(alerts) - len(fresh))
+
+    def journal_position(self) -> int:
+        """Return the position of the journal; see ``Store.journal_position``."""
+        with self._read() as connection:
+            return read_position(connection)
 
     def history(self, u7: int, since_ms: int, until_ms: int) -> list[TransitionRecord]:
         """Return a user's transitions in a time; see ``Store.history``."""

@@ -184,7 +184,7 @@ def test_a_database_of_the_version_before_meetings_is_brought_up(tmp_path: Path)
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE outbox DROP COLUMN holder"))
         later = ("message_zone", "message", "message_tally", "webhook", "person_change", "spent_state", "page_session")
-        for table in ("meeting_told", "meeting_member", "meeting", *later):
+        for table in ("meeting_told", "meeting_member", "meeting", *later, "journal_mark"):
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("UPDATE schema_version SET version = 8"))
     store = sql(path)

@@ -471,3 +471,11 @@ def test_a_digested_decision_names_the_message_that_tells_it_and_is_not_counted_
     assert [record.alert for record in store.decisions(limit=9)] == [told, head]
     assert store.sent_today(0) == {7: 1}
     assert store.counts()["decision.digested"] == 1
+
+
+def test_the_position_of_the_journal_goes_with_a_commit_and_never_back(empty: Store) -> None:
+    assert empty.journal_position() == 0
+    empty.commit([], [], now_ms=T0, position=7)
+    empty.commit([], [], now_ms=T0, position=5)
+    empty.commit([], [], now_ms=T0)
+    assert empty.journal_position() == 7

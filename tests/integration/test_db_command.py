@@ -105,7 +105,7 @@ def described(path: Path) -> dict[str, set[tuple[str, str, int, str | None, int]
 
 SHARED = ("person_change", "spent_state", "page_session")
 REACH = ("reply_window", "template_grant", "standing", "dispatch", "shared_token")
-MESSAGES = ("message_zone", "message", "message_tally", "webhook")
+MESSAGES = ("message_zone", "message", "message_tally", "webhook", "journal_mark")
 
 
 def test_a_store_of_version_1_is_brought_up_and_keeps_its_people_and_decisions(path: Path, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_store_of_any_release_is_read_after_it_was_brought_up(tmp_path: Path, 
     store.close()
 
 
-@pytest.mark.parametrize("version", VERSIONS[:-1])
+@pytest.mark.parametrize("version", VERSIONS[: len(STEPS)])
 def test_a_revision_that_fails_leaves_the_store_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
@@ -126,7 +126,7 @@ def test_every_version_has_one_revision_one_step_and_one_store_of_its_time() -> 
     scripts = ScriptDirectory.from_config(config)
     assert scripts.get_heads() == [name_of(SCHEMA_VERSION)]
     assert sorted(found.revision for found in scripts.walk_revisions()) == [name_of(version) for version in VERSIONS]
-    assert len(STEPS) == SCHEMA_VERSION - 1
+    assert len(STEPS) == 10, "later versions are revisions of Alembic only"
     assert sorted(found.name for found in STORES.glob("*.sql")) == [f"v{version:02d}.sql" for version in VERSIONS]
 
 

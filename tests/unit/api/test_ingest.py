@@ -36,12 +36,13 @@ class AwayStore(MemoryStore):
         now_ms: int,
         uses: Sequence[QuotaUse] = (),
         history: Sequence[HistoryChange] = (),
+        position: int = 0,
     ) -> CommitResult:
         if self.refusals:
             self.refusals -= 1
             message = "the store is away"
             raise StoreError(message)
-        return super().commit(alerts, visits, now_ms=now_ms, uses=uses, history=history)
+        return super().commit(alerts, visits, now_ms=now_ms, uses=uses, history=history, position=position)
 
 
 class Bench:

@@ -71,7 +71,7 @@ class Bench:
             Clocks(self.clock, self.clock),
             Metrics(),
             max_waiting=10,
-            keep=lambda state: self.states.append(bytes(state)),
+            keep=lambda state, _position: self.states.append(bytes(state)),
         )
         self.codes = iter(range(123_456, 200_000))
         self.people = People(store, self.worker, self.sms, self.clock, b"k" * 32, random_code=lambda: next(self.codes))
@@ -318,7 +318,7 @@ def test_a_state_that_cannot_be_kept_leaves_the_erasure_open() -> None:
     bench = Bench(MemoryStore())
     u7 = bench.people.follow(ANNE)
 
-    def refuse(_state: bytearray) -> None:
+    def refuse(_state: bytearray, _position: int) -> None:
         raise OSError(28, "no space left")
 
     bench.worker._keep = refuse
