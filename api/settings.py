@@ -50,7 +50,8 @@ class Settings(BaseSettings):
         ping_datum: datum of pings that do not say theirs.
         max_body_bytes: larger ping requests are refused with 413.
         max_waiting_pings: more pings than this waiting to be judged are refused with 503 and Retry-After.
-        journal_flush_ms: pings that come within this time of a write to the journal share the next one; 0 = none wait.
+        journal_flush_ms: pings that come within this time of a write to the journal share the next one, unless none
+            came for a tenth of it; 0 = none wait.
         lookahead_s: about how long before the border a driver is warned.
         cooldown_s: no second warning about the same zone within this time.
         daily_cap: most messages to one person a day, at most 255.

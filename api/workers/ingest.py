@@ -105,7 +105,8 @@ class IngestWorker:
             arbiter: the engine's own; what it counts is committed with the decisions.
             history_days: for so long transitions stay in the history of those who want one.
             journal: where pings go before they are judged; None = a crash takes what was not kept.
-            flush_ms: pings that come within this time of a write to the journal share the next one.
+            flush_ms: pings that come within this time of a write to the journal share the next one, while more keep
+                coming: a tenth of it without any ends the wait.
         """
         self._engine = engine
         self._store = store
@@ -419,8 +420,9 @@ class IngestWorker:
         while count < _MOST_PINGS_A_STEP:
             try:
                 if requests and count:
-                    # Many small batches share one write to the journal.
-                    timeout_s = self._flushed_s + self._flush_s - time.monotonic() if self._journal else 0.0
+                    # Many small batches share one write to the journal, but when no more come nobody waits for them.
+                    left_s = self._flushed_s + self._flush_s - time.monotonic() if self._journal else 0.0
+                    timeout_s = min(left_s, self._flush_s / 10.0)
                     request = self._queue.get(timeout=timeout_s) if timeout_s > 0 else self._queue.get_nowait()
                 else:
                     request = self._queue.get_nowait() if requests else self._queue.get(timeout=timeout_s)
