@@ -54,7 +54,11 @@ def run(*command: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[s
     return subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("module", modules_of(PACKAGES))
+# Alembic runs this one by its file, inside an upgrade; it cannot be imported elsewhere.
+RUN_BY_ALEMBIC = "geo_engine.store.migrations.env"
+
+
+@pytest.mark.parametrize("module", [name for name in modules_of(PACKAGES) if name != RUN_BY_ALEMBIC])
 def test_a_module_exports_what_it_defines_and_nothing_else(module: str) -> None:
     source = file_of(module).read_text(encoding="utf-8")
     loaded = importlib.import_module(module)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["down_revision", "revision", "upgrade"]
+
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from geo_engine.errors import StoreError
 
+__all__ = ["down_revision", "revision", "upgrade"]
+
 revision = "0001"
 down_revision = None
 

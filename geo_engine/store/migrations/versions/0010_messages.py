@@ -6,6 +6,8 @@ from alembic import op
 
 from geo_engine.store import steps
 
+__all__ = ["down_revision", "revision", "upgrade"]
+
 revision = "0010"
 down_revision = "0009"
 
