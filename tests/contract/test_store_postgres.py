@@ -17,7 +17,7 @@ from geo_engine.store.inbox import NewInbound
 from geo_engine.store.open import open_store
 from geo_engine.store.sql import SqlStore
 from tests.contract.stores import ACCEPTED, LEASE, T0, a_person, a_visit, an_alert, claimed, consent, numbers
-from tests.postgres import Server, running
+from tests.postgres import CannotRunError, Server, running
 
 Opener = Callable[[], SqlStore]
 
@@ -32,6 +32,12 @@ def opener(postgres_url: str) -> Iterator[Opener]:
             return store
 
         yield open_one
+
+
+def test_where_no_server_is_installed_the_tests_say_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.postgres.programs", lambda: None)
+    with pytest.raises(CannotRunError, match="sudo apt-get install postgresql-15 postgresql-15-postgis-3"), running():
+        pass
 
 
 def to_warn(store: Store, people: int) -> None:
